@@ -1,0 +1,17 @@
+"""From MNIST-like images to the data sets that the models are trained on."""
+
+from .augmentation import augment_images
+from .corpus import LAYOUTS, load_corpus, load_image_corpus
+from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, load_images
+
+
+__all__ = [
+    "HUB_SOURCE",
+    "LAYOUTS",
+    "PACKAGED_SOURCE",
+    "LabelledImages",
+    "augment_images",
+    "load_corpus",
+    "load_image_corpus",
+    "load_images",
+]

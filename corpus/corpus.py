@@ -1,0 +1,207 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Data sets of rows to train on: texts for the language model, binary images for the classifier."""
+
+from typing import Literal
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer, binarize_images
+
+from .augmentation import augment_images
+from .sources import HUB_SOURCE, LabelledImages, load_images
+
+
+LAYOUTS = ("aligned", "sliding")
+
+
+def load_corpus(
+    source: str = HUB_SOURCE,
+    tokenizer: MnistTextTokenizer | None = None,
+    num_train_samples: int | None = 10_000,
+    num_test_samples: int | None = None,
+    layout: Literal["aligned", "sliding"] = "aligned",
+    num_augmented_copies: int = 0,
+    seed: int = 0,
+) -> datasets.DatasetDict:
+    """Turn a source of MNIST-like images into rows of text for the language model.
+
+    Args:
+        source (`str`, defaults to `"ylecun/mnist"`): see [`load_images`].
+        tokenizer (`MnistTextTokenizer`, *optional*): a new one by default.
+        num_train_samples (`int` or `None`, defaults to 10,000): the first training images; `None` takes all.
+        num_test_samples (`int` or `None`, *optional*): the first test images; `None` takes all.
+        layout (`"aligned"` or `"sliding"`, defaults to `"aligned"`):
+            `"aligned"`: a row is one text, so that every pixel is at its own position. `"sliding"`: a row is one of
+            all windows of 152 tokens over the concatenated texts; windows are cut when they are read, so 10,000 texts,
+            and not 1,519,849 windows, are held. The test split is aligned in both.
+        num_augmented_copies (`int`, defaults to 0):
+            How many distorted copies of every training image the aligned corpus has beside the image itself. Copies
+            are drawn when they are read, each from `seed` and its row number alone.
+        seed (`int`, defaults to 0): seed of the distortions.
+
+    Returns:
+        `datasets.DatasetDict`: `train` and `test`, rows of `text` (str, 152 characters), `input_ids`, `attention_mask`
+        and `labels` (int64, 152 each; `labels` are the `input_ids`, `)` included, for the model shifts them itself),
+        and `label` (int, the class; of a window, that of the text in which it begins).
+
+    Raises:
+        ValueError: for an unknown layout, more samples than the source holds, copies below 0 or in the sliding layout,
+            and what [`load_images`] refuses.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
+    _check_copies(num_augmented_copies, layout)
+    tokenizer = tokenizer or MnistTextTokenizer()
+    splits = load_images(source)
+    train = splits["train"].first(num_train_samples, "num_train_samples")
+    test = splits["test"].first(num_test_samples, "num_test_samples")
+    if layout == "sliding":
+        rows = _lazy_rows(_SlidingWindows(train, tokenizer))
+    elif num_augmented_copies:
+        rows = _lazy_rows(_AugmentedTexts(train, tokenizer, num_augmented_copies, seed))
+    else:
+        rows = _aligned_rows(train, tokenizer)
+    return datasets.DatasetDict(train=rows, test=_aligned_rows(test, tokenizer))
+
+
+def load_image_corpus(
+    source: str = HUB_SOURCE,
+    num_train_samples: int | None = None,
+    num_test_samples: int | None = None,
+    num_augmented_copies: int = 0,
+    seed: int = 0,
+) -> datasets.DatasetDict:
+    """Turn a source of MNIST-like images into binary images for the classifier.
+
+    Args:
+        source, num_train_samples, num_test_samples, num_augmented_copies, seed:
+            As in [`load_corpus`], but all training images by default.
+
+    Returns:
+        `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, 30, 30]`, values {0, 1}) and
+        `labels` (int, the class).
+    """
+    _check_copies(num_augmented_copies)
+    splits = load_images(source)
+    train = splits["train"].first(num_train_samples, "num_train_samples")
+    test = splits["test"].first(num_test_samples, "num_test_samples")
+    return datasets.DatasetDict(
+        train=_lazy_rows(_BinaryImages(train, num_augmented_copies, seed)), test=_lazy_rows(_BinaryImages(test))
+    )
+
+
+def _check_copies(num_augmented_copies: int, layout: str = "aligned") -> None:
+    if num_augmented_copies < 0 or (num_augmented_copies and layout != "aligned"):
+        raise ValueError(
+            f"num_augmented_copies is {num_augmented_copies} in the {layout} layout; allowed is 0, and in the aligned "
+            "layout more"
+        )
+
+
+def _encode(tokenizer: MnistTextTokenizer, split: LabelledImages) -> tuple[list[str], np.ndarray]:
+    """Texts, and their ids, int64 `[N, 152]`."""
+    texts = tokenizer.encode_images(split.images, split.labels)
+    return texts, tokenizer(texts, return_tensors="np")["input_ids"]
+
+
+def _aligned_rows(split: LabelledImages, tokenizer: MnistTextTokenizer) -> datasets.Dataset:
+    texts, input_ids = _encode(tokenizer, split)
+
+    def column(values: np.ndarray) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), type=pa.int64()), TEXT_LENGTH)
+
+    # Dataset.from_dict would go through Python lists, thirty times as slow.
+    return datasets.Dataset(
+        pa.table(
+            {
+                "text": texts,
+                "input_ids": column(input_ids),
+                "attention_mask": column(np.ones_like(input_ids)),
+                "labels": column(input_ids),
+                "label": pa.array(split.labels, type=pa.int64()),
+            }
+        )
+    )
+
+
+def _lazy_rows(make_rows) -> datasets.Dataset:
+    """A data set that stores row numbers only; `make_rows` turns a batch of them into columns when they are read."""
+    numbers = pa.table({"row": pa.array(np.arange(len(make_rows), dtype=np.int32))})
+    return datasets.Dataset(numbers).with_transform(make_rows)
+
+
+class _SlidingWindows:
+    """Row i is the window that begins at token i of the concatenated texts."""
+
+    def __init__(self, split: LabelledImages, tokenizer: MnistTextTokenizer):
+        texts, input_ids = _encode(tokenizer, split)
+        self.characters = "".join(texts)
+        self.input_ids = input_ids.ravel()
+        self.classes = split.labels
+
+    def __len__(self) -> int:
+        return len(self.input_ids) - TEXT_LENGTH + 1
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list]:
+        starts = np.asarray(batch["row"])
+        input_ids = self.input_ids[starts[:, None] + np.arange(TEXT_LENGTH)]
+        texts = [self.characters[start : start + TEXT_LENGTH] for start in starts]
+        return _text_columns(texts, input_ids, self.classes[starts // TEXT_LENGTH])
+
+
+class _AugmentedTexts:
+    """Rows 0 to N - 1 are the images as they are; row i beyond is image i mod N, distorted with the key i."""
+
+    def __init__(self, split: LabelledImages, tokenizer: MnistTextTokenizer, num_copies: int, seed: int):
+        self.images = _AugmentedImages(split, num_copies, seed)
+        self.tokenizer = tokenizer
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list]:
+        split = self.images.read(np.asarray(batch["row"]))
+        texts, input_ids = _encode(self.tokenizer, split)
+        return _text_columns(texts, input_ids, split.labels)
+
+
+class _BinaryImages:
+    """The same rows as `_AugmentedTexts`, as pixels for the classifier."""
+
+    def __init__(self, split: LabelledImages, num_copies: int = 0, seed: int = 0):
+        self.images = _AugmentedImages(split, num_copies, seed)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list]:
+        split = self.images.read(np.asarray(batch["row"]))
+        pixel_values = binarize_images(split.images)[:, None].astype(np.float32)
+        return {"pixel_values": list(pixel_values), "labels": split.labels.tolist()}
+
+
+class _AugmentedImages:
+    def __init__(self, split: LabelledImages, num_copies: int, seed: int):
+        self.split, self.num_copies, self.seed = split, num_copies, seed
+
+    def __len__(self) -> int:
+        return len(self.split.images) * (1 + self.num_copies)
+
+    def read(self, rows: np.ndarray) -> LabelledImages:
+        sources = rows % len(self.split.images)
+        images = self.split.images[sources]
+        distorted = rows >= len(self.split.images)
+        images[distorted] = augment_images(images[distorted], rows[distorted], self.seed)
+        return LabelledImages(images, self.split.labels[sources])
+
+
+def _text_columns(texts: list[str], input_ids: np.ndarray, classes: np.ndarray) -> dict[str, list]:
+    return {
+        "text": texts,
+        "input_ids": list(input_ids),
+        "attention_mask": list(np.ones_like(input_ids)),
+        "labels": list(input_ids),
+        "label": classes.tolist(),
+    }

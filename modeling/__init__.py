@@ -1,0 +1,44 @@
+"""Models, decoding and reranking.
+
+The modules import only their siblings: they also travel to the Hub, as remote code.
+"""
+
+from transformers import AutoConfig, AutoModelForImageClassification
+
+from .configuration_mnist_cnn import MnistCnnConfig
+from .language_model import (
+    build_generation_config,
+    build_language_model_config,
+    check_language_model_config,
+    token_losses,
+)
+from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .modeling_mnist_cnn import MnistCnnForImageClassification
+from .pipeline_mnist_text_generation import (
+    CLASSIFIER_FOLDER,
+    TASK,
+    MnistTextGenerationPipeline,
+    check_digit,
+    check_sampling_arguments,
+)
+
+
+AutoConfig.register(MnistCnnConfig.model_type, MnistCnnConfig)
+AutoModelForImageClassification.register(MnistCnnConfig, MnistCnnForImageClassification)
+
+__all__ = [
+    "CLASSIFIER_FOLDER",
+    "TASK",
+    "GumbelNoiseLogitsProcessor",
+    "MnistCnnConfig",
+    "MnistCnnForImageClassification",
+    "MnistTextGenerationPipeline",
+    "MnistTextLogitsProcessor",
+    "build_generation_config",
+    "build_language_model_config",
+    "check_digit",
+    "check_language_model_config",
+    "check_sampling_arguments",
+    "gumbel_noise",
+    "token_losses",
+]

@@ -1,0 +1,161 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Draw digits: `python sample_hf.py --digits 3 7 --output_dir sample_img`.
+
+For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows
+the best 8 with their scores.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import pipeline
+
+from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
+from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.modeling import TASK, check_digit, check_sampling_arguments
+
+from .arguments import parse_arguments, run_command
+
+
+PROG = "sample_hf.py"
+
+
+@dataclass
+class SampleArguments:
+    """What to draw, and where to."""
+
+    digits: list[str] = field(
+        default_factory=lambda: list("0123456789"), metadata={"help": "The digits; all ten by default."}
+    )
+    output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets, 0.png to 9.png."})
+    model_name_or_path: str = field(
+        default=str(SHIPPED_CHECKPOINT),
+        metadata={"help": "Folder or Hub id of a language model with its classifier; the shipped weights by default."},
+    )
+    num_candidates: int = field(default=64, metadata={"help": "How many images are generated for a digit."})
+    num_return_sequences: int = field(default=8, metadata={"help": "How many of them, the best, are shown."})
+    temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the language model."})
+    classifier_temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the classifier."})
+    seed: int = field(default=0, metadata={"help": "The same seed draws the same digits."})
+    save_images: bool = field(
+        default=False, metadata={"help": "Also write each image, 30×30, to its own file, 7_0.png the best of 7."}
+    )
+    save_texts: Literal["no", "txt", "jsonl"] = field(
+        default="no", metadata={"help": "Also write samples.txt (texts) or samples.jsonl (label, text, score)."}
+    )
+
+    def __post_init__(self):
+        if not self.digits:
+            raise ValueError("digits is empty; allowed are '0' to '9'")
+        for digit in self.digits:
+            check_digit(digit)
+        check_sampling_arguments(
+            num_candidates=self.num_candidates,
+            num_return_sequences=self.num_return_sequences,
+            temperature=self.temperature,
+            classifier_temperature=self.classifier_temperature,
+            seed=self.seed,
+        )
+
+
+@dataclass
+class Drawing:
+    """The results of one digit, and how they came about."""
+
+    name: str
+    results: list[dict[str, Any]]
+    num_agreeing: int
+    generation_seconds: float
+    reranking_seconds: float
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, sample, argv)
+
+
+def sample(argv: Sequence[str]) -> None:
+    (args,) = parse_arguments([SampleArguments], argv, PROG, __doc__)
+    if not Path(args.model_name_or_path).is_dir() and Path(args.model_name_or_path).exists():
+        raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}; allowed is a folder or a Hub id")
+    output_dir = check_output_folder(args.output_dir)
+    # The class is given, so that a checkpoint with its own remote code needs no trust: the code is ours.
+    draw = pipeline(TASK, model=args.model_name_or_path, pipeline_class=MnistTextGenerationPipeline)
+    drawings = []
+    for position, digit in enumerate(args.digits):
+        drawing = draw_digit(draw, int(digit), args.digits[:position].count(digit), args)
+        with staged_folder(output_dir) as folder:
+            save_drawing(drawing, folder, args.save_images)
+        show_drawing(drawing, args.num_candidates)
+        drawings.append(drawing)
+    with staged_folder(output_dir) as folder:
+        save_texts(drawings, folder, args.save_texts)
+    show_summary(drawings, args, output_dir)
+
+
+def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:
+    """What the pipeline does in one call, step by step, to time the steps."""
+    start = time.perf_counter()
+    input_ids = draw.generate_candidates(label, args.num_candidates, args.temperature, args.seed, occurrence).cpu()
+    generated = time.perf_counter()
+    probabilities = draw.classify_candidates(input_ids, args.classifier_temperature).cpu()
+    results = draw.postprocess(draw.rerank(label, input_ids, probabilities, args.num_return_sequences))
+    return Drawing(
+        name=str(label) if not occurrence else f"{label}-{occurrence + 1}",
+        results=results,
+        num_agreeing=int((probabilities.argmax(dim=-1) == label).sum()),
+        generation_seconds=generated - start,
+        reranking_seconds=time.perf_counter() - generated,
+    )
+
+
+def save_drawing(drawing: Drawing, folder: Path, save_images: bool) -> None:
+    draw_contact_sheet(drawing.results).save(folder / f"{drawing.name}.png")
+    if save_images:
+        for rank, result in enumerate(drawing.results):
+            result["image"].save(folder / f"{drawing.name}_{rank}.png")
+
+
+def save_texts(drawings: Sequence[Drawing], folder: Path, text_format: str) -> None:
+    results = [result for drawing in drawings for result in drawing.results]
+    if text_format == "txt":
+        lines = [result["generated_text"] for result in results]
+    elif text_format == "jsonl":
+        lines = [json.dumps({key: result[key] for key in ("label", "generated_text", "score")}) for result in results]
+    else:
+        return
+    (folder / f"samples.{text_format}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def show_drawing(drawing: Drawing, num_candidates: int) -> None:
+    scores = ", ".join(format_score(result["score"]) for result in drawing.results)
+    print(draw_dots([result["image"] for result in drawing.results], shutil.get_terminal_size().columns))
+    print(
+        f"{drawing.name}: {num_candidates} candidates in {drawing.generation_seconds:.2f} s, judged in "
+        f"{drawing.reranking_seconds:.2f} s; the classifier takes {drawing.num_agreeing} of them for the digit; best: "
+        f"{scores}\n",
+        flush=True,
+    )
+
+
+def show_summary(drawings: Sequence[Drawing], args: SampleArguments, output_dir: Path) -> None:
+    num_candidates = args.num_candidates * len(drawings)
+    num_agreeing = sum(drawing.num_agreeing for drawing in drawings)
+    generation = sum(drawing.generation_seconds for drawing in drawings)
+    reranking = sum(drawing.reranking_seconds for drawing in drawings)
+    print(
+        f"{num_candidates} candidates: generated in {generation:.2f} s, judged in {reranking:.2f} s; the classifier "
+        f"takes {num_agreeing} ({num_agreeing / num_candidates:.2%}) for the wanted digit. Contact sheets are in "
+        f"{output_dir}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

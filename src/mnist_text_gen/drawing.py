@@ -1,0 +1,69 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Pictures of results: a contact sheet, and dots for the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+
+_SCALE = 4  # screen pixels a pixel
+_MARGIN = 10
+_CAPTION = 22
+_COLUMNS = 8
+# Dots of a braille character by row and column, as bits: the Unicode Standard, chapter "Braille Patterns".
+_BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+_BRAILLE_BLANK = 0x2800
+
+
+def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
+    """Draw the images of a pipeline's results, eight a row, each over its score.
+
+    Args:
+        results (`Sequence[dict]`, 1 or more): with `image` (PIL, mode L) and `score` (float in [0, 1]).
+
+    Returns:
+        `PIL.Image.Image`: mode L.
+    """
+    size = results[0]["image"].width * _SCALE
+    columns = min(len(results), _COLUMNS)
+    rows = -(-len(results) // columns)
+    cell_width, cell_height = size + _MARGIN, size + _CAPTION + _MARGIN
+    sheet = Image.new("L", (columns * cell_width + _MARGIN, rows * cell_height + _MARGIN), 255)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=15)
+    for index, result in enumerate(results):
+        left = _MARGIN + index % columns * cell_width
+        top = _MARGIN + index // columns * cell_height
+        sheet.paste(result["image"].resize((size, size), Image.Resampling.NEAREST), (left, top))
+        pen.text((left + size / 2, top + size + 4), format_score(result["score"]), fill=0, font=font, anchor="ma")
+    return sheet
+
+
+def format_score(score: float) -> str:
+    """A probability as a percentage that says 100 only where it is 1."""
+    return f"{np.floor(score * 1e4) / 1e2:.2f} %"
+
+
+def draw_dots(images: Sequence[Image.Image], width: int) -> str:
+    """Draw images beside each other in braille characters, as many of the first as fit into `width` columns.
+
+    Args:
+        images (`Sequence[PIL.Image.Image]`): mode L, of one height; a pixel from 128 on is a dot.
+        width (`int`): columns of the terminal; one image is drawn however few they are.
+
+    Returns:
+        `str`: lines of braille characters, each 2×4 pixels.
+    """
+    drawn = [_to_braille(np.asarray(image) >= 128) for image in images]
+    fitting = max(1, (width + 1) // (drawn[0].shape[1] + 1))
+    return "\n".join(" ".join("".join(map(chr, row)) for row in rows) for rows in zip(*drawn[:fitting], strict=True))
+
+
+def _to_braille(dots: np.ndarray) -> np.ndarray:
+    """Bool `[H, W]` to code points `[H/4, W/2]`, rounded up."""
+    height, width = dots.shape
+    dots = np.pad(dots, ((0, -height % 4), (0, -width % 2)))
+    cells = dots.reshape(dots.shape[0] // 4, 4, dots.shape[1] // 2, 2)
+    return _BRAILLE_BLANK + np.einsum("hrwc,rc->hw", cells, _BRAILLE_BITS)

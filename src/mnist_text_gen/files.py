@@ -1,0 +1,42 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Files appear whole or not at all: written beside their target, then renamed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> Path:
+    """Make `folder`, or raise a `ValueError` that says why it can't be written to."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise ValueError(
+            f"{name} is {str(folder)!r}; allowed is a folder that can be written to: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
+    """Give a new folder inside `target`; move what it holds into `target` at the end, or drop it after an error.
+
+    Files and folders of the same name are replaced, others in `target` stay. Being inside makes it the same file
+    system, so that every move is a rename.
+    """
+    target = check_output_folder(target)
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=target))
+    try:
+        yield staging
+        for path in sorted(staging.rglob("*")):
+            if path.is_file():
+                destination = target / path.relative_to(staging)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(destination)
+    finally:
+        shutil.rmtree(staging)

@@ -1,0 +1,28 @@
+"""Image ↔ text ↔ ids: the one place that knows the text form."""
+
+from .tokenization_mnist_text import (
+    CLASS_SYMBOLS,
+    END_SYMBOL,
+    IMAGE_SIZE,
+    NUM_PIXEL_SYMBOLS,
+    PIXEL_SYMBOLS,
+    TEXT_LENGTH,
+    VOCAB,
+    MnistTextTokenizer,
+    binarize_images,
+    check_text,
+)
+
+
+__all__ = [
+    "CLASS_SYMBOLS",
+    "END_SYMBOL",
+    "IMAGE_SIZE",
+    "NUM_PIXEL_SYMBOLS",
+    "PIXEL_SYMBOLS",
+    "TEXT_LENGTH",
+    "VOCAB",
+    "MnistTextTokenizer",
+    "binarize_images",
+    "check_text",
+]
