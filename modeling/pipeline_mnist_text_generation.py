@@ -19,8 +19,8 @@ from transformers import (
     TemperatureLogitsWarper,
 )
 from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.utils import cached_file
 
-from .configuration_mnist_cnn import MnistCnnConfig
 from .language_model import check_language_model_config
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
@@ -248,14 +248,20 @@ def _load_classifier(config) -> MnistCnnForImageClassification:
         )
     revision = {"revision": config._commit_hash} if getattr(config, "_commit_hash", None) else {}
     try:
-        classifier_config = MnistCnnConfig.from_pretrained(source, subfolder=CLASSIFIER_FOLDER, **revision)
-        return MnistCnnForImageClassification.from_pretrained(
-            source, subfolder=CLASSIFIER_FOLDER, config=classifier_config, **revision
+        # where this file is missing, from_pretrained takes the default configuration and says nothing
+        if cached_file(source, "config.json", subfolder=CLASSIFIER_FOLDER, **revision) is None:
+            raise OSError("it has no config.json")
+        classifier, report = MnistCnnForImageClassification.from_pretrained(
+            source, subfolder=CLASSIFIER_FOLDER, output_loading_info=True, ignore_mismatched_sizes=True, **revision
         )
     except OSError as error:
         raise ValueError(
             f"{source} has no classifier in its folder {CLASSIFIER_FOLDER!r}; train_classifier.py makes one: {error}"
         ) from error
+    unfit = [key for keys in ("missing_keys", "mismatched_keys", "unexpected_keys") for key in report[keys]]
+    if unfit:
+        raise ValueError(f"the classifier of {source} has weights that do not fit its configuration: {unfit[0]}")
+    return classifier
 
 
 def _check_classifier(config, num_labels: int, image_size: int) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
-from transformers import HfArgumentParser, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import HfArgumentParser
 
 
 class CommandParser(HfArgumentParser):
@@ -44,11 +43,6 @@ def _recipe_options(path: Path) -> list[str]:
         values = value if isinstance(value, list) else [value]
         options += [f"--{name}", *(json.dumps(v) if isinstance(v, dict | bool | None) else str(v) for v in values)]
     return options
-
-
-def find_checkpoint(args: TrainingArguments) -> str | None:
-    """The checkpoint to go on from: the one that was named, else the last in the output folder, else none."""
-    return args.resume_from_checkpoint or get_last_checkpoint(args.output_dir)
 
 
 def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> None:

@@ -85,9 +85,9 @@ def sample(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([SampleArguments], argv, PROG, __doc__)
     if not Path(args.model_name_or_path).is_dir() and Path(args.model_name_or_path).exists():
         raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}; allowed is a folder or a Hub id")
-    output_dir = check_output_folder(args.output_dir)
     # The class is given, so that a checkpoint with its own remote code needs no trust: the code is ours.
     draw = pipeline(TASK, model=args.model_name_or_path, pipeline_class=MnistTextGenerationPipeline)
+    output_dir = check_output_folder(args.output_dir)
     drawings = []
     for position, digit in enumerate(args.digits):
         drawing = draw_digit(draw, int(digit), args.digits[:position].count(digit), args)

@@ -2,8 +2,8 @@
 """Train the classifier: `accelerate launch train_classifier.py recipes/classifier.yaml --output_dir runs/classifier`.
 
 The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
-`--model_name_or_path` names the weights. As the folder `classifier` beside a language model, the weights judge what that
-model draws.
+`--model_name_or_path` names the weights. As the folder `classifier` beside a language model, the weights judge what
+that model draws.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from transformers import EvalPrediction, Trainer, TrainingArguments, default_data_collator, set_seed
 
 from mnist_text_gen.corpus import HUB_SOURCE, load_image_corpus
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
 
-from .arguments import find_checkpoint, parse_arguments, run_command
+from .arguments import parse_arguments, run_command
+from .training import run_trainer
 
 
 PROG = "train_classifier.py"
@@ -59,7 +60,6 @@ def train(argv: Sequence[str]) -> None:
     model_args, data_args, training_args = parse_arguments(
         [ModelArguments, DataTrainingArguments, TrainingArguments], argv, PROG, __doc__
     )
-    output_dir = check_output_folder(training_args.output_dir)
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="images"):
         corpus = load_image_corpus(
@@ -71,24 +71,17 @@ def train(argv: Sequence[str]) -> None:
         )
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False
+    model = build_model(model_args)
+    check_output_folder(training_args.output_dir)
     trainer = Trainer(
-        model=build_model(model_args),
+        model=model,
         args=training_args,
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         data_collator=default_data_collator,
         compute_metrics=compute_accuracy,
     )
-    if training_args.do_train:
-        result = trainer.train(resume_from_checkpoint=find_checkpoint(training_args))
-        trainer.save_metrics("train", result.metrics)
-        if trainer.is_world_process_zero():
-            with staged_folder(output_dir) as folder:
-                trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
-    if training_args.do_eval:
-        metrics = trainer.evaluate()
-        trainer.log_metrics("eval", metrics)
-        trainer.save_metrics("eval", metrics)
+    run_trainer(trainer, lambda model, folder: model.save_pretrained(folder))
 
 
 def build_model(args: ModelArguments) -> MnistCnnForImageClassification:

