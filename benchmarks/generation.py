@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Seconds for 64 judged candidates of a digit: `python benchmarks/generation.py`.
 
-Three things in turn in one process: the pipeline's `generate_candidates`, which takes one seed a candidate; stock `generate`
-with `do_sample=True` under the same `LogitsProcessor`; and the judging of 64 candidates. After a warm-up, the medians of
+In turn, in one process: the pipeline's `generate_candidates`, which takes one seed a candidate; stock `generate` with
+`do_sample=True` under the same `LogitsProcessor`; and the judging of 64 candidates. After a warm-up, the medians of
 several rounds are printed, with the ratio of the first two.
 """
 

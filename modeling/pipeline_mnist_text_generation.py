@@ -252,7 +252,12 @@ def _load_classifier(config) -> MnistCnnForImageClassification:
         if cached_file(source, "config.json", subfolder=CLASSIFIER_FOLDER, **revision) is None:
             raise OSError("it has no config.json")
         classifier, report = MnistCnnForImageClassification.from_pretrained(
-            source, subfolder=CLASSIFIER_FOLDER, output_loading_info=True, ignore_mismatched_sizes=True, **revision
+            source,
+            subfolder=CLASSIFIER_FOLDER,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **revision,
         )
     except OSError as error:
         raise ValueError(

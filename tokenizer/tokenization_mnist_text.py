@@ -64,6 +64,8 @@ def binarize_images(images) -> np.ndarray:
     if images.shape[1] == IMAGE_SIZE:
         _check_values(images, (images == 0) | (images == 1), "0 and 1 in a 30×30 image")
         return images.astype(np.uint8)
+    if images.dtype.kind == "b":
+        raise ValueError("images are bool and 28×28; allowed are integers in [0, 255] and floats in [0, 1]")
     if images.dtype.kind == "f":
         _check_values(images, (images >= 0) & (images <= 1), "[0, 1] in a float 28×28 image")
     elif images.dtype != np.uint8:
@@ -95,7 +97,8 @@ def check_text(text: str, partial: bool = False, name: str = "text") -> None:
 
     Args:
         text (`str`): the text to check.
-        partial (`bool`, defaults to `False`): also allow a text that stops anywhere after its class digit.
+        partial (`bool`, defaults to `False`):
+            Also allow a text that stops, with `)` or without, anywhere after its class digit.
         name (`str`, defaults to `"text"`): what the error calls the text.
     """
     if not isinstance(text, str):
@@ -204,7 +207,8 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         Args:
             texts (`Sequence[str]`, length N): texts of 152 characters.
             partial (`bool`, defaults to `False`):
-                Also take texts that stop after their class digit or any pixel symbol; the missing pixels are 0.
+                Also take texts that stop, with `)` or without, after their class digit or any pixel symbol; the
+                missing pixels are 0.
 
         Returns:
             `np.ndarray`: uint8 `[N, 30, 30]`, values {0, 1}.

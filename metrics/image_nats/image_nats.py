@@ -1,6 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Nats an image and bits a pixel from the losses of an image's tokens."""
 
+import math
+
 import datasets
 import evaluate
 import numpy as np
@@ -40,7 +42,7 @@ class ImageNats(evaluate.Metric):
         losses = np.asarray(token_losses, dtype=np.float64)
         if losses.ndim != 2 or not losses.size:
             raise ValueError(f"token_losses have shape {list(losses.shape)}; allowed is [N, T] with N and T above 0")
-        if np.isnan(losses).any() or (losses < 0).any():
-            raise ValueError("token_losses hold a negative value or NaN; allowed are nats, 0 or more")
+        if not np.isfinite(losses).all() or (losses < 0).any():
+            raise ValueError("token_losses hold a negative value, NaN or infinity; allowed are nats, 0 or more")
         nats = float(losses.sum(axis=1).mean())
-        return {"nats_per_image": nats, "bits_per_pixel": nats / np.log(2) / num_pixels}
+        return {"nats_per_image": nats, "bits_per_pixel": nats / math.log(2) / num_pixels}

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Pictures of results: a contact sheet, and dots for the terminal."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,8 +43,9 @@ def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
 
 
 def format_score(score: float) -> str:
-    """A probability as a percentage that says 100 only where it is 1."""
-    return f"{np.floor(score * 1e4) / 1e2:.2f} %"
+    """A probability as a percentage, rounded down, so that it says 100 only where it is 1."""
+    hundredths = math.floor(score * 1e4 + 1e-6)  # 0.57 * 1e4 is 5699.99…
+    return f"{hundredths / 1e2 if score == 1 else min(hundredths / 1e2, 99.99):.2f} %"
 
 
 def draw_dots(images: Sequence[Image.Image], width: int) -> str:

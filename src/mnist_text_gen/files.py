@@ -26,8 +26,8 @@ def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> 
 def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
     """Give a new folder inside `target`; move what it holds into `target` at the end, or drop it after an error.
 
-    Files and folders of the same name are replaced, others in `target` stay. Being inside makes it the same file
-    system, so that every move is a rename.
+    Files of the same name are replaced, others in `target`, and in its folders, stay. Being inside makes it the same
+    file system, so that every move is a rename.
     """
     target = check_output_folder(target)
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=target))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import pipeline
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from mnist_text_gen import MnistTextGenerationPipeline
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
@@ -83,10 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def sample(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([SampleArguments], argv, PROG, __doc__)
-    if not Path(args.model_name_or_path).is_dir() and Path(args.model_name_or_path).exists():
-        raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}; allowed is a folder or a Hub id")
-    # The class is given, so that a checkpoint with its own remote code needs no trust: the code is ours.
-    draw = pipeline(TASK, model=args.model_name_or_path, pipeline_class=MnistTextGenerationPipeline)
+    draw = load_pipeline(args.model_name_or_path)
     output_dir = check_output_folder(args.output_dir)
     drawings = []
     for position, digit in enumerate(args.digits):
@@ -98,6 +95,19 @@ def sample(argv: Sequence[str]) -> None:
     with staged_folder(output_dir) as folder:
         save_texts(drawings, folder, args.save_texts)
     show_summary(drawings, args, output_dir)
+
+
+def load_pipeline(model_name_or_path: str) -> MnistTextGenerationPipeline:
+    allowed = f"model_name_or_path is {model_name_or_path!r}; allowed is a folder or a Hub id with a language model"
+    if Path(model_name_or_path).is_file():
+        raise ValueError(f"{allowed}, and this is a file")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(model_name_or_path, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)
+    except OSError as error:
+        raise ValueError(f"{allowed}: {error}") from error
+    # The class is given, so that a checkpoint with its own remote code needs no trust: the code is ours.
+    return pipeline(TASK, model=model, tokenizer=tokenizer, pipeline_class=MnistTextGenerationPipeline)
 
 
 def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:

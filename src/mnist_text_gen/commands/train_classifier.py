@@ -65,7 +65,7 @@ def train(argv: Sequence[str]) -> None:
         corpus = load_image_corpus(
             data_args.dataset_name,
             num_train_samples=data_args.num_train_samples,
-            num_test_samples=data_args.num_eval_samples,
+            num_eval_samples=data_args.num_eval_samples,
             num_augmented_copies=data_args.num_augmented_copies,
             seed=training_args.seed,
         )
@@ -86,7 +86,7 @@ def train(argv: Sequence[str]) -> None:
 
 def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
     if args.model_name_or_path is not None:
-        return MnistCnnForImageClassification.from_pretrained(args.model_name_or_path)
+        return MnistCnnForImageClassification.from_pretrained(args.model_name_or_path, use_safetensors=True)
     config = MnistCnnConfig(hidden_sizes=args.hidden_sizes, hidden_dropout_prob=args.dropout)
     return MnistCnnForImageClassification(config)
 

@@ -111,7 +111,7 @@ def train(argv: Sequence[str]) -> None:
             data_args.dataset_name,
             tokenizer,
             num_train_samples=data_args.num_train_samples,
-            num_test_samples=data_args.num_eval_samples,
+            num_eval_samples=data_args.num_eval_samples,
             layout=data_args.layout,
             num_augmented_copies=data_args.num_augmented_copies,
             seed=training_args.seed,
@@ -144,9 +144,12 @@ def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHe
         "attn_implementation": args.attn_implementation,
     }
     if args.model_name_or_path is None:
-        return GPT2LMHeadModel(build_language_model_config(tokenizer, **overrides))
-    model = GPT2LMHeadModel.from_pretrained(args.model_name_or_path, **overrides)
-    check_language_model_config(model.config, tokenizer, args.model_name_or_path)
+        model = GPT2LMHeadModel(build_language_model_config(tokenizer, **overrides))
+    else:
+        model = GPT2LMHeadModel.from_pretrained(args.model_name_or_path, use_safetensors=True, **overrides)
+        check_language_model_config(model.config, tokenizer, args.model_name_or_path)
+    # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens and not by the 151 predicted ones
+    model.loss_type = "ForCausalLM"
     return model
 
 

@@ -1,0 +1,53 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Configuration of the CNN classifier."""
+
+from transformers import PreTrainedConfig
+
+
+class MnistCnnConfig(PreTrainedConfig):
+    """Configuration of [`MnistCnnForImageClassification`].
+
+    Args:
+        image_size (`int`, defaults to 30): height and width of an image.
+        num_channels (`int`, defaults to 1): channels of an image.
+        hidden_sizes (`list[int]`, defaults to `[32, 64, 128]`):
+            Channels of each stage; a stage is two 3×3 convolutions and a 2×2 max pooling.
+        hidden_dropout_prob (`float`, defaults to 0.3): dropout before the last, linear layer.
+        kwargs: `id2label` (the ten digits by default) and the rest of `PreTrainedConfig`.
+
+    Raises:
+        ValueError: for sizes below 1, a dropout outside [0, 1), or more stages than the image can be halved.
+    """
+
+    model_type = "mnist_cnn"
+
+    def __init__(
+        self,
+        image_size: int = 30,
+        num_channels: int = 1,
+        hidden_sizes: list[int] | None = None,
+        hidden_dropout_prob: float = 0.3,
+        **kwargs,
+    ):
+        self.image_size = image_size
+        self.num_channels = num_channels
+        self.hidden_sizes = [32, 64, 128] if hidden_sizes is None else list(hidden_sizes)
+        self.hidden_dropout_prob = hidden_dropout_prob
+        if "num_labels" not in kwargs and "id2label" not in kwargs:
+            kwargs["id2label"] = {label: str(label) for label in range(10)}
+            kwargs["label2id"] = {str(label): label for label in range(10)}
+        if min(image_size, num_channels, *self.hidden_sizes) < 1 or not self.hidden_sizes:
+            raise ValueError(
+                f"image_size is {image_size}, num_channels {num_channels}, hidden_sizes {self.hidden_sizes}; allowed "
+                "are numbers of 1 and more"
+            )
+        if not 0 <= hidden_dropout_prob < 1:
+            raise ValueError(f"hidden_dropout_prob is {hidden_dropout_prob}; allowed is 0 <= hidden_dropout_prob < 1")
+        if image_size >> len(self.hidden_sizes) < 1:
+            raise ValueError(
+                f"hidden_sizes has {len(self.hidden_sizes)} stages; {image_size} pixels can't be halved so often"
+            )
+        super().__init__(**kwargs)
+
+
+MnistCnnConfig.register_for_auto_class()

@@ -1,0 +1,99 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Decoding rules: the grammar of a text, and noise that makes greedy decoding a reproducible sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import LogitsProcessor, PreTrainedTokenizerBase
+
+
+class MnistTextLogitsProcessor(LogitsProcessor):
+    """Allow only what the text form allows at a position, so that every text is a valid image whatever the weights.
+
+    Position 0 takes a class digit, 1 to 150 a pixel symbol, 151 and beyond the end token. The position is the length
+    of `input_ids`, so texts must not be padded.
+
+    Args:
+        tokenizer (`MnistTextTokenizer`): names the ids of the class digits, the pixel symbols and the end token.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.vocab_size = len(tokenizer)
+        self.class_ids = tokenizer.class_ids
+        self.pixel_ids = tokenizer.pixel_ids
+        self.end_ids = range(tokenizer.eos_token_id, tokenizer.eos_token_id + 1)
+        self.end_position = tokenizer.model_max_length - 1
+
+    def allowed_ids(self, position: int) -> range:
+        """The ids that may stand at a position, 0 to 151 and beyond."""
+        if position == 0:
+            return self.class_ids
+        return self.pixel_ids if position < self.end_position else self.end_ids
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Mask scores.
+
+        Args:
+            input_ids (`torch.LongTensor`, `[B, T]`): the texts so far.
+            scores (`torch.FloatTensor`, `[B, 75]`): logits of the next token.
+
+        Returns:
+            `torch.FloatTensor`: `[B, 75]`, a new tensor, `-inf` where a token is not allowed.
+
+        Raises:
+            ValueError: where `scores` have another vocabulary than the tokenizer.
+        """
+        if scores.shape[-1] != self.vocab_size:
+            raise ValueError(
+                f"scores are over {scores.shape[-1]} tokens; allowed is {self.vocab_size}, the tokenizer's"
+            )
+        allowed = self.allowed_ids(input_ids.shape[1])
+        ids = torch.arange(self.vocab_size, device=scores.device)
+        return scores.masked_fill((ids < allowed.start) | (ids >= allowed.stop), float("-inf"))
+
+
+class GumbelNoiseLogitsProcessor(LogitsProcessor):
+    """Add Gumbel noise, so that the greedy choice is a sample: argmax(logits / T + G) ~ softmax(logits / T).
+
+    The Gumbel-max trick: Maddison, Tarlow and Minka, "A* Sampling" (2014), section 2. Sampling in `generate` takes its
+    noise from one global state, so that a text depends on what was drawn before and beside it; here the noise of every
+    text is given.
+
+    Args:
+        noise (`torch.FloatTensor`, `[B, 150, 64]`): see [`gumbel_noise`]; row t is added at position t + 1.
+        pixel_ids (`range`): the ids that the noise belongs to; others get none.
+    """
+
+    def __init__(self, noise: torch.FloatTensor, pixel_ids: range):
+        self.noise = noise
+        self.pixel_ids = pixel_ids
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return `scores` `[B, 75]` with the noise of the position added, as a new tensor."""
+        step = input_ids.shape[1] - 1
+        if not 0 <= step < self.noise.shape[1]:
+            return scores
+        margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
+        return scores + torch.nn.functional.pad(self.noise[:, step], margins)
+
+
+def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:
+    """Standard Gumbel noise, each item's from its own seed.
+
+    Args:
+        entropies (`Sequence[Sequence[int]]`, length B):
+            What an item's noise depends on, e.g. `(seed, index)`; integers of 0 and more.
+        num_steps (`int`), num_tokens (`int`): T and V.
+
+    Returns:
+        `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
+    """
+    # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
+    # double that is never 0 or 1.
+    raw = np.stack(
+        [np.random.Philox(np.random.SeedSequence(entropy)).random_raw(num_steps * num_tokens) for entropy in entropies]
+    )
+    uniform = ((raw >> np.uint64(11)) + 0.5) * 2.0**-53
+    noise = -np.log(-np.log(uniform))
+    return torch.from_numpy(noise.astype(np.float32)).view(len(entropies), num_steps, num_tokens)

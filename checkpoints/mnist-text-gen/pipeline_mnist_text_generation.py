@@ -1,0 +1,349 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Pipeline `mnist-text-gen`: a digit in, the best of many drawn images out."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LogitsProcessorList,
+    Pipeline,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+)
+from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.utils import cached_file
+
+from .language_model import check_language_model_config
+from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .modeling_mnist_cnn import MnistCnnForImageClassification
+
+
+TASK = "mnist-text-gen"
+CLASSIFIER_FOLDER = "classifier"
+# Candidates are decoded in blocks of this size: the last bits of a matrix product depend on its shape, and with them,
+# now and then, a token. Whole blocks make the first 64 of 128 candidates the same as the 64.
+BLOCK_SIZE = 64
+
+
+class MnistTextGenerationPipeline(Pipeline):
+    """Draw handwritten digits: generate candidates, let a classifier judge their images, return the best.
+
+    Args:
+        model (`GPT2LMHeadModel`): the language model, with the tokenizer's 75 ids and a context of 152 or more.
+        tokenizer (`MnistTextTokenizer`): goes between images and texts.
+        classifier (`MnistCnnForImageClassification`, *optional*):
+            Judges the candidates. By default the one in the folder `classifier` beside the language model.
+        kwargs: defaults of the call's arguments, and what [`~transformers.Pipeline`] takes.
+
+    Raises:
+        ValueError: for a language model, tokenizer or classifier that does not fit, or no classifier.
+
+    Examples:
+
+    ```python
+    >>> import mnist_text_gen
+    >>> from transformers import pipeline
+
+    >>> draw = pipeline("mnist-text-gen")
+    >>> best = draw("7", num_candidates=8, num_return_sequences=2, seed=0)[0]
+    >>> best["label"], best["image"].size, len(best["generated_text"])
+    ('7', (30, 30), 152)
+    ```
+    """
+
+    _load_tokenizer = True
+    _load_processor = False
+    _load_image_processor = False
+    _load_video_processor = False
+    _load_feature_extractor = False
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        classifier: MnistCnnForImageClassification | None = None,
+        **kwargs,
+    ):
+        if not hasattr(tokenizer, "decode_images"):
+            raise ValueError(
+                f"the tokenizer is a {type(tokenizer).__name__}; allowed is a MnistTextTokenizer, which comes with "
+                "`import mnist_text_gen` or `trust_remote_code=True`"
+            )
+        check_language_model_config(model.config, tokenizer, model.config.name_or_path or "the language model")
+        classifier = classifier or _load_classifier(model.config)
+        _check_classifier(classifier.config, len(tokenizer.class_ids), tokenizer.image_size)
+        super().__init__(model=model, tokenizer=tokenizer, **kwargs)
+        self.classifier = classifier.eval().to(self.device)
+
+    def __call__(self, digits: str | int | Iterable[str | int], **kwargs) -> Any:
+        """Draw one digit, or each of several.
+
+        Args:
+            digits (`str`, `int`, or an iterable of them): `"0"` to `"9"` or 0 to 9.
+            num_candidates (`int`, defaults to 64): how many are generated for a digit.
+            num_return_sequences (`int`, defaults to 8): how many of them, the best, are returned.
+            temperature (`float`, defaults to 0.8): divides the logits of the language model.
+            classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
+            seed (`int`, *optional*):
+                A candidate's noise depends only on the seed, its label, how often the label came before in this call,
+                and its own index. On one device, dtype and number of threads the same seed gives the same images. By
+                default a seed is drawn from torch's global generator.
+
+        Returns:
+            `list[dict]` for one digit, best first, each with `label` (`str`), `generated_text` (`str`, 152
+            characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255) and `score` (`float`, the classifier's
+            probability of the digit). A list of them for a list or tuple, an iterator for any other iterable.
+
+        Raises:
+            ValueError: for a digit or an argument that is not allowed; it names both.
+        """
+        parameters = check_sampling_arguments(**{**self._forward_params, **kwargs})
+        if parameters["seed"] is None:
+            kwargs["seed"] = int(torch.randint(2**63 - 1, ()))
+        if isinstance(digits, str | int):
+            return super().__call__(next(_number_labels([digits])), **kwargs)
+        if isinstance(digits, list | tuple):
+            # a list is checked whole before the first image is drawn
+            items = list(_number_labels(digits))
+            return super().__call__(items, **kwargs) if items else []
+        return super().__call__(_number_labels(digits), **kwargs)
+
+    def _sanitize_parameters(self, **kwargs):
+        return {}, check_sampling_arguments(**kwargs, fill=False), {}
+
+    def preprocess(self, inputs: dict[str, int]) -> dict[str, int]:
+        return inputs
+
+    def _forward(
+        self,
+        model_inputs: dict[str, int],
+        num_candidates: int = 64,
+        num_return_sequences: int = 8,
+        temperature: float = 0.8,
+        classifier_temperature: float = 0.8,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        label = model_inputs["label"]
+        input_ids = self.generate_candidates(label, num_candidates, temperature, seed, model_inputs["occurrence"])
+        probabilities = self.classify_candidates(input_ids, classifier_temperature)
+        return self.rerank(label, input_ids, probabilities, num_return_sequences)
+
+    def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        texts = self.tokenizer.batch_decode(model_outputs["input_ids"])
+        images = self.tokenizer.decode_images(texts)
+        return [
+            {
+                "label": str(model_outputs["label"]),
+                "generated_text": text,
+                "image": Image.fromarray(image * 255),
+                "score": score,
+            }
+            for text, image, score in zip(texts, images, model_outputs["scores"].tolist(), strict=True)
+        ]
+
+    @torch.no_grad()
+    def generate_candidates(
+        self, label: int, num_candidates: int = 64, temperature: float = 0.8, seed: int = 0, occurrence: int = 0
+    ) -> torch.LongTensor:
+        """Generate texts of a digit, a block at the same time.
+
+        Args:
+            label (`int`): the digit, 0 to 9.
+            num_candidates, temperature, seed: see `__call__`.
+            occurrence (`int`, defaults to 0): tells apart the draws of one label with one seed.
+
+        Returns:
+            `torch.LongTensor`: `[num_candidates, 152]`, ids of valid texts, on the model's device.
+        """
+        tokenizer = self.tokenizer
+        grammar = MnistTextLogitsProcessor(tokenizer)
+        config = GenerationConfig(
+            # The noise in the logits makes the greedy choice a sample. Temperature and top_k are said because what is
+            # left out here would be taken from the model's own generation configuration.
+            do_sample=False,
+            temperature=1.0,
+            top_k=50,
+            max_length=tokenizer.model_max_length,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        blocks = []
+        for start in range(0, num_candidates, BLOCK_SIZE):
+            indices = range(start, min(start + BLOCK_SIZE, num_candidates))
+            entropies = [(seed, label, occurrence, index) for index in indices]
+            noise = gumbel_noise(entropies, tokenizer.num_pixel_symbols, len(tokenizer.pixel_ids)).to(self.device)
+            processors = [
+                grammar,
+                TemperatureLogitsWarper(temperature),
+                GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
+            ]
+            prompts = torch.full((len(indices), 1), tokenizer.class_ids[label], device=self.device)
+            blocks.append(
+                self.model.generate(
+                    prompts,
+                    attention_mask=torch.ones_like(prompts),
+                    generation_config=config,
+                    logits_processor=LogitsProcessorList(processors),
+                )
+            )
+        return torch.cat(blocks)
+
+    @torch.no_grad()
+    def classify_candidates(
+        self, input_ids: torch.LongTensor, classifier_temperature: float = 0.8
+    ) -> torch.FloatTensor:
+        """Judge the images of texts.
+
+        Args:
+            input_ids (`torch.LongTensor`, `[N, 152]`): ids of valid texts.
+            classifier_temperature (`float`, defaults to 0.8): divides the classifier's logits.
+
+        Returns:
+            `torch.FloatTensor`: float32 `[N, 10]`, probabilities of the digits.
+        """
+        images = self.tokenizer.decode_images(self.tokenizer.batch_decode(input_ids))
+        pixel_values = torch.from_numpy(images)[:, None].to(self.classifier.device, self.classifier.dtype)
+        # whole blocks here too, so that a score does not depend on how many candidates are judged
+        logits = torch.cat([self.classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])
+        return (logits.float() / classifier_temperature).softmax(dim=-1)
+
+    @staticmethod
+    def rerank(
+        label: int, input_ids: torch.LongTensor, probabilities: torch.FloatTensor, num_return_sequences: int = 8
+    ) -> dict[str, Any]:
+        """The best candidates by the probability of the wanted digit, best first, the earlier one first of equals.
+
+        Args:
+            label (`int`): the wanted digit, 0 to 9.
+            input_ids (`torch.LongTensor`, `[N, 152]`): the candidates.
+            probabilities (`torch.FloatTensor`, `[N, 10]`): what `classify_candidates` says of them.
+            num_return_sequences (`int`, defaults to 8): how many are kept.
+
+        Returns:
+            `dict`: `label`, `input_ids` (`[num_return_sequences, 152]`) and `scores` (`[num_return_sequences]`).
+        """
+        scores, best = probabilities[:, label].sort(descending=True, stable=True)
+        best = best[:num_return_sequences]
+        return {"label": label, "input_ids": input_ids[best], "scores": scores[:num_return_sequences]}
+
+    def save_pretrained(self, save_directory, **kwargs) -> None:
+        """Save everything that the pipeline needs: model, tokenizer, code, and the classifier in its folder."""
+        super().save_pretrained(save_directory, **kwargs)
+        self.classifier.save_pretrained(f"{save_directory}/{CLASSIFIER_FOLDER}", **kwargs)
+
+
+def _load_classifier(config) -> MnistCnnForImageClassification:
+    source = config.name_or_path
+    if not source:
+        raise ValueError(
+            "the language model was not loaded from anywhere, so there is no classifier: give classifier="
+        )
+    revision = {"revision": config._commit_hash} if getattr(config, "_commit_hash", None) else {}
+    try:
+        # where this file is missing, from_pretrained takes the default configuration and says nothing
+        if cached_file(source, "config.json", subfolder=CLASSIFIER_FOLDER, **revision) is None:
+            raise OSError("it has no config.json")
+        classifier, report = MnistCnnForImageClassification.from_pretrained(
+            source,
+            subfolder=CLASSIFIER_FOLDER,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **revision,
+        )
+    except OSError as error:
+        raise ValueError(
+            f"{source} has no classifier in its folder {CLASSIFIER_FOLDER!r}; train_classifier.py makes one: {error}"
+        ) from error
+    unfit = [key for keys in ("missing_keys", "mismatched_keys", "unexpected_keys") for key in report[keys]]
+    if unfit:
+        raise ValueError(f"the classifier of {source} has weights that do not fit its configuration: {unfit[0]}")
+    return classifier
+
+
+def _check_classifier(config, num_labels: int, image_size: int) -> None:
+    found = (config.num_labels, config.num_channels, config.image_size)
+    if found != (num_labels, 1, image_size):
+        raise ValueError(
+            f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
+            f"{num_labels}, 1 and {image_size}"
+        )
+
+
+def _number_labels(digits: Iterable[str | int]) -> Iterator[dict[str, int]]:
+    """Check digits, and count how often each came before."""
+    seen = Counter()
+    for digit in digits:
+        label = check_digit(digit)
+        yield {"label": label, "occurrence": seen[label]}
+        seen[label] += 1
+
+
+def check_digit(digit: str | int) -> int:
+    """The label, 0 to 9, of a digit; a `ValueError` for anything else."""
+    allowed = {str(label): label for label in range(10)}
+    if isinstance(digit, bool) or not isinstance(digit, str | int) or str(digit) not in allowed:
+        raise ValueError(f"digit is {digit!r}; allowed are '0' to '9' and 0 to 9")
+    return allowed[str(digit)]
+
+
+def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
+    """Check the arguments of a call, alone and, where `fill` adds the defaults of the missing ones, together.
+
+    Raises:
+        ValueError: for an argument that does not exist, a count below 1, a temperature that is not above 0 and finite,
+            a seed outside 0 to 2**64 - 1, and more images to return than candidates.
+    """
+    defaults = {
+        "num_candidates": 64,
+        "num_return_sequences": 8,
+        "temperature": 0.8,
+        "classifier_temperature": 0.8,
+        "seed": None,
+    }
+    for name, value in arguments.items():
+        if name not in defaults:
+            raise ValueError(f"argument {name!r} does not exist; allowed are {', '.join(defaults)}")
+        elif name == "seed":
+            _check_seed(value)
+        elif "temperature" in name:
+            _check_temperature(value, name)
+        else:
+            _check_count(value, name)
+    if not fill:
+        return arguments
+    arguments = defaults | arguments
+    candidates, returned = arguments["num_candidates"], arguments["num_return_sequences"]
+    if returned > candidates:
+        raise ValueError(f"num_return_sequences is {returned}; allowed is 1 to num_candidates, {candidates}")
+    return arguments
+
+
+def _check_count(value: int, name: str) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r}; allowed is an integer of 1 or more")
+
+
+def _check_temperature(value: float, name: str) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
+
+
+def _check_seed(value: int | None) -> None:
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64):
+        raise ValueError(f"seed is {value!r}; allowed is an integer from 0 to 2**64 - 1, or None")
+
+
+# Registered here and not in the package, so that the pipeline can be saved again, with its code, where it was itself
+# loaded as remote code.
+PIPELINE_REGISTRY.register_pipeline(
+    TASK, pipeline_class=MnistTextGenerationPipeline, pt_model=AutoModelForCausalLM, type="text"
+)

@@ -1,0 +1,287 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Rows of both layouts and of the classifier, read one by one, in batches and through the loader."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import default_data_collator
+
+from mnist_text_gen.corpus import augment_images, load_corpus, load_image_corpus
+from mnist_text_gen.tokenizer import binarize_images
+
+
+NUM_TRAIN, NUM_TEST, NUM_COPIES = 12, 5, 2
+LAYOUTS = {
+    "aligned": {},
+    "augmented": {"num_augmented_copies": NUM_COPIES, "seed": 7},
+    "sliding": {"layout": "sliding"},
+}
+NUM_ROWS = {"aligned": NUM_TRAIN, "augmented": NUM_TRAIN * (1 + NUM_COPIES), "sliding": NUM_TRAIN * 152 - 151}
+
+
+@pytest.fixture(scope="module")
+def source(mnist_5k, tmp_path_factory):
+    """20 and 10 real images as a folder of IDX files, which loads a hundred times as fast as mnist-5k."""
+    folder = tmp_path_factory.mktemp("idx")
+    for split, prefix, count in (("train", "train", 20), ("test", "t10k", 10)):
+        images, labels = mnist_5k[split].first(count, split)
+        header = np.array([0x0803, count, 28, 28], dtype=">u4").tobytes()
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = np.array([0x0801, count], dtype=">u4").tobytes()
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(header + labels.astype(np.uint8).tobytes())
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def train(mnist_5k):
+    return mnist_5k["train"].first(NUM_TRAIN, "train")
+
+
+@pytest.fixture(scope="module")
+def texts(train, tokenizer):
+    return tokenizer.encode_images(train.images, train.labels)
+
+
+@pytest.fixture(scope="module")
+def load(source):
+    """Corpora by the name of their layout, loaded once."""
+    corpora = {}
+
+    def load_once(name: str):
+        if name not in corpora:
+            options = {"num_train_samples": NUM_TRAIN, "num_eval_samples": NUM_TEST} | LAYOUTS[name]
+            corpora[name] = load_corpus(source, **options)
+        return corpora[name]
+
+    return load_once
+
+
+def to_ids(text: str) -> list[int]:
+    return [74 if symbol == ")" else ord(symbol) - 48 for symbol in text]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_row_has_its_columns_dtypes_and_lengths(load, layout, split):
+    rows = load(layout)[split]
+    assert len(rows) == (NUM_ROWS[layout] if split == "train" else NUM_TEST)
+    for row in rows:
+        assert set(row) == {"text", "input_ids", "attention_mask", "labels", "label"}
+        assert len(row["text"]) == 152
+        assert type(row["label"]) is int
+        for name in ("input_ids", "attention_mask", "labels"):
+            column = np.asarray(row[name])
+            assert column.shape == (152,)
+            assert column.dtype == np.int64
+        assert np.asarray(row["attention_mask"]).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_labels_are_the_ids_of_the_text_with_the_end_token(load, layout):
+    for row in load(layout)["train"]:
+        expected = to_ids(row["text"])
+        assert list(row["input_ids"]) == expected
+        assert list(row["labels"]) == expected
+        assert list(row["labels"]).count(74) == 1
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("layout", ["aligned", "augmented"])
+def test_aligned_rows_start_with_their_class_and_end_with_the_end_token(load, layout, split):
+    for row in load(layout)[split]:
+        assert row["labels"][0] == row["label"]
+        assert row["labels"][-1] == 74
+
+
+def test_aligned_rows_are_the_texts_in_the_order_of_the_source(load, texts, train):
+    rows = load("aligned")["train"]
+    assert list(rows["text"]) == texts
+    assert list(rows["label"]) == train.labels.tolist()
+
+
+def test_aligned_columns_are_int64_of_fixed_length(load):
+    features = load("aligned")["train"].features
+    for name in ("input_ids", "attention_mask", "labels"):
+        assert features[name].feature.dtype == "int64"
+        assert features[name].length == 152
+    assert features["label"].dtype == "int64"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_test_split_is_the_plain_aligned_texts_in_every_layout(load, mnist_5k, tokenizer, layout):
+    images, labels = mnist_5k["test"].first(NUM_TEST, "test")
+    assert list(load(layout)["test"]["text"]) == tokenizer.encode_images(images, labels)
+
+
+def test_sliding_rows_are_all_windows_of_the_concatenated_texts(load, texts, train):
+    rows = load("sliding")["train"]
+    concatenated = "".join(texts)
+    assert len(rows) == NUM_TRAIN * 152 - 151
+    for start, row in enumerate(rows):
+        assert row["text"] == concatenated[start : start + 152]
+        assert row["label"] == train.labels[start // 152]
+
+
+def test_sliding_rows_are_the_same_alone_in_a_batch_and_in_another_order(load, texts):
+    rows = load("sliding")["train"]
+    concatenated = "".join(texts)
+    starts = [len(rows) - 1, 0, 151, 152, 153, 700]
+    assert rows[starts]["text"] == [concatenated[start : start + 152] for start in starts]
+    assert [rows[start]["text"] for start in starts] == rows[starts]["text"]
+    shuffled = rows.shuffle(seed=1)
+    assert shuffled[:]["text"] != rows[:]["text"]
+    assert sorted(shuffled[:]["text"]) == sorted(rows[:]["text"])
+
+
+@pytest.mark.parametrize("layout", ["augmented", "sliding"])
+def test_rows_made_when_read_are_stored_as_numbers_only(load, layout):
+    rows = load(layout)["train"]
+    assert rows.column_names == ["row"]
+    assert rows.data.nbytes <= 8 * len(rows)
+
+
+def test_first_augmented_rows_are_the_plain_images(load):
+    augmented = load("augmented")["train"][:NUM_TRAIN]
+    plain = load("aligned")["train"][:]
+    assert augmented["text"] == plain["text"]
+    assert augmented["label"] == plain["label"]
+
+
+def test_augmented_row_is_its_image_distorted_with_seed_and_row_number(load, train, tokenizer):
+    rows = load("augmented")["train"]
+    for number in range(NUM_TRAIN, NUM_ROWS["augmented"]):
+        index = number % NUM_TRAIN
+        image = augment_images(train.images[index : index + 1], [number], seed=7)
+        assert rows[number]["text"] == tokenizer.encode_images(image, train.labels[index : index + 1])[0]
+
+
+def test_augmented_rows_are_the_same_alone_in_a_batch_and_in_another_order(load, source):
+    rows = load("augmented")["train"]
+    whole = rows[:]["text"]
+    order = np.random.default_rng(0).permutation(len(rows)).tolist()
+    assert [rows[number]["text"] for number in range(len(rows))] == whole
+    assert rows[order]["text"] == [whole[number] for number in order]
+    assert rows[[30, 13, 30]]["text"] == [whole[30], whole[13], whole[30]]
+    again = load_corpus(source, num_train_samples=NUM_TRAIN, num_augmented_copies=NUM_COPIES, seed=7)["train"]
+    assert again[:]["text"] == whole
+
+
+def test_copies_of_an_image_differ_from_it_and_from_each_other(load):
+    whole = load("augmented")["train"][:]["text"]
+    for index in range(NUM_TRAIN):
+        assert len({whole[index], whole[index + NUM_TRAIN], whole[index + 2 * NUM_TRAIN]}) == 3
+
+
+def test_another_seed_gives_other_copies_of_the_same_images(load, source):
+    whole = load("augmented")["train"][:]["text"]
+    options = {"num_train_samples": NUM_TRAIN, "num_augmented_copies": NUM_COPIES}
+    other = load_corpus(source, **options, seed=8)["train"][:]["text"]
+    assert other[:NUM_TRAIN] == whole[:NUM_TRAIN]
+    assert all(first != second for first, second in zip(other[NUM_TRAIN:], whole[NUM_TRAIN:], strict=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_default_collator_gives_token_labels_and_not_classes(load, layout):
+    # the rows also have a `label`, which the collator would make the batch's `labels` were there no other
+    rows = load(layout)["train"]
+    batch = default_data_collator([rows[index] for index in (3, 0, 8)])
+    assert set(batch) == {"input_ids", "attention_mask", "labels"}
+    assert batch["labels"].shape == (3, 152)
+    assert batch["labels"].dtype == torch.int64
+    assert torch.equal(batch["labels"], batch["input_ids"])
+    assert batch["input_ids"].tolist() == [to_ids(rows[index]["text"]) for index in (3, 0, 8)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_loader_reads_every_row_once(load, layout):
+    rows = load(layout)["train"]
+    loader = torch.utils.data.DataLoader(rows, batch_size=500, collate_fn=default_data_collator)
+    labels = torch.cat([batch["labels"] for batch in loader])
+    assert labels.tolist() == [to_ids(text) for text in rows[:]["text"]]
+
+
+def test_all_images_are_taken_where_none_asks_for_fewer(source):
+    corpus = load_corpus(source, num_train_samples=None)
+    assert (len(corpus["train"]), len(corpus["test"])) == (20, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layout": "diagonal"}, "^layout is 'diagonal'; allowed are 'aligned' and 'sliding'$"),
+        ({}, "^num_train_samples is 10000; allowed is 1 to 20, what the source holds$"),
+        ({"num_train_samples": 21}, "^num_train_samples is 21; allowed is 1 to 20, what the source holds$"),
+        ({"num_train_samples": 0}, "^num_train_samples is 0; allowed is 1 to 20, what the source holds$"),
+        ({"num_train_samples": -3}, "^num_train_samples is -3; allowed is 1 to 20, what the source holds$"),
+        (
+            {"num_train_samples": 5, "num_eval_samples": 11},
+            "^num_eval_samples is 11; allowed is 1 to 10, what the source holds$",
+        ),
+        ({"num_train_samples": 5, "num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the"),
+        ({"num_augmented_copies": -1}, "^num_augmented_copies is -1 in the aligned layout; allowed is 0, and in the"),
+        (
+            {"num_augmented_copies": 1, "layout": "sliding"},
+            "^num_augmented_copies is 1 in the sliding layout; allowed is 0, and in the aligned layout more$",
+        ),
+    ],
+)
+def test_wrong_arguments_are_refused_with_value_and_what_is_allowed(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_corpus(source, **options)
+
+
+@pytest.mark.parametrize("num_copies", [0, NUM_COPIES])
+def test_classifier_rows_are_binary_images_and_classes(source, train, num_copies):
+    corpus = load_image_corpus(source, NUM_TRAIN, NUM_TEST, num_augmented_copies=num_copies, seed=7)
+    assert len(corpus["train"]) == NUM_TRAIN * (1 + num_copies)
+    assert len(corpus["test"]) == NUM_TEST
+    for row in corpus["train"]:
+        assert set(row) == {"pixel_values", "labels"}
+        assert row["pixel_values"].shape == (1, 30, 30)
+        assert row["pixel_values"].dtype == np.float32
+        assert set(np.unique(row["pixel_values"])) == {0.0, 1.0}
+        assert type(row["labels"]) is int
+    first = corpus["train"][:NUM_TRAIN]
+    assert np.array_equal(np.concatenate(first["pixel_values"]), binarize_images(train.images))
+    assert first["labels"] == train.labels.tolist()
+
+
+def test_classifier_test_rows_are_the_plain_images(source, mnist_5k):
+    images, labels = mnist_5k["test"].first(NUM_TEST, "test")
+    rows = load_image_corpus(source, NUM_TRAIN, NUM_TEST, num_augmented_copies=1)["test"][:]
+    assert np.array_equal(np.concatenate(rows["pixel_values"]), binarize_images(images))
+    assert rows["labels"] == labels.tolist()
+
+
+def test_classifier_sees_the_same_images_as_the_language_model(load, source, tokenizer):
+    texts = load("augmented")["train"][:]
+    images = load_image_corpus(source, NUM_TRAIN, num_augmented_copies=NUM_COPIES, seed=7)["train"][:]
+    assert np.array_equal(np.concatenate(images["pixel_values"]), tokenizer.decode_images(texts["text"]))
+    assert images["labels"] == texts["label"]
+
+
+def test_classifier_takes_all_images_by_default(source):
+    corpus = load_image_corpus(source)
+    assert (len(corpus["train"]), len(corpus["test"])) == (20, 10)
+
+
+def test_default_collator_stacks_classifier_rows(source, train):
+    rows = load_image_corpus(source, NUM_TRAIN)["train"]
+    batch = default_data_collator([rows[index] for index in range(4)])
+    assert batch["pixel_values"].shape == (4, 1, 30, 30)
+    assert batch["pixel_values"].dtype == torch.float32
+    assert batch["labels"].tolist() == train.labels[:4].tolist()
+    assert batch["labels"].dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_augmented_copies": -1}, "^num_augmented_copies is -1 in"),
+        ({"num_train_samples": 21}, "^num_train_samples is 21; allowed is 1 to 20, what the source holds$"),
+        ({"num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the source holds$"),
+    ],
+)
+def test_wrong_arguments_for_classifier_rows_are_refused(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_image_corpus(source, **options)

@@ -1,0 +1,127 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Pictures of results, down to the pixel and the dot."""
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
+
+
+def make_image(*rows: str) -> Image.Image:
+    return Image.fromarray(np.array([[255 * (symbol == "#") for symbol in row] for row in rows], dtype=np.uint8))
+
+
+def make_results(images: np.ndarray, scores: list[float]) -> list[dict]:
+    return [
+        {"image": Image.fromarray(image * np.uint8(255)), "score": score}
+        for image, score in zip(images, scores, strict=True)
+    ]
+
+
+@pytest.fixture
+def random_images():
+    return np.random.default_rng(0).integers(0, 2, (9, 30, 30), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "dots"),
+    [
+        (("##", "##", "##", "##"), "⣿"),
+        (("..", "..", "..", ".."), "⠀"),
+        (("#.", "..", "..", ".."), "⠁"),
+        (("..", "#.", "..", ".."), "⠂"),
+        (("..", "..", "#.", ".."), "⠄"),
+        (("..", "..", "..", "#."), "⡀"),
+        ((".#", "..", "..", ".."), "⠈"),
+        (("..", ".#", "..", ".."), "⠐"),
+        (("..", "..", ".#", ".."), "⠠"),
+        (("..", "..", "..", ".#"), "⢀"),
+        (("#.", "#.", "#.", "#."), "⡇"),
+        (("####", "#..#", "#..#", "####"), "⣏⣹"),
+        # three columns and five rows: the missing dots are off
+        (("###", "###", "###", "###", "###"), "⣿⡇\n⠉⠁"),
+    ],
+)
+def test_small_image_is_its_braille_pattern(rows, dots):
+    assert draw_dots([make_image(*rows)], width=80) == dots
+
+
+@pytest.mark.parametrize(("grey", "dots"), [(0, "⠀"), (127, "⠀"), (128, "⣿"), (255, "⣿")])
+def test_pixel_is_a_dot_from_128_on(grey, dots):
+    assert draw_dots([Image.new("L", (2, 4), grey)], width=80) == dots
+
+
+def test_images_stand_side_by_side_with_a_space_between():
+    full, blank = Image.new("L", (2, 8), 255), Image.new("L", (2, 8), 0)
+    assert draw_dots([full, blank, full], width=5) == "⣿ ⠀ ⣿\n⣿ ⠀ ⣿"
+
+
+@pytest.mark.parametrize(
+    ("width", "num_images"), [(0, 1), (1, 1), (15, 1), (30, 1), (31, 2), (46, 2), (47, 3), (1000, 3)]
+)
+def test_as_many_images_as_fit_the_width_are_drawn(width, num_images):
+    lines = draw_dots([Image.new("L", (30, 30), 255)] * 3, width).split("\n")
+    assert len(lines) == 8
+    assert {len(line) for line in lines} == {16 * num_images - 1}
+    assert lines[0] == " ".join(["⣿" * 15] * num_images)
+
+
+@pytest.mark.parametrize(
+    ("num_images", "size"),
+    [(1, (140, 162)), (2, (270, 162)), (8, (1050, 162)), (9, (1050, 314)), (16, (1050, 314)), (17, (1050, 466))],
+)
+def test_contact_sheet_has_eight_images_a_row(num_images, size):
+    results = make_results(np.zeros((num_images, 30, 30), dtype=np.uint8), [0.5] * num_images)
+    sheet = draw_contact_sheet(results)
+    assert sheet.mode == "L"
+    assert sheet.size == size
+
+
+def test_contact_sheet_holds_every_image_four_times_as_large(random_images):
+    sheet = np.asarray(draw_contact_sheet(make_results(random_images, [0.5] * 9)))
+    for index, image in enumerate(random_images):
+        left, top = 10 + 130 * (index % 8), 10 + 152 * (index // 8)
+        drawn = sheet[top : top + 120, left : left + 120]
+        assert (drawn == np.kron(image, np.ones((4, 4), dtype=np.uint8)) * 255).all()
+
+
+def test_contact_sheet_writes_each_score_under_its_image(random_images):
+    sheet = np.asarray(draw_contact_sheet(make_results(random_images[:3], [0.25, 0.75, 0.25])))
+    captions = [sheet[130:152, 10 + 130 * index : 130 + 130 * index] for index in range(3)]
+    assert (captions[0] < 128).any()
+    assert (captions[0] != captions[1]).any()
+    assert (captions[0] == captions[2]).all()
+
+
+def test_contact_sheet_is_white_beside_images_and_captions():
+    sheet = np.asarray(draw_contact_sheet(make_results(np.zeros((9, 30, 30), dtype=np.uint8), [1.0] * 9)))
+    assert (sheet[:10] == 255).all()
+    assert (sheet[:, :10] == 255).all()
+    assert (sheet[:, 130:140] == 255).all()
+    assert (sheet[162:, 140:] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (0, "0.00 %"),
+        (0.00009, "0.00 %"),
+        (0.07, "7.00 %"),
+        (0.5, "50.00 %"),
+        (0.57, "57.00 %"),
+        (0.1234, "12.34 %"),
+        (0.12349, "12.34 %"),
+        (0.99994, "99.99 %"),
+        (0.99995, "99.99 %"),
+        (0.999999, "99.99 %"),
+        (math.nextafter(1, 0), "99.99 %"),
+        (np.nextafter(np.float32(1), np.float32(0)), "99.99 %"),
+        (1, "100.00 %"),
+        (1.0, "100.00 %"),
+    ],
+)
+def test_score_is_a_percentage_that_is_100_only_at_1(score, text):
+    assert format_score(score) == text

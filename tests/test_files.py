@@ -1,0 +1,111 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Staged folders: all of the new files, or all of the old."""
+
+import os
+import re
+
+import pytest
+
+from mnist_text_gen.files import check_output_folder, staged_folder
+
+
+def read_tree(folder) -> dict[str, str]:
+    """Relative path to content of every file, hidden ones and staging folders too."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_and_folders_arrive_when_the_block_ends(tmp_path):
+    target = tmp_path / "a" / "b"
+    with staged_folder(target) as staging:
+        (staging / "model.txt").write_text("model")
+        (staging / "classifier" / "deep").mkdir(parents=True)
+        (staging / "classifier" / "deep" / "config.txt").write_text("config")
+        (staging / ".hidden").write_text("hidden")
+    expected = {"model.txt": "model", "classifier/deep/config.txt": "config", ".hidden": "hidden"}
+    assert read_tree(tmp_path / "a" / "b") == expected
+    assert not staging.exists()
+
+
+def test_nothing_is_in_the_target_before_the_block_ends(tmp_path):
+    (tmp_path / "model.txt").write_text("old")
+    with staged_folder(tmp_path) as staging:
+        (staging / "model.txt").write_text("new")
+        assert (tmp_path / "model.txt").read_text() == "old"
+    assert (tmp_path / "model.txt").read_text() == "new"
+
+
+def test_staging_lies_inside_the_target(tmp_path):
+    # so that every move is a rename on one file system
+    with staged_folder(tmp_path) as staging:
+        assert staging.parent == tmp_path
+        assert list(staging.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, KeyboardInterrupt])
+def test_after_an_error_the_old_files_are_as_they_were(tmp_path, error):
+    (tmp_path / "model.txt").write_text("old")
+    (tmp_path / "classifier").mkdir()
+    (tmp_path / "classifier" / "config.txt").write_text("old config")
+    before = read_tree(tmp_path)
+    with pytest.raises(error, match="half-way"), staged_folder(tmp_path) as staging:
+        (staging / "model.txt").write_text("new")
+        (staging / "classifier").mkdir()
+        (staging / "classifier" / "config.txt").write_text("new config")
+        (staging / "other.txt").write_text("new")
+        raise error("half-way")
+    assert read_tree(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier", "model.txt"]
+
+
+def test_same_named_files_are_replaced_and_others_stay(tmp_path):
+    (tmp_path / "model.txt").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    with staged_folder(tmp_path) as staging:
+        (staging / "model.txt").write_text("new")
+    assert read_tree(tmp_path) == {"model.txt": "new", "notes.txt": "mine"}
+
+
+def test_same_named_folders_keep_their_other_files(tmp_path):
+    (tmp_path / "classifier").mkdir()
+    (tmp_path / "classifier" / "config.txt").write_text("old")
+    (tmp_path / "classifier" / "stale.txt").write_text("old")
+    with staged_folder(tmp_path) as staging:
+        (staging / "classifier").mkdir()
+        (staging / "classifier" / "config.txt").write_text("new")
+    assert read_tree(tmp_path) == {"classifier/config.txt": "new", "classifier/stale.txt": "old"}
+
+
+def test_check_makes_the_folder_and_its_parents_and_leaves_nothing_in_it(tmp_path):
+    folder = check_output_folder(str(tmp_path / "a" / "b"))
+    assert folder == tmp_path / "a" / "b"
+    assert folder.is_dir()
+    assert list(folder.iterdir()) == []
+
+
+def test_check_leaves_what_is_in_the_folder(tmp_path):
+    (tmp_path / "model.txt").write_text("old")
+    check_output_folder(tmp_path)
+    assert read_tree(tmp_path) == {"model.txt": "old"}
+
+
+@pytest.mark.parametrize("below", ["", "b", "b/c"])
+def test_check_refuses_a_file_and_what_would_be_below_it(tmp_path, below):
+    (tmp_path / "a").write_text("a file")
+    folder = tmp_path / "a" / below
+    message = f"my_dir is {str(folder)!r}; allowed is a folder that can be written to: "
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}(File exists|Not a directory)$"):
+        check_output_folder(folder, name="my_dir")
+    assert (tmp_path / "a").read_text() == "a file"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_check_refuses_a_folder_without_write_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ValueError, match=r"^output_dir is .* written to: Permission denied$"):
+        check_output_folder(tmp_path)
+
+
+def test_staged_folder_refuses_a_file(tmp_path):
+    (tmp_path / "a").write_text("a file")
+    with pytest.raises(ValueError, match="allowed is a folder that can be written to"), staged_folder(tmp_path / "a"):
+        pytest.fail("the block must not run")

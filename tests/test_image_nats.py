@@ -1,0 +1,67 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The metric, loaded by its path as a user would, against values worked out by hand."""
+
+import math
+
+import evaluate
+import numpy as np
+import pytest
+
+from mnist_text_gen.metrics import METRICS_FOLDER
+
+
+@pytest.fixture(scope="module")
+def image_nats():
+    # in memory: after a refusal, a metric on disk waits a second for its own lock
+    return evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
+
+
+@pytest.mark.parametrize(
+    ("token_losses", "nats"),
+    [
+        ([[0.0, 0.0]], 0.0),
+        ([[1.0, 2.0], [3.0, 0.0]], 3.0),
+        ([[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]], 3.5),
+        ([[0.25]], 0.25),
+        (np.full((3, 151), 0.5), 75.5),
+    ],
+)
+def test_nats_are_the_mean_over_images_of_summed_losses(image_nats, token_losses, nats):
+    result = image_nats.compute(token_losses=token_losses)
+    assert set(result) == {"nats_per_image", "bits_per_pixel"}
+    assert result["nats_per_image"] == pytest.approx(nats)
+    assert result["bits_per_pixel"] == pytest.approx(nats / math.log(2) / 900)
+
+
+def test_one_bit_for_each_pixel_is_one_bit_a_pixel(image_nats):
+    result = image_nats.compute(token_losses=[[math.log(2)] * 4, [math.log(2)] * 4], num_pixels=4)
+    assert result["bits_per_pixel"] == pytest.approx(1.0)
+
+
+def test_uniform_guess_of_64_symbols_is_one_bit_a_pixel(image_nats):
+    # 150 symbols of log2(64) = 6 bits are 900 bits, the default number of pixels
+    result = image_nats.compute(token_losses=[[math.log(64)] * 150])
+    assert result["bits_per_pixel"] == pytest.approx(1.0)
+
+
+def test_batches_add_up_to_the_whole(image_nats):
+    image_nats.add_batch(token_losses=[[1.0, 2.0], [3.0, 0.0]])
+    image_nats.add_batch(token_losses=[[6.0, 3.0]])
+    assert image_nats.compute()["nats_per_image"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    ("token_losses", "message"),
+    [
+        ([[1.0, math.nan]], "negative value, NaN or infinity; allowed are nats, 0 or more"),
+        ([[1.0, 2.0], [-0.5, 2.0]], "negative value, NaN or infinity; allowed are nats, 0 or more"),
+        ([], r"shape \[0\]; allowed is \[N, T\] with N and T above 0"),
+        ([[]], r"shape \[1, 0\]; allowed is \[N, T\] with N and T above 0"),
+        ([[1.0], [1.0, 2.0]], "inhomogeneous"),
+    ],
+)
+def test_losses_that_are_no_losses_are_refused(image_nats, token_losses, message):
+    with pytest.raises(ValueError, match=message):
+        image_nats.compute(token_losses=token_losses)
+    # and the next computation is not disturbed
+    assert image_nats.compute(token_losses=[[2.0]])["nats_per_image"] == 2.0

@@ -1,0 +1,574 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The text form and its tokenizer, against texts written down elsewhere and a slow second implementation."""
+
+import gzip
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from mnist_text_gen import MnistTextTokenizer
+from mnist_text_gen.tokenizer import binarize_images, check_text
+
+
+# The first three training images of MNIST, as the specification gives them.
+GOLDEN_TEXTS = [
+    "5::::::::::::::::::::::::::::=Z::IyZ:Ayy::AyZ::AwZ:::r::::j::::r::::R::::H::::AZ:::=j::::r::::v::::r:::Ar:::Yj"
+    "::;y:::=v:::Yj::;yZ::;v::::::::::::::::::)",
+    "0:::::::::::::::::::::::j:::=r:::Ar:::Iv:::Yx:::yp::;w`::;rA::=jA::A:A::H:A::H:A::V:A::V:@::V:H::R:R::R;j::V=j"
+    "::Yy:::Yv:::Ir:::=Z::::::::::::::::::::::)",
+    "4:::::::::::::::::::::::::::::::::=::::=:;::<:=::@:=::@:=::H:=::H:=::F:=::v:=:Yv:=yvR:;x:R::::R::::r::::r::::r"
+    "::::r::::r::::r::::R::::R::::::::::::::::)",
+]
+LEGAL_SYMBOLS = "".join(map(chr, range(48, 122))) + ")"
+BLANK_TEXT = "5" + ":" * 150 + ")"
+
+
+def encode_slowly(image: np.ndarray, label: int) -> str:
+    """The specification's words for one grey uint8 image, a pixel at a time."""
+    grey = torch.tensor(image.tolist(), dtype=torch.float32) / 255
+    scaled = torch.nn.functional.interpolate(grey[None, None], (30, 30), mode="bilinear", align_corners=False)
+    bits = [int(pixel) for row in torch.round(scaled[0, 0]).tolist() for pixel in row]
+    symbols = []
+    for start in range(0, 900, 6):
+        value = 0
+        for bit in bits[start : start + 6]:
+            value = value * 2 + bit
+        symbols.append(chr(ord(":") + value))
+    return chr(ord("0") + int(label)) + "".join(symbols) + ")"
+
+
+def read_first_images(folder: Path, num_images: int) -> np.ndarray:
+    name = "train-images-idx3-ubyte"
+    plain = folder / name
+    with plain.open("rb") if plain.is_file() else gzip.open(folder / f"{name}.gz") as file:
+        data = file.read(16 + num_images * 784)
+    return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(num_images, 28, 28)
+
+
+@pytest.mark.skipif("MNIST_DIR" not in os.environ, reason="MNIST_DIR names no folder with MNIST's IDX files")
+@pytest.mark.parametrize(
+    "convert",
+    [
+        pytest.param(lambda images: images, id="uint8"),
+        pytest.param(lambda images: images.astype(np.int64), id="int64"),
+        pytest.param(lambda images: images.astype(np.float32) / 255, id="float32"),
+        pytest.param(lambda images: torch.tensor(images), id="torch-uint8"),
+        pytest.param(lambda images: torch.tensor(images).float() / 255, id="torch-float32"),
+    ],
+)
+def test_first_three_training_images_give_the_golden_texts(tokenizer, convert):
+    images = read_first_images(Path(os.environ["MNIST_DIR"]), 3)
+    assert tokenizer.encode_images(convert(images), [5, 0, 4]) == GOLDEN_TEXTS
+
+
+@pytest.mark.parametrize("text", GOLDEN_TEXTS)
+def test_golden_text_survives_decoding_and_encoding(tokenizer, text):
+    image = tokenizer.decode_images([text])
+    assert image.shape == (1, 30, 30)
+    assert image.dtype == np.uint8
+    assert 50 < image.sum() < 250
+    assert tokenizer.encode_images(image, [int(text[0])]) == [text]
+
+
+def test_first_golden_text_draws_the_top_stroke_of_its_five(tokenizer):
+    # by hand: symbols 28 and 29 are "=" (000011) and "Z" (100000), pixels 168 to 179, which is row 5 from column 18
+    (image,) = tokenizer.decode_images(GOLDEN_TEXTS[:1])
+    assert not image[:5].any()
+    assert np.flatnonzero(image[5]).tolist() == [22, 23, 24]
+
+
+@pytest.mark.parametrize("text", GOLDEN_TEXTS)
+def test_golden_ids_are_ascii_less_48_and_74_at_the_end(tokenizer, text):
+    encoded = tokenizer(text)
+    assert encoded["input_ids"] == [ord(symbol) - 48 for symbol in text[:-1]] + [74]
+    assert len(encoded["input_ids"]) == 152
+    assert encoded["attention_mask"] == [1] * 152
+    assert tokenizer.decode(encoded["input_ids"]) == text
+
+
+def test_vocabulary_is_10_classes_64_pixel_symbols_and_the_end(tokenizer):
+    assert len(tokenizer) == tokenizer.vocab_size == 75
+    vocab = tokenizer.get_vocab()
+    assert [vocab[symbol] for symbol in "0123456789"] == list(range(10))
+    assert [vocab[chr(code)] for code in range(58, 122)] == list(range(10, 74))
+    assert vocab[")"] == 74
+    assert list(tokenizer.class_ids) == list(range(10))
+    assert list(tokenizer.pixel_ids) == list(range(10, 74))
+
+
+def test_end_token_is_eos_and_pad_and_there_is_no_other_special_token(tokenizer):
+    assert tokenizer.all_special_tokens == [")"]
+    assert tokenizer.eos_token_id == tokenizer.pad_token_id == 74
+    assert tokenizer.bos_token is None
+    assert tokenizer.unk_token is None
+    assert tokenizer.model_max_length == 152
+
+
+def test_nothing_is_prepended_or_appended(tokenizer):
+    assert tokenizer("5")["input_ids"] == [5]
+    assert tokenizer("5", add_special_tokens=True)["input_ids"] == [5]
+    assert tokenizer.encode("5:)") == [5, 10, 74]
+    assert tokenizer.num_special_tokens_to_add() == 0
+
+
+def test_prompts_are_padded_on_the_left_with_the_end_token(tokenizer):
+    encoded = tokenizer(["5:y", "7"], padding=True, return_tensors="pt")
+    assert encoded["input_ids"].tolist() == [[5, 10, 73], [74, 74, 7]]
+    assert encoded["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+def test_end_token_is_dropped_where_special_tokens_are_skipped(tokenizer):
+    ids = tokenizer(GOLDEN_TEXTS)["input_ids"]
+    assert tokenizer.batch_decode(ids, skip_special_tokens=True) == [text[:-1] for text in GOLDEN_TEXTS]
+
+
+@given(st.text(alphabet=LEGAL_SYMBOLS, min_size=1, max_size=200))
+@settings(deadline=None, max_examples=100)
+@example("))5)")
+@example("?@[\\]^_`")
+def test_ids_of_legal_symbols_are_ascii_less_48(tokenizer, text):
+    expected = [74 if symbol == ")" else ord(symbol) - 48 for symbol in text]
+    assert tokenizer(text)["input_ids"] == expected
+    assert tokenizer.convert_tokens_to_ids(list(text)) == expected
+    assert tokenizer.decode(expected) == text
+
+
+def test_encode_images_agrees_with_the_slow_implementation(tokenizer, mnist_5k):
+    images, labels = mnist_5k["train"].images[:200], mnist_5k["train"].labels[:200]
+    expected = [encode_slowly(image, label) for image, label in zip(images, labels, strict=True)]
+    assert tokenizer.encode_images(images, labels) == expected
+
+
+def test_more_images_than_one_block_agree_with_the_slow_implementation_at_the_seams(tokenizer, mnist_5k):
+    images, labels = mnist_5k["train"].images[:2100], mnist_5k["train"].labels[:2100]
+    texts = tokenizer.encode_images(images, labels)
+    assert len(texts) == 2100
+    for index in (0, 1023, 1024, 1025, 2047, 2048, 2099):
+        assert texts[index] == encode_slowly(images[index], labels[index])
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        pytest.param(lambda images: images.astype(np.int64), id="int64"),
+        pytest.param(lambda images: images.astype(np.float32) / np.float32(255), id="float32"),
+        pytest.param(lambda images: torch.tensor(images), id="torch-uint8"),
+        pytest.param(lambda images: torch.tensor(images).float() / 255, id="torch-float32"),
+        pytest.param(lambda images: (torch.tensor(images).float() / 255).requires_grad_(), id="torch-with-gradient"),
+        pytest.param(lambda images: np.asfortranarray(images), id="other-memory-order"),
+        pytest.param(lambda images: images[::-1][::-1], id="strided-view"),
+        pytest.param(binarize_images, id="already-binary"),
+        pytest.param(lambda images: torch.tensor(binarize_images(images)).bool(), id="already-binary-torch-bool"),
+        pytest.param(lambda images: binarize_images(images).astype(np.float64), id="already-binary-float64"),
+        pytest.param(lambda images: torch.tensor(binarize_images(images)).bfloat16(), id="already-binary-bfloat16"),
+    ],
+)
+def test_every_form_of_the_same_images_gives_the_same_texts(tokenizer, mnist_5k, convert):
+    images, labels = mnist_5k["test"].images[:100], mnist_5k["test"].labels[:100]
+    assert tokenizer.encode_images(convert(images), labels) == tokenizer.encode_images(images, labels)
+
+
+@pytest.mark.parametrize(
+    "labels", [[3, 1], (3, 1), np.array([3, 1], dtype=np.uint8), torch.tensor([3, 1])], ids=lambda v: type(v).__name__
+)
+def test_labels_may_be_any_sequence_of_integers(tokenizer, labels):
+    texts = tokenizer.encode_images(np.zeros((2, 28, 28), dtype=np.uint8), labels)
+    assert texts == ["3" + ":" * 150 + ")", "1" + ":" * 150 + ")"]
+
+
+@pytest.mark.parametrize(("grey", "symbol"), [(0, ":"), (127, ":"), (128, "y"), (255, "y")])
+def test_uniform_images_round_at_half_brightness(tokenizer, grey, symbol):
+    image = np.full((1, 28, 28), grey, dtype=np.uint8)
+    assert tokenizer.encode_images(image, [0]) == ["0" + symbol * 150 + ")"]
+
+
+def test_exactly_half_rounds_to_even_as_torch_round_does():
+    assert not binarize_images(np.full((1, 28, 28), 0.5, dtype=np.float32)).any()
+
+
+def test_inputs_are_left_as_they_were(mnist_5k):
+    images = mnist_5k["train"].images[:3].copy()
+    grey = torch.tensor(images).float() / 255
+    before = grey.clone()
+    binarize_images(images)
+    binarize_images(grey)
+    binarize_images(grey.numpy())
+    assert (images == mnist_5k["train"].images[:3]).all()
+    assert torch.equal(grey, before)
+
+
+def test_no_images_give_no_texts_and_back(tokenizer):
+    assert tokenizer.encode_images(np.zeros((0, 28, 28), dtype=np.uint8), []) == []
+    assert tokenizer.decode_images([]).shape == (0, 30, 30)
+
+
+binary_images = st.binary(min_size=113, max_size=113).map(
+    lambda data: np.unpackbits(np.frombuffer(data, dtype=np.uint8))[:900].reshape(30, 30)
+)
+
+
+@given(st.lists(st.tuples(binary_images, st.integers(0, 9)), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=50)
+def test_binary_images_survive_texts_and_ids(tokenizer, labelled):
+    images, labels = np.stack([image for image, _ in labelled]), [label for _, label in labelled]
+    texts = tokenizer.encode_images(images, labels)
+    for text, image, label in zip(texts, images, labels, strict=True):
+        bits = "".join(map(str, image.ravel()))
+        assert text[0] == str(label)
+        assert [format(ord(symbol) - 58, "06b") for symbol in text[1:-1]] == re.findall("......", bits)
+    ids = tokenizer(texts)["input_ids"]
+    assert [row[0] for row in ids] == labels
+    assert (tokenizer.decode_images(tokenizer.batch_decode(ids)) == images).all()
+
+
+def legal_at(position: int) -> str:
+    if position == 0:
+        return "0123456789"
+    return ")" if position == 151 else "".join(map(chr, range(58, 122)))
+
+
+@st.composite
+def mutated_texts(draw) -> tuple[str, int, str]:
+    """A golden text with one fault, the position of the first character that's wrong, and what stands there."""
+    text = draw(st.sampled_from(GOLDEN_TEXTS))
+    fault = draw(st.sampled_from(["illegal", "near-legal", "wrong class", "early end", "deletion", "insertion"]))
+    if fault == "wrong class":
+        position, symbol = 0, draw(st.sampled_from(":y)/٣"))
+    elif fault == "early end":
+        position, symbol = draw(st.integers(0, 150)), ")"
+    elif fault == "near-legal":
+        position = draw(st.integers(0, 151))
+        symbol = draw(st.sampled_from([s for s in "/09:yz() \n" if s not in legal_at(position)]))
+    elif fault == "illegal":
+        position = draw(st.integers(0, 151))
+        symbol = draw(st.characters(exclude_categories=["Cs"], exclude_characters=legal_at(position)))
+    elif fault == "deletion":
+        deleted = draw(st.integers(0, 151))
+        mutated = text[:deleted] + text[deleted + 1 :]
+        # what stood behind a deleted pixel moves up, so the end comes one too early
+        position = 0 if deleted == 0 else 151 if deleted == 151 else 150
+        return mutated, position, mutated[position : position + 1]
+    else:
+        place = draw(st.integers(0, 152))
+        inserted = draw(st.sampled_from(legal_at(min(place, 151))))
+        mutated = text[:place] + inserted + text[place:]
+        # a second class digit stands at 1, one pixel too many where the end should, a second end behind the first
+        position = 1 if place == 0 else 152 if mutated[151] == ")" else 151
+        return mutated, position, mutated[position]
+    return text[:position] + symbol + text[position + 1 :], position, symbol
+
+
+@given(mutated_texts())
+@settings(deadline=None, max_examples=300)
+def test_text_with_one_fault_is_refused_by_position(tokenizer, mutation):
+    text, position, symbol = mutation
+    with pytest.raises(ValueError) as refusal:
+        tokenizer.decode_images([GOLDEN_TEXTS[0], text])
+    message = str(refusal.value)
+    expected = f"text 1 has {symbol!r} at position {position};" if symbol else f"text 1 stops at position {position} "
+    assert message.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "text has no character at all; a text starts with its class digit, '0' to '9'"),
+        ("x" + BLANK_TEXT[1:], "text has 'x' at position 0; a text starts with its class digit, '0' to '9'"),
+        ("5", "text stops at position 1 of 152; there must be one of the 64 pixel symbols ':' to 'y'"),
+        ("5:z:", "text has 'z' at position 2; allowed there is one of the 64 pixel symbols ':' to 'y'"),
+        ("5:)", "text has ')' at position 2; allowed there is one of the 64 pixel symbols ':' to 'y'"),
+        (BLANK_TEXT[:-1], "text stops at position 151 of 152; there must be the end token ')'"),
+        (BLANK_TEXT[:-1] + ":", "text has ':' at position 151; allowed there is the end token ')'"),
+        (BLANK_TEXT + "\n", "text has '\\n' at position 152; allowed there is nothing"),
+        (BLANK_TEXT + ")", "text has ')' at position 152; allowed there is nothing"),
+        (None, "text is None; allowed is a str"),
+        (BLANK_TEXT.encode(), f"text is {BLANK_TEXT.encode()!r}; allowed is a str"),
+    ],
+)
+def test_check_text_says_what_is_wrong_and_what_is_allowed(text, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_text(text)
+
+
+@st.composite
+def almost_texts(draw) -> str:
+    # a short run over and over: a long one from hypothesis takes most of the test's time
+    pixels = (draw(st.text(alphabet=":;=PZxy", min_size=1, max_size=8)) * 151)[
+        : draw(st.sampled_from([150, 150, 150, 149, 151]))
+    ]
+    if draw(st.integers(0, 3)) == 0:
+        place = draw(st.integers(0, len(pixels)))
+        pixels = pixels[:place] + draw(st.sampled_from("/9z) \n٣")) + pixels[place + draw(st.integers(0, 1)) :]
+    pixels = pixels[: draw(st.sampled_from([None] * 6 + [0, 1, 75]))]
+    head = draw(st.sampled_from([*"0123456789" * 2, "", "00", ":", ")", "٣", "/"]))
+    return head + pixels + draw(st.sampled_from([")"] * 6 + ["", "))", ")\n", "\n", ":)"]))
+
+
+def is_accepted(text: str, partial: bool) -> bool:
+    try:
+        check_text(text, partial)
+    except ValueError:
+        return False
+    return True
+
+
+@given(almost_texts())
+@settings(deadline=None, max_examples=400)
+@example(BLANK_TEXT)
+@example(BLANK_TEXT + "\n")
+@example("٣" + BLANK_TEXT[1:])
+def test_check_text_accepts_what_the_simple_pattern_accepts(text):
+    assert is_accepted(text, partial=False) == bool(re.fullmatch(r"[0-9][:-y]{150}\)", text))
+
+
+@given(almost_texts())
+@settings(deadline=None, max_examples=400)
+@example("5")
+@example("5)")
+@example("5:))")
+@example(BLANK_TEXT[:-1])
+def test_partial_check_accepts_a_text_that_stops_or_ends_early(text):
+    assert is_accepted(text, partial=True) == bool(re.fullmatch(r"[0-9][:-y]{0,150}\)?", text))
+
+
+@pytest.mark.parametrize("length", [1, 2, 30, 77, 150, 151, 152])
+@pytest.mark.parametrize("end", ["", ")"])
+def test_partial_decoding_leaves_missing_pixels_off(tokenizer, length, end):
+    text = GOLDEN_TEXTS[1][:length]
+    text = text if text.endswith(")") else text + end
+    (whole,) = tokenizer.decode_images(GOLDEN_TEXTS[1:2])
+    expected = whole.ravel().copy()
+    expected[6 * (length - 1) :] = 0
+    decoded = tokenizer.decode_images([text], partial=True)
+    assert (decoded.reshape(-1) == expected).all()
+
+
+def test_partial_decoding_takes_texts_of_several_lengths(tokenizer):
+    images = tokenizer.decode_images(["7", "7y", GOLDEN_TEXTS[0]], partial=True)
+    assert images.sum(axis=(1, 2)).tolist() == [0, 6, tokenizer.decode_images(GOLDEN_TEXTS[:1]).sum()]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "text 0 has no character at all"),
+        (":", "text 0 has ':' at position 0"),
+        ("5z", "text 0 has 'z' at position 1; allowed there is one of the 64 pixel symbols"),
+        ("5:)y", "text 0 has ')' at position 2"),
+        (BLANK_TEXT + ":", "text 0 has ':' at position 152; allowed there is nothing"),
+    ],
+)
+def test_partial_decoding_still_refuses_wrong_characters(tokenizer, text, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        tokenizer.decode_images([text], partial=True)
+
+
+def one_value(value, dtype, size: int = 28) -> np.ndarray:
+    """Two blank images, but for one pixel of the second."""
+    images = np.zeros((2, size, size), dtype=dtype)
+    images[1, 3, 7] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 29, 29), dtype=np.uint8), "images have shape [2, 29, 29]; allowed are [N, 28, 28] and [N, 30,"),
+        (np.zeros((28, 28), dtype=np.uint8), "images have shape [28, 28]; allowed are [N, 28, 28] and [N, 30, 30]"),
+        (np.zeros((2, 1, 28, 28), dtype=np.uint8), "images have shape [2, 1, 28, 28]; allowed are [N, 28, 28]"),
+        (np.zeros((2, 28, 30), dtype=np.uint8), "images have shape [2, 28, 30]; allowed are [N, 28, 28]"),
+        (torch.zeros(2, 29, 29), "images have shape [2, 29, 29]; allowed are [N, 28, 28] and [N, 30, 30]"),
+        (np.zeros((2, 28, 28), dtype=complex), "images have dtype complex128; allowed are integers, floats and bool"),
+        (np.full((2, 28, 28), "1"), "images have dtype <U1; allowed are integers, floats and bool"),
+        (
+            one_value(np.nan, np.float32),
+            "image 1 has the value nan at row 3, column 7; allowed is [0, 1] in a float 28×28 image",
+        ),
+        (one_value(1.5, np.float32), "image 1 has the value 1.5 at row 3, column 7; allowed is [0, 1] in a float"),
+        (one_value(np.inf, np.float32), "image 1 has the value inf at row 3, column 7; allowed is [0, 1] in a float"),
+        (one_value(-0.25, np.float64), "image 1 has the value -0.25 at row 3, column 7; allowed is [0, 1] in a float"),
+        (
+            torch.tensor(one_value(1.5, np.float32)).bfloat16(),
+            "image 1 has the value 1.5 at row 3, column 7; allowed is [0, 1] in a float 28×28 image",
+        ),
+        (
+            one_value(256, np.int64),
+            "image 1 has the value 256 at row 3, column 7; allowed is [0, 255] in an integer 28×28 image",
+        ),
+        (one_value(-1, np.int64), "image 1 has the value -1 at row 3, column 7; allowed is [0, 255] in an integer"),
+        (one_value(-1, np.int8), "image 1 has the value -1 at row 3, column 7; allowed is [0, 255] in an integer"),
+        (
+            one_value(2, np.uint8, size=30),
+            "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1 in a 30×30 image",
+        ),
+        (one_value(0.5, np.float32, size=30), "image 1 has the value 0.5 at row 3, column 7; allowed is 0 and 1 in a"),
+        (one_value(np.nan, np.float32, size=30), "image 1 has the value nan at row 3, column 7; allowed is 0 and 1"),
+    ],
+)
+def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, images, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        tokenizer.encode_images(images, [0, 0])
+
+
+def test_a_bool_image_of_28_is_refused_or_taken_as_0_and_1():
+    # the documented inputs are integers in [0, 255] and floats in [0, 1]; True read as 1 of 255 would be a blank image
+    try:
+        binary = binarize_images(np.ones((1, 28, 28), dtype=bool))
+    except ValueError:
+        return
+    assert binary.all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([3, 10], "label 1 is 10; allowed are 0 to 9"),
+        ([-1, 3], "label 0 is -1; allowed are 0 to 9"),
+        ([3], "labels have shape [1]; 2 images need [2]"),
+        ([3, 3, 3], "labels have shape [3]; 2 images need [2]"),
+        ([], "labels have shape [0]; 2 images need [2]"),
+        (3, "labels have shape []; 2 images need [2]"),
+        ([[3, 3]], "labels have shape [1, 2]; 2 images need [2]"),
+        ([3.0, 3.0], "labels have dtype float64; allowed are integers, 0 to 9"),
+        (torch.tensor([3.0, 3.0]), "labels have dtype float32; allowed are integers, 0 to 9"),
+        (["3", "3"], "labels have dtype <U1; allowed are integers, 0 to 9"),
+        ([True, False], "labels have dtype bool; allowed are integers, 0 to 9"),
+    ],
+)
+def test_wrong_labels_are_refused_with_value_and_what_is_allowed(tokenizer, labels, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        tokenizer.encode_images(np.zeros((2, 28, 28), dtype=np.uint8), labels)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (BLANK_TEXT, "texts is one str; allowed is a list of them"),
+        ([BLANK_TEXT, 5], "text 1 is 5; allowed is a str"),
+        ([BLANK_TEXT, None], "text 1 is None; allowed is a str"),
+    ],
+)
+def test_what_is_not_a_list_of_texts_is_refused(tokenizer, texts, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        tokenizer.decode_images(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("5:z", "text has 'z' at position 2; allowed are the symbols '0' to 'y', and ')'"),
+        ("5: :", "text has ' ' at position 2; allowed are the symbols '0' to 'y', and ')'"),
+        ("\n5", "text has '\\n' at position 0; allowed are the symbols '0' to 'y', and ')'"),
+        ("5/", "text has '/' at position 1; allowed are"),
+        ("5(", "text has '(' at position 1; allowed are"),
+        ("5:é", "text has 'é' at position 2; allowed are"),
+        (["5", "5:", "5:😀"], "text 2 has '😀' at position 2; allowed are"),
+    ],
+)
+def test_foreign_character_is_refused_by_position(tokenizer, text, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        tokenizer(text)
+
+
+@pytest.mark.parametrize("method", ["encode", "tokenize"])
+def test_foreign_character_is_refused_by_every_way_to_ids(tokenizer, method):
+    with pytest.raises(ValueError, match=r"^text has 'z' at position 2; allowed are"):
+        getattr(tokenizer, method)("5:z")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ("~", "token '~' at position 0 is not one of the 75"),
+        ("5:", "token '5:' at position 0 is not one of the 75"),
+        (["5", ":", "<unk>"], "token '<unk>' at position 2 is not one of the 75"),
+        (["5", ""], "token '' at position 1 is not one of the 75"),
+    ],
+)
+def test_unknown_token_is_refused_by_position(tokenizer, tokens, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        tokenizer.convert_tokens_to_ids(tokens)
+
+
+@pytest.mark.parametrize("max_length", [1, 10, 151])
+@pytest.mark.parametrize("method", ["__call__", "encode"])
+def test_a_text_is_never_cut(tokenizer, max_length, method):
+    message = f"truncation to {max_length} tokens would drop {152 - max_length} of text 0"
+    with pytest.raises(ValueError, match=message):
+        getattr(tokenizer, method)(GOLDEN_TEXTS[0], truncation=True, max_length=max_length)
+    # the refused call leaves no truncation behind
+    assert len(tokenizer(GOLDEN_TEXTS[0])["input_ids"]) == 152
+
+
+def test_truncation_names_the_text_that_is_too_long(tokenizer):
+    with pytest.raises(ValueError, match="truncation to 152 tokens would drop 152 of text 1"):
+        tokenizer([GOLDEN_TEXTS[0], GOLDEN_TEXTS[0] * 2], truncation=True)
+
+
+def test_truncation_that_cuts_nothing_is_allowed(tokenizer):
+    encoded = tokenizer(GOLDEN_TEXTS, truncation=True, max_length=152)
+    assert [len(ids) for ids in encoded["input_ids"]] == [152] * 3
+
+
+@pytest.fixture(scope="module")
+def saved_tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved_tokenizer")
+    # a new one: a tokenizer also saves the padding and truncation of its last call
+    MnistTextTokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
+def test_saved_tokenizer_loads_as_its_own_class(saved_tokenizer, tokenizer, auto_class):
+    loaded = auto_class.from_pretrained(saved_tokenizer)
+    assert type(loaded) is MnistTextTokenizer
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+    assert loaded.special_tokens_map == tokenizer.special_tokens_map
+    assert loaded.padding_side == "left"
+    assert loaded.model_max_length == 152
+    assert loaded(GOLDEN_TEXTS)["input_ids"] == tokenizer(GOLDEN_TEXTS)["input_ids"]
+    assert (loaded.decode_images(GOLDEN_TEXTS) == tokenizer.decode_images(GOLDEN_TEXTS)).all()
+
+
+def test_saved_tokenizer_loads_as_a_plain_fast_tokenizer(saved_tokenizer, tokenizer):
+    loaded = PreTrainedTokenizerFast.from_pretrained(saved_tokenizer)
+    assert type(loaded) is PreTrainedTokenizerFast
+    assert loaded(GOLDEN_TEXTS)["input_ids"] == tokenizer(GOLDEN_TEXTS)["input_ids"]
+    assert loaded.batch_decode(loaded(GOLDEN_TEXTS)["input_ids"]) == GOLDEN_TEXTS
+    assert loaded.pad_token_id == loaded.eos_token_id == 74
+
+
+def test_second_save_writes_the_same_vocabulary_and_code(saved_tokenizer, tmp_path):
+    MnistTextTokenizer.from_pretrained(saved_tokenizer).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenization_mnist_text.py"):
+        assert (tmp_path / name).read_bytes() == (saved_tokenizer / name).read_bytes()
+    assert MnistTextTokenizer.from_pretrained(tmp_path)(GOLDEN_TEXTS[0])["input_ids"][-1] == 74
+
+
+@pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
+@pytest.mark.parametrize("change", ["one symbol fewer", "two ids swapped"])
+def test_saved_tokenizer_with_another_vocabulary_is_refused(tokenizer, tmp_path, auto_class, change):
+    tokenizer.save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    vocab = content["model"]["vocab"]
+    if change == "one symbol fewer":
+        del vocab["y"]
+    else:
+        vocab["0"], vocab["1"] = vocab["1"], vocab["0"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    message = f"a vocabulary of {len(vocab)} symbols was given; MnistTextTokenizer has its own of 75"
+    with pytest.raises(ValueError, match=message):
+        auto_class.from_pretrained(tmp_path)
+
+
+def test_another_vocabulary_is_refused_by_the_class_itself():
+    with pytest.raises(ValueError, match="a vocabulary of 2 symbols was given"):
+        MnistTextTokenizer(vocab={"a": 0, "b": 1})
