@@ -148,7 +148,7 @@ def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHe
     else:
         model = GPT2LMHeadModel.from_pretrained(args.model_name_or_path, use_safetensors=True, **overrides)
         check_language_model_config(model.config, tokenizer, args.model_name_or_path)
-    # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens and not by the 151 predicted ones
+    # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens, not by the 151 predicted ones
     model.loss_type = "ForCausalLM"
     return model
 
