@@ -59,3 +59,24 @@ def tiny_checkpoint(tmp_path, tiny_model, tiny_classifier, tokenizer):
     tokenizer.save_pretrained(folder)
     tiny_classifier.save_pretrained(folder / "classifier")
     return folder
+
+
+@pytest.fixture
+def refusal_of(capsys):
+    """Run a command, which has to fail with status 2, and give the last line of stderr, the error."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+
+    def run(command, *argv):
+        with pytest.raises(SystemExit) as stop:
+            command.main([str(argument) for argument in argv])
+        assert stop.value.code == 2
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert captured.out == ""
+        errors = [line for line in captured.err.splitlines() if line.startswith(f"{command.PROG}: error: ")]
+        assert errors == captured.err.splitlines()[-1:]
+        return errors[0]
+
+    yield run
+    logging.set_verbosity(verbosity)

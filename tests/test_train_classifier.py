@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification
-from transformers.utils import logging
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification
 from mnist_text_gen.commands import train_classifier
@@ -73,24 +72,8 @@ def pixels(mnist_5k):
 
 
 @pytest.fixture
-def error_of(capsys):
-    """Run the command, which has to fail with status 2, and give the last line of stderr, the error."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-
-    def run(*argv):
-        with pytest.raises(SystemExit) as stop:
-            train_classifier.main([str(argument) for argument in argv])
-        assert stop.value.code == 2
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        assert captured.out == ""
-        errors = [line for line in captured.err.splitlines() if line.startswith("train_classifier.py: error: ")]
-        assert errors == captured.err.splitlines()[-1:]
-        return errors[0]
-
-    yield run
-    logging.set_verbosity(verbosity)
+def error_of(refusal_of):
+    return lambda *argv: refusal_of(train_classifier, *argv)
 
 
 def accuracy_of(folder, pixels, labels):
