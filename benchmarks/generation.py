@@ -1,48 +1,84 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Seconds for 64 judged candidates of a digit: `python benchmarks/generation.py`.
+"""Seconds to draw digits, candidates generated, judged and reranked: `python benchmarks/generation.py`.
 
-In turn, in one process: the pipeline's `generate_candidates`, which takes one seed a candidate; stock `generate` with
-`do_sample=True` under the same `LogitsProcessor`; and the judging of 64 candidates. After a warm-up, the medians of
-several rounds are printed, with the ratio of the first two.
+Compares, in turn in one process, stock `generate` with `do_sample=True` under the same `LogitsProcessor`, and the
+pipeline's decodings. After a warm-up come medians of several rounds and their ratio to stock. Then: how far `exact` is
+from the time that the arithmetic alone takes, how time grows with the number of candidates, the memory of each, and
+where the seconds of a cold start go.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from transformers import LogitsProcessorList, pipeline
 
 from mnist_text_gen import MnistTextLogitsProcessor
-from mnist_text_gen.modeling import TASK
+from mnist_text_gen.modeling import DECODINGS, TASK
+
+
+STOCK = "stock generate"
+OURS = [decoding for decoding in DECODINGS if decoding != "generate"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--num_candidates", type=int, default=64)
+    parser.add_argument(
+        "--digits", nargs="+", default=["7", "0123456789"], help="one table each, 64 candidates a digit"
+    )
+    parser.add_argument("--growth", nargs="*", type=int, default=[1, 16, 64, 256, 1024], help="numbers of candidates")
+    parser.add_argument("--memory_of", choices=[STOCK, *OURS], help="only draw once and print the peak of memory")
     args = parser.parse_args()
     draw = pipeline(TASK)
-    steps = {
-        "generate_candidates (seeded)": lambda seed: draw.generate_candidates(7, args.num_candidates, seed=seed),
-        "stock generate, do_sample": lambda seed: stock_generate(draw, 7, args.num_candidates),
-    }
-    seconds = {name: [] for name in [*steps, "classify_candidates"]}
-    for seed in range(args.rounds + 1):
-        timings = {name: timed(lambda step=step, seed=seed: step(seed)) for name, step in steps.items()}
-        candidates = draw.generate_candidates(7, args.num_candidates, seed=seed)
-        timings["classify_candidates"] = timed(lambda ids=candidates: draw.classify_candidates(ids))
+    if args.memory_of:
+        print(added_memory(draw, args.memory_of))
+        return
+    print(f"{torch.get_num_threads()} threads, {draw.device}")
+    for digits in args.digits:
+        exact = compare(draw, digits, args.rounds)["exact"]
+        show_limit(draw, exact / len(digits))
+    show_growth(draw, args.growth, args.rounds)
+    show_memory()
+    show_start_up()
+
+
+def compare(draw, digits: str, rounds: int) -> dict[str, float]:
+    """Medians of seconds for all the digits, by way of decoding."""
+    seconds = {way: [] for way in (STOCK, *OURS)}
+    for seed in range(rounds + 1):
+        timings = {way: timed(lambda way=way, seed=seed: draw_digits(draw, digits, way, seed)) for way in seconds}
         if seed:  # the first round warms up
-            for name, value in timings.items():
-                seconds[name].append(value)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{args.num_candidates} candidates, {args.rounds} rounds, {torch.get_num_threads()} threads, {draw.device}")
-    print("| step | median s | min s | max s |\n|---|---|---|---|")
-    for name, values in seconds.items():
-        print(f"| {name} | {medians[name]:.2f} | {min(values):.2f} | {max(values):.2f} |")
-    ours, stock = (medians[name] for name in steps)
-    print(f"stock / ours: {stock / ours:.2f}")
+            for way, value in timings.items():
+                seconds[way].append(value)
+    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    rows = [
+        [
+            way,
+            f"{medians[way]:.2f}",
+            f"{min(values):.2f}",
+            f"{max(values):.2f}",
+            f"{medians[STOCK] / medians[way]:.2f}",
+        ]
+        for way, values in seconds.items()
+    ]
+    print(f"\n{64 * len(digits)} candidates of {len(digits)} digits, judged and reranked, {rounds} rounds")
+    show_table(["way", "median s", "min s", "max s", "times as fast as stock"], rows)
+    return medians
+
+
+def draw_digits(draw, digits: str, way: str, seed: int, num_candidates: int = 64) -> None:
+    for digit in map(int, digits):
+        if way == STOCK:
+            input_ids = stock_generate(draw, digit, num_candidates)
+        else:
+            input_ids = draw.generate_candidates(digit, num_candidates, seed=seed, decoding=way)
+        draw.postprocess(draw.rerank(digit, input_ids, draw.classify_candidates(input_ids), min(8, num_candidates)))
 
 
 @torch.no_grad()
@@ -57,6 +93,74 @@ def stock_generate(draw, label: int, num_candidates: int) -> torch.Tensor:
         max_length=draw.tokenizer.model_max_length,
         logits_processor=LogitsProcessorList([MnistTextLogitsProcessor(draw.tokenizer)]),
     )
+
+
+def show_limit(draw, seconds: float) -> None:
+    """The time of the blocks' products alone: 64 texts of 151 tokens at the speed of a large product."""
+    weights = sum(p.numel() for p in draw.model.transformer.h.parameters() if p.ndim == 2)
+    factor = torch.randn(2048, 2048, device=draw.device)
+    product = statistics.median(timed(lambda: factor @ factor) for _ in range(20))
+    limit = 2 * weights * 64 * 151 / (2 * 2048**3 / product)
+    print(f"the products of 64 texts alone, at {2 * 2048**3 / product / 1e9:.0f} GFLOP/s: {limit:.2f} s; ", end="")
+    print(f"exact takes {seconds / limit:.1f} times that")
+
+
+def show_growth(draw, numbers: Sequence[int], rounds: int) -> None:
+    rows = []
+    for number in numbers:
+        ways = {
+            way: statistics.median(
+                timed(lambda way=way, seed=seed: draw_digits(draw, "7", way, seed, number))  # noqa: B023
+                for seed in range(max(1, rounds * 64 // max(number, 64)))
+            )
+            for way in (STOCK, *OURS)
+        }
+        rows.append([str(number), *(f"{value:.2f}" for value in ways.values())])
+    print("\nseconds by number of candidates of one digit")
+    show_table(["candidates", STOCK, *OURS], rows)
+
+
+def added_memory(draw, way: str) -> int:
+    before = peak_memory()
+    draw_digits(draw, "7", way, seed=0)
+    return peak_memory() - before
+
+
+def peak_memory() -> int:
+    """MiB. Linux's own figure: `getrusage` takes over that of the process that started this one."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
+
+
+def show_memory() -> None:
+    rows = [[way, f"{int(fresh_process(__file__, '--memory_of', way))}"] for way in (STOCK, *OURS)]
+    print("\nmemory that drawing 64 candidates adds to a process, at its peak")
+    show_table(["way", "MiB"], rows)
+
+
+def show_start_up() -> None:
+    """Each line in a process of its own, three times; a line holds the ones above it."""
+    steps = {
+        "import torch": "import torch",
+        "import mnist_text_gen": "import mnist_text_gen",
+        "and load the pipeline": "import mnist_text_gen, transformers; transformers.pipeline('mnist-text-gen')",
+        "and draw one digit": "import mnist_text_gen, transformers; transformers.pipeline('mnist-text-gen')('7')",
+    }
+    rows = [
+        [name, f"{statistics.median(timed(lambda code=code: fresh_process('-c', code)) for _ in range(3)):.2f}"]
+        for name, code in steps.items()
+    ]
+    print("\nseconds from a cold process")
+    show_table(["up to", "median s"], rows)
+
+
+def fresh_process(*arguments: str) -> str:
+    return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for row in [head, ["---"] * len(head), *rows]:
+        print(f"| {' | '.join(row)} |", flush=True)
 
 
 def timed(step: Callable[[], object]) -> float:

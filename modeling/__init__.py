@@ -15,19 +15,24 @@ from .language_model import (
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .pipeline_mnist_text_generation import (
+    BLOCK_SIZE,
     CLASSIFIER_FOLDER,
+    DECODINGS,
     TASK,
     MnistTextGenerationPipeline,
     check_digit,
     check_sampling_arguments,
 )
+from .predictive_sampling import decode
 
 
 AutoConfig.register(MnistCnnConfig.model_type, MnistCnnConfig)
 AutoModelForImageClassification.register(MnistCnnConfig, MnistCnnForImageClassification)
 
 __all__ = [
+    "BLOCK_SIZE",
     "CLASSIFIER_FOLDER",
+    "DECODINGS",
     "TASK",
     "GumbelNoiseLogitsProcessor",
     "MnistCnnConfig",
@@ -39,6 +44,7 @@ __all__ = [
     "check_digit",
     "check_language_model_config",
     "check_sampling_arguments",
+    "decode",
     "gumbel_noise",
     "token_losses",
 ]

@@ -1,12 +1,15 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Pipeline `mnist-text-gen`: a digit in, the best of many drawn images out."""
 
+import inspect
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from transformers import (
@@ -24,13 +27,18 @@ from transformers.utils import cached_file
 from .language_model import check_language_model_config
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
+from .predictive_sampling import decode
 
 
 TASK = "mnist-text-gen"
 CLASSIFIER_FOLDER = "classifier"
-# Candidates are decoded in blocks of this size: the last bits of a matrix product depend on its shape, and with them,
-# now and then, a token. Whole blocks make the first 64 of 128 candidates the same as the 64.
+# Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
+# depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
 BLOCK_SIZE = 64
+DECODINGS = ("exact", "bf16", "generate")
+# Measured with benchmarks/generation.py: more drafts a step, and a longer blank beginning, cost what they gain.
+NUM_DRAFT_TOKENS = 5
+NUM_BLANK_SYMBOLS = 40
 
 
 class MnistTextGenerationPipeline(Pipeline):
@@ -92,6 +100,13 @@ class MnistTextGenerationPipeline(Pipeline):
             num_return_sequences (`int`, defaults to 8): how many of them, the best, are returned.
             temperature (`float`, defaults to 0.8): divides the logits of the language model.
             classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
+            decoding (`str`, defaults to `"exact"`):
+                `"exact"`: several tokens a step, in the model's own arithmetic; `"bf16"`: the same with the blocks'
+                products in bfloat16, faster and a little different; `"generate"`: Transformers' own loop.
+            callback (`Callable[[int, int, np.ndarray], None]`, *optional*):
+                Sees a block of images grow: called with the label, the index of the block's first candidate, and uint8
+                `[64, R, 30]` images of 0 and 1, whenever more rows R are drawn in all of them. With `"generate"` it is
+                called once, at the end.
             seed (`int`, *optional*):
                 A candidate's noise depends only on the seed, its label, how often the label came before in this call,
                 and its own index. On one device, dtype and number of threads the same seed gives the same images. By
@@ -130,9 +145,10 @@ class MnistTextGenerationPipeline(Pipeline):
         temperature: float = 0.8,
         classifier_temperature: float = 0.8,
         seed: int = 0,
+        **how,
     ) -> dict[str, Any]:
-        label = model_inputs["label"]
-        input_ids = self.generate_candidates(label, num_candidates, temperature, seed, model_inputs["occurrence"])
+        label, occurrence = model_inputs["label"], model_inputs["occurrence"]
+        input_ids = self.generate_candidates(label, num_candidates, temperature, seed, occurrence, **how)
         probabilities = self.classify_candidates(input_ids, classifier_temperature)
         return self.rerank(label, input_ids, probabilities, num_return_sequences)
 
@@ -149,22 +165,75 @@ class MnistTextGenerationPipeline(Pipeline):
             for text, image, score in zip(texts, images, model_outputs["scores"].tolist(), strict=True)
         ]
 
-    @torch.no_grad()
     def generate_candidates(
-        self, label: int, num_candidates: int = 64, temperature: float = 0.8, seed: int = 0, occurrence: int = 0
+        self,
+        label: int,
+        num_candidates: int = 64,
+        temperature: float = 0.8,
+        seed: int = 0,
+        occurrence: int = 0,
+        decoding: str = "exact",
+        callback: Callable[[int, int, np.ndarray], None] | None = None,
     ) -> torch.LongTensor:
         """Generate texts of a digit, a block at the same time.
 
         Args:
             label (`int`): the digit, 0 to 9.
-            num_candidates, temperature, seed: see `__call__`.
+            num_candidates, temperature, seed, decoding, callback: see `__call__`.
             occurrence (`int`, defaults to 0): tells apart the draws of one label with one seed.
 
         Returns:
             `torch.LongTensor`: `[num_candidates, 152]`, ids of valid texts, on the model's device.
         """
+        blocks = []
+        for start in range(0, num_candidates, BLOCK_SIZE):
+            entropies = [(seed, label, occurrence, index) for index in range(start, start + BLOCK_SIZE)]
+            show = _row_callback(self.tokenizer, label, start, callback) if callback else None
+            blocks.append(self.generate_texts([label] * BLOCK_SIZE, entropies, temperature, decoding, show))
+        return torch.cat(blocks)[:num_candidates]
+
+    def generate_texts(
+        self,
+        labels: Sequence[int],
+        entropies: Sequence[Sequence[int]],
+        temperature: float = 0.8,
+        decoding: str = "exact",
+        callback: Callable[[torch.LongTensor], None] | None = None,
+    ) -> torch.LongTensor:
+        """Generate one text for each label, all at the same time.
+
+        A text is a function of its label and its noise, up to the last bits of matrix products, which depend on how
+        many are decoded together: the same lists give the same texts. Where a batch does not fit in memory, its halves
+        are decoded one after the other.
+
+        Args:
+            labels (`Sequence[int]`, length B): digits, 0 to 9.
+            entropies (`Sequence[Sequence[int]]`, length B): what the noise of each depends on; see [`gumbel_noise`].
+            temperature, decoding: see `__call__`.
+            callback (`Callable[[torch.LongTensor], None]`, *optional*):
+                Called with the ids `[B, T]` that are sure in all texts, T growing.
+
+        Returns:
+            `torch.LongTensor`: `[B, 152]`, ids of valid texts, on the model's device.
+        """
+        try:
+            return self._generate_texts(labels, entropies, temperature, decoding, callback)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or len(labels) == 1:
+                raise
+        half = len(labels) // 2
+        parts = ((labels[:half], entropies[:half]), (labels[half:], entropies[half:]))
+        return torch.cat([self.generate_texts(*part, temperature, decoding, None) for part in parts])
+
+    @torch.no_grad()
+    def _generate_texts(self, labels, entropies, temperature, decoding, callback) -> torch.LongTensor:
         tokenizer = self.tokenizer
-        grammar = MnistTextLogitsProcessor(tokenizer)
+        noise = gumbel_noise(entropies, tokenizer.num_pixel_symbols, len(tokenizer.pixel_ids)).to(self.device)
+        processors = [
+            MnistTextLogitsProcessor(tokenizer),
+            TemperatureLogitsWarper(temperature),
+            GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
+        ]
         config = GenerationConfig(
             # The noise in the logits makes the greedy choice a sample. Temperature and top_k are said because what is
             # left out here would be taken from the model's own generation configuration.
@@ -175,26 +244,30 @@ class MnistTextGenerationPipeline(Pipeline):
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
-        blocks = []
-        for start in range(0, num_candidates, BLOCK_SIZE):
-            indices = range(start, min(start + BLOCK_SIZE, num_candidates))
-            entropies = [(seed, label, occurrence, index) for index in indices]
-            noise = gumbel_noise(entropies, tokenizer.num_pixel_symbols, len(tokenizer.pixel_ids)).to(self.device)
-            processors = [
-                grammar,
-                TemperatureLogitsWarper(temperature),
-                GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
-            ]
-            prompts = torch.full((len(indices), 1), tokenizer.class_ids[label], device=self.device)
-            blocks.append(
-                self.model.generate(
-                    prompts,
-                    attention_mask=torch.ones_like(prompts),
-                    generation_config=config,
-                    logits_processor=LogitsProcessorList(processors),
-                )
-            )
-        return torch.cat(blocks)
+        prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=self.device)[:, None]
+        how = {} if decoding == "generate" else self._decoding_arguments(decoding, callback)
+        input_ids = self.model.generate(
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            generation_config=config,
+            logits_processor=LogitsProcessorList(processors),
+            **how,
+        )
+        if decoding == "generate" and callback is not None:
+            callback(input_ids)
+        return input_ids
+
+    def _decoding_arguments(self, decoding: str, callback: Callable | None) -> dict[str, Any]:
+        tokenizer = self.tokenizer
+        return {
+            "custom_generate": decode,
+            "num_draft_tokens": NUM_DRAFT_TOKENS,
+            # a symbol is guessed to be the one above it, and an image to begin with blank rows
+            "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
+            "prefix_draft": [tokenizer.pixel_ids[0]] * NUM_BLANK_SYMBOLS,
+            "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
+            "callback": callback,
+        }
 
     @torch.no_grad()
     def classify_candidates(
@@ -238,6 +311,31 @@ class MnistTextGenerationPipeline(Pipeline):
         """Save everything that the pipeline needs: model, tokenizer, code, and the classifier in its folder."""
         super().save_pretrained(save_directory, **kwargs)
         self.classifier.save_pretrained(f"{save_directory}/{CLASSIFIER_FOLDER}", **kwargs)
+        # for model.generate(..., custom_generate="owner/repository")
+        folder = Path(save_directory, "custom_generate")
+        folder.mkdir(exist_ok=True)
+        folder.joinpath("generate.py").write_bytes(Path(inspect.getfile(decode)).read_bytes())
+
+
+def _row_callback(tokenizer, label: int, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:
+    """Turn ids, as they become sure, into whole rows of images."""
+    symbols_a_row = tokenizer.num_pixel_symbols // tokenizer.image_size
+    num_seen = 0
+
+    def show(input_ids: torch.LongTensor) -> None:
+        nonlocal num_seen
+        num_rows = min((input_ids.shape[1] - 1) // symbols_a_row, tokenizer.image_size)
+        if num_rows > num_seen:
+            num_seen = num_rows
+            texts = tokenizer.batch_decode(input_ids[:, : 1 + num_rows * symbols_a_row])
+            callback(label, start, tokenizer.decode_images(texts, partial=True)[:, :num_rows])
+
+    return show
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # the CPU's allocator raises a plain RuntimeError
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _load_classifier(config) -> MnistCnnForImageClassification:
@@ -308,6 +406,8 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
         "temperature": 0.8,
         "classifier_temperature": 0.8,
         "seed": None,
+        "decoding": "exact",
+        "callback": None,
     }
     for name, value in arguments.items():
         if name not in defaults:
@@ -316,6 +416,10 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
             _check_seed(value)
         elif "temperature" in name:
             _check_temperature(value, name)
+        elif name == "decoding":
+            _check_decoding(value)
+        elif name == "callback":
+            _check_callback(value)
         else:
             _check_count(value, name)
     if not fill:
@@ -335,6 +439,16 @@ def _check_count(value: int, name: str) -> None:
 def _check_temperature(value: float, name: str) -> None:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
+
+
+def _check_decoding(value: str) -> None:
+    if value not in DECODINGS:
+        raise ValueError(f"decoding is {value!r}; allowed are {', '.join(DECODINGS)}")
+
+
+def _check_callback(value: Callable | None) -> None:
+    if value is not None and not callable(value):
+        raise ValueError(f"callback is {value!r}; allowed is a function, or None")
 
 
 def _check_seed(value: int | None) -> None:

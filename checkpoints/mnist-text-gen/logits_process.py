@@ -48,9 +48,17 @@ class MnistTextLogitsProcessor(LogitsProcessor):
             raise ValueError(
                 f"scores are over {scores.shape[-1]} tokens; allowed is {self.vocab_size}, the tokenizer's"
             )
-        allowed = self.allowed_ids(input_ids.shape[1])
+        return self.at_positions(torch.tensor(input_ids.shape[1], device=scores.device), scores)
+
+    def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Mask `scores` `[..., 75]` of tokens at `positions` `[...]`, 0 and more; the form of `decode`."""
         ids = torch.arange(self.vocab_size, device=scores.device)
-        return scores.masked_fill((ids < allowed.start) | (ids >= allowed.stop), float("-inf"))
+        of_class = (ids >= self.class_ids.start) & (ids < self.class_ids.stop)
+        of_pixels = (ids >= self.pixel_ids.start) & (ids < self.pixel_ids.stop)
+        of_end = (ids >= self.end_ids.start) & (ids < self.end_ids.stop)
+        positions = positions[..., None]
+        allowed = torch.where(positions == 0, of_class, torch.where(positions < self.end_position, of_pixels, of_end))
+        return scores.masked_fill(~allowed, float("-inf"))
 
 
 class GumbelNoiseLogitsProcessor(LogitsProcessor):
@@ -71,11 +79,17 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` `[B, 75]` with the noise of the position added, as a new tensor."""
-        step = input_ids.shape[1] - 1
-        if not 0 <= step < self.noise.shape[1]:
-            return scores
+        positions = torch.full((len(scores), 1), input_ids.shape[1], device=scores.device)
+        return self.at_positions(positions, scores[:, None])[:, 0]
+
+    def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Add the noise of `positions` `[B, T]` to `scores` `[B, T, 75]`; the form of `decode`."""
+        steps = positions - 1
+        has_noise = (steps >= 0) & (steps < self.noise.shape[1])
+        rows = torch.arange(len(steps), device=steps.device)[:, None]
+        noise = self.noise[rows, steps.clamp(0, self.noise.shape[1] - 1)].masked_fill(~has_noise[..., None], 0)
         margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
-        return scores + torch.nn.functional.pad(self.noise[:, step], margins)
+        return scores + torch.nn.functional.pad(noise, margins)
 
 
 def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:
