@@ -246,7 +246,9 @@ class MnistTextGenerationPipeline(Pipeline):
         )
         prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=self.device)[:, None]
         how = {} if decoding == "generate" else self._decoding_arguments(decoding, callback)
-        input_ids = self.model.generate(
+        # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
+        input_ids = type(self.model).generate(
+            self.model,
             prompts,
             attention_mask=torch.ones_like(prompts),
             generation_config=config,
@@ -314,7 +316,7 @@ class MnistTextGenerationPipeline(Pipeline):
         # for model.generate(..., custom_generate="owner/repository")
         folder = Path(save_directory, "custom_generate")
         folder.mkdir(exist_ok=True)
-        folder.joinpath("generate.py").write_bytes(Path(inspect.getfile(decode)).read_bytes())
+        folder.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
 
 
 def _row_callback(tokenizer, label: int, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:

@@ -35,9 +35,13 @@ from transformers import (
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
 
-def generate(model: PreTrainedModel, *args, **kwargs) -> torch.LongTensor:
-    """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls."""
-    return model.generate(*args, custom_generate=decode, **kwargs)
+def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
+    """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
+
+    Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True` from
+    a repository that carries this file. The class still has its own.
+    """
+    return type(model).generate(model, *args, **{"custom_generate": decode, **kwargs})
 
 
 @torch.no_grad()

@@ -1,170 +1,357 @@
-# mypy: allow-untyped-defs
-# Extra utilities for working with context managers that should have been
-# in the standard library but are not
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Decode GPT-2 several tokens a step, token for token what one at a time gives.
 
-import functools
-import inspect
-import sys
-import warnings
-from collections.abc import Callable
-from typing import Any, cast, overload, TypeVar
-from typing_extensions import Self
+Once the noise of a sample is fixed, the next token is a function of the tokens before it: the one of the largest score
+plus noise. So it can be guessed and checked, as a greedy token can. A step runs the model over the last sure token and
+a few drafts behind it, keeps the drafts that come out as they went in and the first token behind them, and takes what
+came out further on as the next drafts. This is predictive sampling (Wiggers and Hoogeboom, "Predictive Sampling with
+Forecasting Autoregressive Models", 2020, algorithm 1). A step reads weights and cache once for all its tokens.
+
+This file imports none of its siblings: a repository on the Hub carries it as `custom_generate/generate.py`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import (
+    EosTokenCriteria,
+    GenerationConfig,
+    GPT2LMHeadModel,
+    LogitsProcessorList,
+    MaxLengthCriteria,
+    MinPLogitsWarper,
+    PreTrainedModel,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 
-# Used for annotating the decorator usage of _DecoratorContextManager (e.g.,
-# 'no_grad' and 'enable_grad').
-# See https://mypy.readthedocs.io/en/latest/generics.html#declaring-decorators
-FuncType = Callable[..., Any]
-F = TypeVar("F", bound=FuncType)
+# What these make of a score depends on the scores beside it, and not on the tokens before it.
+CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
 
-def _wrap_generator(ctx_factory, func):
+def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
+    """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
+
+    Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True` from
+    a repository that carries this file. The class still has its own.
     """
-    Wrap each generator invocation with the context manager factory.
+    return type(model).generate(model, *args, **{"custom_generate": decode, **kwargs})
 
-    The input should be a function that returns a context manager,
-    not a context manager itself, to handle one-shot context managers.
+
+@torch.no_grad()
+def decode(
+    model: GPT2LMHeadModel,
+    input_ids: torch.LongTensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: Sequence,
+    generation_config: GenerationConfig,
+    seeds: Sequence[int] | None = None,
+    num_draft_tokens: int = 3,
+    draft_lookback: int = 1,
+    prefix_draft: Sequence[int] = (),
+    linear_dtype: torch.dtype | None = None,
+    callback: Callable[[torch.LongTensor], None] | None = None,
+    **model_kwargs,
+) -> torch.LongTensor:
+    """Continue prompts: `model.generate(input_ids, custom_generate=decode, seeds=[0, 1], ...)`.
+
+    Temperature, top-k and top-p are those of the generation configuration, and any logits processors are applied. One
+    that has a method `at_positions(positions, scores)` beside `__call__`, int64 `[B, T]` and float `[B, T, V]`, sees a
+    step's tokens together, and so do Transformers' temperature, top-k, top-p and min-p. With any other processor a
+    step is one token.
+
+    Args:
+        model (`GPT2LMHeadModel`): any sizes, device and dtype.
+        input_ids (`torch.LongTensor`, `[B, P]`): prompts of equal length, not padded.
+        logits_processor, stopping_criteria, generation_config:
+            What `generate` prepares. Beams and stopping criteria of one's own are refused.
+        seeds (`Sequence[int]`, length B, *optional*):
+            For `do_sample`, one a prompt. Noise depends on nothing else. By default drawn from torch's generator.
+        num_draft_tokens (`int`, defaults to 3): drafts a step; 0 decodes a token at a time.
+        draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
+        prefix_draft (`Sequence[int]`):
+            Tokens that many continuations start with. The model runs over them once for all equal prompts.
+        linear_dtype (`torch.dtype`, *optional*):
+            Multiply by the weights of the blocks in this dtype; faster, and not exact. By default the model's.
+        callback (`Callable[[torch.LongTensor], None]`, *optional*):
+            Called with `[B, T]` ids whenever more tokens of all rows are sure, T growing.
+
+    Returns:
+        `torch.LongTensor`: `[B, P + N]`, prompts and continuations, filled with the pad token behind an end token.
+
+    Raises:
+        ValueError: for a model that is not GPT-2, a context that is too short, padding, beams, other stopping
+            criteria, a wrong number of seeds, and where all tokens are masked or scores are not numbers.
+    """
+    _check_request(model, stopping_criteria, generation_config, model_kwargs)
+    processors = list(logits_processor)
+    if generation_config.do_sample:
+        processors.append(SeededGumbelNoise(seeds, *input_ids.shape, generation_config.max_length, model))
+    elif seeds is not None:
+        raise ValueError("seeds are given, but do_sample is False; allowed is one of the two")
+    if not all(_is_positionwise(processor) for processor in processors):
+        num_draft_tokens, prefix_draft = 0, ()
+    texts = _Texts(input_ids, generation_config, draft_lookback)
+    network = _CachedGPT2(model, input_ids.shape[0], generation_config.max_length, linear_dtype)
+    _read_prompts(network, texts, processors, prefix_draft)
+    while True:
+        if callback is not None:
+            callback(texts.sure())
+        finished = texts.lengths >= texts.ends
+        if finished.all():
+            return texts.result()
+        network.drop(finished)
+        positions = texts.window(num_draft_tokens + 1)
+        logits = network(texts.take(positions), positions)
+        texts.accept(positions + 1, _choose(processors, texts, positions + 1, logits))
+
+
+def _check_request(model, stopping_criteria, config: GenerationConfig, model_kwargs) -> None:
+    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
+        raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
+    if config.max_length > model.config.n_positions:
+        raise ValueError(f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}")
+    if config.num_beams != 1 or config.return_dict_in_generate:
+        raise ValueError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
+    attention_mask = model_kwargs.get("attention_mask")
+    if attention_mask is not None and not attention_mask.all():
+        raise ValueError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
+    for criterion in stopping_criteria:
+        if not isinstance(criterion, MaxLengthCriteria | EosTokenCriteria):
+            raise ValueError(f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id")
+
+
+class SeededGumbelNoise:
+    """Gumbel noise, each row's from its own seed: argmax(scores + noise) ~ softmax(scores).
+
+    The Gumbel-max trick: Maddison, Tarlow and Minka, "A* Sampling" (2014), section 2.
     """
 
-    @functools.wraps(func)
-    def generator_context(*args, **kwargs):
-        gen = func(*args, **kwargs)
-
-        # Generators are suspended and unsuspended at `yield`, hence we
-        # make sure the grad mode is properly set every time the execution
-        # flow returns into the wrapped generator and restored when it
-        # returns through our `yield` to our caller (see PR #49017).
-        try:
-            # Issuing `None` to a generator fires it up
-            with ctx_factory():
-                response = gen.send(None)
-
-            while True:
-                try:
-                    # Forward the response to our caller and get its next request
-                    request = yield response
-
-                except GeneratorExit:
-                    # Inform the still active generator about its imminent closure
-                    with ctx_factory():
-                        gen.close()
-                    raise
-
-                except BaseException:
-                    # Propagate the exception thrown at us by the caller
-                    with ctx_factory():
-                        response = gen.throw(*sys.exc_info())
-
-                else:
-                    # Pass the last request to the generator and get its response
-                    with ctx_factory():
-                        response = gen.send(request)
-
-        # We let the exceptions raised above by the generator's `.throw` or
-        # `.send` methods bubble up to our caller, except for StopIteration
-        except StopIteration as e:
-            # The generator informed us that it is done: take whatever its
-            # returned value (if any) was and indicate that we're done too
-            # by returning it (see docs for python's return-statement).
-            return e.value
-
-    return generator_context
-
-
-def context_decorator(ctx, func):
-    """
-    Like contextlib.ContextDecorator.
-
-    But with the following differences:
-    1. Is done by wrapping, rather than inheritance, so it works with context
-       managers that are implemented from C and thus cannot easily inherit from
-       Python classes
-    2. Wraps generators in the intuitive way (c.f. https://bugs.python.org/issue37743)
-    3. Errors out if you try to wrap a class, because it is ambiguous whether
-       or not you intended to wrap only the constructor
-
-    The input argument can either be a context manager (in which case it must
-    be a multi-shot context manager that can be directly invoked multiple times)
-    or a callable that produces a context manager.
-    """
-    if callable(ctx) and hasattr(ctx, "__enter__"):
-        raise AssertionError(
-            f"Passed in {ctx} is both callable and also a valid context manager "
-            "(has __enter__), making it ambiguous which interface to use.  If you "
-            "intended to pass a context manager factory, rewrite your call as "
-            "context_decorator(lambda: ctx()); if you intended to pass a context "
-            "manager directly, rewrite your call as context_decorator(lambda: ctx)"
+    def __init__(self, seeds: Sequence[int] | None, batch_size: int, start: int, stop: int, model: PreTrainedModel):
+        if seeds is None:
+            seeds = torch.randint(2**63 - 1, (batch_size,)).tolist()
+        if len(seeds) != batch_size:
+            raise ValueError(f"there are {len(seeds)} seeds; allowed are {batch_size}, one a prompt")
+        self.start = start
+        uniform = np.stack(
+            [np.random.default_rng(seed).random((stop - start, model.config.vocab_size), np.float32) for seed in seeds]
         )
+        # float32 can draw 0, whose noise would be minus infinity
+        noise = -np.log(-np.log(np.clip(uniform, np.finfo(np.float32).tiny, 1 - 2**-24)))
+        self.noise = torch.from_numpy(noise).to(model.device)
 
-    if not callable(ctx):
+    def at_positions(self, positions: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        steps = (positions - self.start).clamp(0, self.noise.shape[1] - 1)
+        return scores + self.noise[torch.arange(len(steps), device=steps.device)[:, None], steps]
 
-        def ctx_factory():
-            return ctx
-
-    else:
-        ctx_factory = ctx
-
-    if inspect.isclass(func):
-        raise RuntimeError(
-            "Cannot decorate classes; it is ambiguous whether or not only the "
-            "constructor or all methods should have the context manager applied; "
-            "additionally, decorating a class at definition-site will prevent "
-            "use of the identifier as a conventional type.  "
-            "To specify which methods to decorate, decorate each of them "
-            "individually."
-        )
-
-    if inspect.isgeneratorfunction(func):
-        return _wrap_generator(ctx_factory, func)
-
-    @functools.wraps(func)
-    def decorate_context(*args, **kwargs):
-        # pyrefly: ignore [bad-context-manager]
-        with ctx_factory():
-            return func(*args, **kwargs)
-
-    return decorate_context
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        return scores + self.noise[:, input_ids.shape[1] - self.start]
 
 
-class _DecoratorContextManager:
-    """Allow a context manager to be used as a decorator."""
+def _is_positionwise(processor) -> bool:
+    return hasattr(processor, "at_positions") or isinstance(processor, CONTEXT_FREE_PROCESSORS)
 
-    def __call__(self, orig_func: F) -> F:
-        if inspect.isclass(orig_func):
-            warnings.warn(
-                "Decorating classes is deprecated and will be disabled in "
-                "future versions. You should only decorate functions or methods. "
-                "To preserve the current behavior of class decoration, you can "
-                "directly decorate the `__init__` method and nothing else.",
-                FutureWarning,
-                stacklevel=2,
-            )
-            func = cast(F, lambda *args, **kwargs: orig_func(*args, **kwargs))
+
+def _choose(processors: list, texts: "_Texts", positions: torch.LongTensor, logits: torch.Tensor) -> torch.LongTensor:
+    """The best token, `[B, T]`, at each of the positions `[B, T]`, from their logits `[B, T, V]`."""
+    scores = logits.float()
+    for processor in processors:
+        if hasattr(processor, "at_positions"):
+            scores = processor.at_positions(positions, scores)
+        elif _is_positionwise(processor):
+            scores = processor(None, scores.flatten(0, 1)).view_as(scores)
         else:
-            func = orig_func
-
-        return cast(F, context_decorator(self.clone, func))
-
-    def __enter__(self) -> None:
-        raise NotImplementedError
-
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        raise NotImplementedError
-
-    def clone(self):
-        # override this method if your children class takes __init__ parameters
-        return self.__class__()
+            prefix = texts.ids[:, : texts.lengths[0]]
+            scores = processor(prefix, scores[:, 0])[:, None]
+    best, tokens = scores.max(dim=-1)
+    wrong = ~best.isfinite() & (positions < texts.max_length)
+    if wrong.any():
+        row, column = wrong.nonzero()[0].tolist()
+        raise ValueError(
+            f"text {row} has a best score of {best[row, column].item()} at position {positions[row, column].item()}; "
+            "allowed is a finite one (were all tokens masked, or do the weights give NaN?)"
+        )
+    return tokens
 
 
-class _NoParamDecoratorContextManager(_DecoratorContextManager):
-    """Allow a context manager to be used as a decorator without parentheses."""
+def _read_prompts(network: "_CachedGPT2", texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
+    """The first step: all prompts and the drafts behind them, equal prompts once."""
+    prompts, owners = texts.prompts.unique(dim=0, return_inverse=True)
+    prefix_draft = prefix_draft[: texts.max_length - texts.prompts.shape[1] - 1]
+    drafts = torch.tensor(prefix_draft, dtype=prompts.dtype, device=prompts.device).expand(len(prompts), -1)
+    ids = torch.cat([prompts, drafts], dim=1)
+    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    first = texts.prompts.shape[1] - 1
+    logits = network(ids, positions, owners)[owners, first:]
+    positions = positions[owners, first:] + 1
+    texts.write(positions[:, :-1], ids[owners, first + 1 :])
+    texts.accept(positions, _choose(processors, texts, positions, logits))
 
-    @overload
-    def __new__(cls, orig_func: F) -> F: ...  # type: ignore[misc]
-    @overload
-    def __new__(cls, orig_func: None = None) -> Self: ...
 
-    def __new__(cls, orig_func: F | None = None) -> Self | F:  # type: ignore[misc]
-        if orig_func is None:
-            return super().__new__(cls)
-        return cls()(orig_func)
+class _Texts:
+    """The texts of a batch: of each, how many tokens are sure, and behind them drafts."""
+
+    def __init__(self, prompts: torch.LongTensor, config: GenerationConfig, lookback: int):
+        self.prompts, self.max_length, self.lookback = prompts, config.max_length, lookback
+        eos = config.eos_token_id
+        self.eos = torch.tensor([] if eos is None else eos, device=prompts.device).view(-1)
+        self.pad = config.pad_token_id if config.pad_token_id is not None else int(self.eos[0]) if len(self.eos) else 0
+        batch_size, length = prompts.shape
+        self.rows = torch.arange(batch_size, device=prompts.device)[:, None]
+        self.ids = torch.full((batch_size, config.max_length), self.pad, device=prompts.device)
+        self.ids[:, :length] = prompts
+        self.lengths = torch.full((batch_size,), length, device=prompts.device)
+        self.ends = torch.full((batch_size,), config.max_length, device=prompts.device)
+        self.known = self.lengths.clone()
+
+    def window(self, size: int) -> torch.LongTensor:
+        """Positions `[B, size]` of the last sure token and the drafts behind it; beyond the end, the last repeats."""
+        offsets = torch.arange(size, device=self.ids.device)
+        positions = (self.lengths[:, None] - 1 + offsets).clamp(max=self.max_length - 2)
+        for column in range(1, size):
+            position = positions[:, column]
+            guess = self.ids[self.rows[:, 0], (position - self.lookback).clamp(min=0)]
+            draft = self.ids[self.rows[:, 0], position]
+            self.ids[self.rows[:, 0], position] = torch.where(position < self.known, draft, guess)
+        return positions
+
+    def take(self, positions: torch.LongTensor) -> torch.LongTensor:
+        return self.ids[self.rows, positions]
+
+    def write(self, positions: torch.LongTensor, tokens: torch.LongTensor) -> None:
+        self.ids[self.rows, positions] = tokens
+
+    def accept(self, positions: torch.LongTensor, tokens: torch.LongTensor) -> None:
+        """Keep the tokens `[B, T]` that follow equal drafts; the others, at their positions `[B, T]`, are drafts."""
+        right = tokens[:, :-1] == self.take(positions[:, :-1])
+        # columns that repeat the last position draft nothing
+        right &= positions[:, 1:] > positions[:, :-1]
+        num_sure = right.long().cumprod(dim=1).sum(dim=1) + 1
+        live = self.lengths < self.ends
+        self.lengths = torch.where(live, self.lengths + num_sure, self.lengths)
+        tokens = torch.where(live[:, None], tokens, self.take(positions))
+        self.write(positions, tokens)
+        self.known = torch.maximum(positions[:, -1] + 1, self.known)
+        self._stop(positions)
+
+    def _stop(self, positions: torch.LongTensor) -> None:
+        if len(self.eos):
+            ended = torch.isin(self.take(positions), self.eos) & (positions < self.lengths[:, None])
+            first = torch.where(ended, positions + 1, self.max_length).amin(dim=1)
+            self.ends = torch.minimum(self.ends, first)
+        self.lengths = torch.minimum(self.lengths, self.ends)
+
+    def sure(self) -> torch.LongTensor:
+        """The ids `[B, T]` of as many positions as are sure in all texts that have not ended."""
+        length = int(torch.where(self.lengths < self.ends, self.lengths, self.max_length).min())
+        return self.result()[:, :length]
+
+    def result(self) -> torch.LongTensor:
+        length = int(self.lengths.max())
+        beyond = torch.arange(length, device=self.ids.device) >= self.lengths[:, None]
+        return self.ids[:, :length].masked_fill(beyond, self.pad)
+
+
+class _CachedGPT2:
+    """GPT-2 on windows of tokens, each text's at its own positions, with keys and values kept in one buffer."""
+
+    def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, linear_dtype: torch.dtype | None):
+        config, self.model = model.config, model
+        self.num_heads, self.batch_size, self.max_length = config.n_head, batch_size, max_length
+        self.blocks = [_Block(block, config, index, linear_dtype) for index, block in enumerate(model.transformer.h)]
+        self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
+        shape = (config.n_layer, 2, batch_size, config.n_head, max_length, config.n_embd // config.n_head)
+        # zeros, and not what lies in memory: attention multiplies what is masked by 0, and 0 times NaN is NaN
+        self.cache = torch.zeros(shape, device=model.device, dtype=model.dtype)
+
+    def __call__(
+        self, ids: torch.LongTensor, positions: torch.LongTensor, owners: torch.LongTensor | None = None
+    ) -> torch.Tensor:
+        """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped.
+
+        With `owners` `[B]` the N rows are not yet the batch's, and row `owners[b]` becomes text b's in the cache.
+        """
+        if owners is None:
+            ids, positions = ids[self.texts], positions[self.texts]
+        num_texts = len(ids)
+        num_keys = int(positions.max()) + 1
+        transformer = self.model.transformer
+        hidden = transformer.wte(ids) + transformer.wpe(positions)  # [N, T, E]
+        masked = torch.arange(num_keys, device=ids.device) > positions[:, None, :, None]  # [N, 1, T, keys]
+        bias = torch.zeros(masked.shape, device=ids.device, dtype=hidden.dtype).masked_fill_(masked, -math.inf)
+        bias = bias.expand(-1, self.num_heads, -1, -1).flatten(0, 1)  # [N·heads, T, keys]
+        rows = torch.arange(2 * num_texts * self.num_heads, device=ids.device).view(2, num_texts, self.num_heads, 1)
+        slots = (rows * self.max_length + positions[:, None]).flatten()  # [2·N·heads·T]
+        for block, cache in zip(self.blocks, self.cache, strict=True):
+            held = cache[:, :num_texts] if owners is None else torch.empty_like(cache[:, :num_texts])
+            hidden = block(hidden, held, slots, bias)
+            if owners is not None:
+                cache[:, :, :, :num_keys] = held[:, owners, :, :num_keys]
+        logits = self.model.lm_head(transformer.ln_f(hidden))
+        if len(self.texts) == self.batch_size:
+            return logits
+        return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
+
+    def drop(self, finished: torch.BoolTensor) -> None:
+        """Leave out finished texts `[B]`, once they are half: then it pays to move the others together."""
+        rows = (~finished[self.texts]).nonzero()[:, 0]
+        if 2 * len(rows) <= len(self.texts):
+            self.texts, self.cache = self.texts[rows], self.cache[:, :, rows]
+
+
+class _Block:
+    """One transformer block, with what does not change from step to step made once."""
+
+    def __init__(self, block: nn.Module, config, index: int, linear_dtype: torch.dtype | None):
+        self.ln_1, self.ln_2 = block.ln_1, block.ln_2
+        self.qkv, self.attention_projection = (
+            _linear(layer, linear_dtype) for layer in (block.attn.c_attn, block.attn.c_proj)
+        )
+        self.expand, self.project = (_linear(layer, linear_dtype) for layer in (block.mlp.c_fc, block.mlp.c_proj))
+        self.activation = _gelu if config.activation_function in ("gelu_new", "gelu_pytorch_tanh") else block.mlp.act
+        self.num_heads, self.head_dim = config.n_head, config.n_embd // config.n_head
+        self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
+        if config.scale_attn_by_inverse_layer_idx:
+            self.scale /= index + 1
+
+    def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
+        hidden = hidden + self.attention(self.ln_1(hidden), cache, slots, bias)
+        return hidden + self.project(self.activation(self.expand(self.ln_2(hidden))))
+
+    def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
+        """Attention of `[N, T, E]` over a cache `[2, N, heads, positions, head_dim]`, which takes new keys first."""
+        num_texts, num_tokens, _ = hidden.shape
+        shape = (num_texts, num_tokens, 3, self.num_heads, self.head_dim)
+        qkv = self.qkv(hidden).view(shape).permute(2, 0, 3, 1, 4).contiguous()  # [3, N, heads, T, head_dim]
+        cache.view(-1, self.head_dim).index_copy_(0, slots, qkv[1:].view(-1, self.head_dim))
+        keys, values = cache.flatten(1, 2)[:, :, : bias.shape[-1]]  # [N·heads, keys, head_dim]
+        queries = qkv[0].flatten(0, 1)
+        weights = torch.baddbmm(bias, queries, keys.transpose(1, 2), alpha=self.scale).softmax(dim=-1)
+        mixed = torch.bmm(weights, values).view(num_texts, self.num_heads, num_tokens, self.head_dim)
+        return self.attention_projection(mixed.transpose(1, 2).reshape(num_texts, num_tokens, -1))
+
+
+def _gelu(x: torch.Tensor) -> torch.Tensor:
+    """x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2.
+
+    On a CPU the fused kernel takes twice as long as these passes.
+    """
+    if x.device.type != "cpu":
+        return F.gelu(x, approximate="tanh")
+    inner = torch.addcmul(x, x * x, x, value=0.044715).mul_(math.sqrt(2 / math.pi)).tanh_()
+    return torch.addcmul(x, x, inner).mul_(0.5)
+
+
+def _linear(layer: nn.Module, dtype: torch.dtype | None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A `Conv1D` of GPT-2, whose weight is `[in, out]`, as a function."""
+    weight, bias = layer.weight, layer.bias
+    if dtype is None or dtype == weight.dtype:
+        return lambda x: torch.addmm(bias, x.flatten(0, -2), weight).view(*x.shape[:-1], -1)
+    low_weight, low_bias = weight.t().to(dtype).contiguous(), bias.to(dtype)
+    return lambda x: F.linear(x.to(dtype), low_weight, low_bias).to(x.dtype)

@@ -20,7 +20,7 @@ from mnist_text_gen import MnistTextGenerationPipeline
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import TASK, check_digit, check_sampling_arguments
+from mnist_text_gen.modeling import DECODINGS, TASK, check_digit, check_sampling_arguments
 
 from .arguments import parse_arguments, run_command
 
@@ -45,6 +45,10 @@ class SampleArguments:
     temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the language model."})
     classifier_temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the classifier."})
     seed: int = field(default=0, metadata={"help": "The same seed draws the same digits."})
+    decoding: Literal[DECODINGS] = field(
+        default="exact",
+        metadata={"help": "exact: several tokens a step; bf16: faster, not exact; generate: Transformers' own loop."},
+    )
     save_images: bool = field(
         default=False, metadata={"help": "Also write each image, 30×30, to its own file, 7_0.png the best of 7."}
     )
@@ -113,7 +117,9 @@ def load_pipeline(model_name_or_path: str) -> MnistTextGenerationPipeline:
 def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:
     """What the pipeline does in one call, step by step, to time the steps."""
     start = time.perf_counter()
-    input_ids = draw.generate_candidates(label, args.num_candidates, args.temperature, args.seed, occurrence).cpu()
+    input_ids = draw.generate_candidates(
+        label, args.num_candidates, args.temperature, args.seed, occurrence, args.decoding
+    ).cpu()
     generated = time.perf_counter()
     probabilities = draw.classify_candidates(input_ids, args.classifier_temperature).cpu()
     results = draw.postprocess(draw.rerank(label, input_ids, probabilities, args.num_return_sequences))
