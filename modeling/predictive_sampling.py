@@ -109,7 +109,7 @@ def decode(
         network.drop(finished)
         positions = texts.window(num_draft_tokens + 1)
         logits = network(texts.take(positions), positions)
-        texts.accept(positions + 1, _choose(processors, texts, positions + 1, logits))
+        _extend(processors, texts, positions + 1, logits)
 
 
 def _check_request(model, stopping_criteria, config: GenerationConfig, model_kwargs) -> None:
@@ -158,8 +158,8 @@ def _is_positionwise(processor) -> bool:
     return hasattr(processor, "at_positions") or isinstance(processor, CONTEXT_FREE_PROCESSORS)
 
 
-def _choose(processors: list, texts: "_Texts", positions: torch.LongTensor, logits: torch.Tensor) -> torch.LongTensor:
-    """The best token, `[B, T]`, at each of the positions `[B, T]`, from their logits `[B, T, V]`."""
+def _extend(processors: list, texts: "_Texts", positions: torch.LongTensor, logits: torch.Tensor) -> None:
+    """Take the best token at each of the positions `[B, T]`, from their logits `[B, T, V]`, as far as it is sure."""
     scores = logits.float()
     for processor in processors:
         if hasattr(processor, "at_positions"):
@@ -167,17 +167,18 @@ def _choose(processors: list, texts: "_Texts", positions: torch.LongTensor, logi
         elif _is_positionwise(processor):
             scores = processor(None, scores.flatten(0, 1)).view_as(scores)
         else:
-            prefix = texts.ids[:, : texts.lengths[0]]
-            scores = processor(prefix, scores[:, 0])[:, None]
+            scores = processor(texts.result(), scores[:, 0])[:, None]
     best, tokens = scores.max(dim=-1)
-    wrong = ~best.isfinite() & (positions < texts.max_length)
+    lengths = texts.lengths[:, None]
+    texts.accept(positions, tokens)
+    # only what is kept has to make sense: a draft may be wrong, and stand behind an end token
+    wrong = ~best.isfinite() & (positions >= lengths) & (positions < texts.lengths[:, None])
     if wrong.any():
         row, column = wrong.nonzero()[0].tolist()
         raise ValueError(
             f"text {row} has a best score of {best[row, column].item()} at position {positions[row, column].item()}; "
             "allowed is a finite one (were all tokens masked, or do the weights give NaN?)"
         )
-    return tokens
 
 
 def _read_prompts(network: "_CachedGPT2", texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
@@ -191,7 +192,7 @@ def _read_prompts(network: "_CachedGPT2", texts: "_Texts", processors: list, pre
     logits = network(ids, positions, owners)[owners, first:]
     positions = positions[owners, first:] + 1
     texts.write(positions[:, :-1], ids[owners, first + 1 :])
-    texts.accept(positions, _choose(processors, texts, positions, logits))
+    _extend(processors, texts, positions, logits)
 
 
 class _Texts:

@@ -1,0 +1,544 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""`decode` against loops that know no cache and no drafts, on tiny random models and on the shipped weights.
+
+Sums in another order differ in the last bits. Where the two best scores lie within `GAP` of each other, and only
+there, another token may be chosen; such a text is compared up to that token.
+"""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertLMHeadModel,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LogitsProcessor,
+    LogitsProcessorList,
+    MaxTimeCriteria,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from mnist_text_gen import MnistTextGenerationPipeline, MnistTextLogitsProcessor
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, build_generation_config, decode, gumbel_noise
+from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise, _CachedGPT2
+from mnist_text_gen.tokenizer import check_text
+
+
+GAP = 1e-5
+PAD = 0
+
+
+def build_model(seed=0, vocab_size=7, n_positions=20, n_embd=8, n_layer=2, **config):
+    """A GPT-2 with weights so large that its choices depend on all tokens before them."""
+    torch.manual_seed(seed)
+    config = {"n_head": 2, "initializer_range": 0.7, "bos_token_id": None, "eos_token_id": None} | config
+    config = GPT2Config(vocab_size=vocab_size, n_positions=n_positions, n_embd=n_embd, n_layer=n_layer, **config)
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model()
+
+
+@pytest.fixture(scope="module")
+def shipped_model():
+    return AutoModelForCausalLM.from_pretrained(SHIPPED_CHECKPOINT).eval()
+
+
+def continue_with(model, prompts, processors=(), eos=None, **arguments):
+    """`decode` through `generate`, greedy unless said otherwise."""
+    arguments = {"do_sample": False, "max_length": model.config.n_positions, "pad_token_id": PAD} | arguments
+    return model.generate(
+        prompts,
+        attention_mask=torch.ones_like(prompts),
+        logits_processor=LogitsProcessorList(processors),
+        eos_token_id=eos,
+        custom_generate=decode,
+        **arguments,
+    )
+
+
+@torch.no_grad()
+def reference(model, prompts, processors=(), eos=None, max_length=None):
+    """The whole text through the model for every token, row by row; and for each token how far ahead it was."""
+    eos = [] if eos is None else [eos] if isinstance(eos, int) else eos
+    ids, gaps = prompts, torch.full(prompts.shape, torch.inf)
+    ended = torch.zeros(len(prompts), dtype=torch.bool)
+    while ids.shape[1] < (max_length or model.config.n_positions) and not ended.all():
+        scores = model(ids, use_cache=False).logits[:, -1].float()
+        for processor in processors:
+            scores = processor(ids, scores)
+        best, tokens = scores.topk(2, dim=-1)
+        ids = torch.cat([ids, tokens[:, :1].masked_fill(ended[:, None], PAD)], dim=1)
+        gaps = torch.cat([gaps, (best[:, :1] - best[:, 1:]).masked_fill(ended[:, None], torch.inf)], dim=1)
+        ended = ended | torch.isin(ids[:, -1], torch.tensor(eos, dtype=torch.long))
+    return ids, gaps
+
+
+def assert_same_texts(ids, expected, gaps, gap=GAP):
+    """Equal, or up to the first token of a text whose two best scores are near ties; the number of such texts."""
+    num_ties = 0
+    longest = max(ids.shape[1], expected.shape[1])
+    for index, (one, other) in enumerate(zip(ids, expected, strict=True)):
+        one, other = (torch.nn.functional.pad(row, (0, longest - len(row)), value=PAD) for row in (one, other))
+        different = (one != other).nonzero().flatten().tolist()
+        if different:
+            first = different[0]
+            tie = first < gaps.shape[1] and gaps[index, first] < gap
+            assert tie, f"text {index} differs at position {first}: {one.tolist()}, expected {other.tolist()}"
+            num_ties += 1
+    if not num_ties:
+        assert ids.shape == expected.shape
+    return num_ties
+
+
+def noise_of(seeds, prompts, max_length, model):
+    return [] if seeds is None else [SeededGumbelNoise(seeds, *prompts.shape, max_length, model)]
+
+
+class Recorder(LogitsProcessor):
+    """Of a sort that `decode` does not know: penalize what stands in the text, and keep what was seen."""
+
+    def __init__(self, penalty=2.0):
+        self.penalty, self.seen = penalty, []
+
+    def __call__(self, input_ids, scores):
+        self.seen.append(input_ids.clone())
+        counts = torch.nn.functional.one_hot(input_ids, scores.shape[-1]).sum(dim=1)
+        return scores - self.penalty * counts
+
+
+@given(data=st.data())
+@settings(max_examples=120, deadline=None, derandomize=True)
+def test_texts_are_those_of_a_loop_without_cache(data):
+    draw = data.draw
+    vocab_size = draw(st.integers(2, 9), label="vocab_size")
+    model = build_model(
+        draw(st.integers(0, 10**6), label="weights"),
+        vocab_size=vocab_size,
+        n_positions=draw(st.integers(6, 20), label="n_positions"),
+        n_layer=draw(st.integers(1, 3), label="n_layer"),
+        n_head=draw(st.sampled_from([1, 2, 4]), label="n_head"),
+        n_inner=draw(st.sampled_from([None, 5, 24]), label="n_inner"),
+        activation_function=draw(st.sampled_from(["gelu_new", "gelu_pytorch_tanh", "gelu", "relu"])),
+        scale_attn_weights=draw(st.booleans(), label="scale"),
+        scale_attn_by_inverse_layer_idx=draw(st.booleans(), label="inverse"),
+        tie_word_embeddings=draw(st.booleans(), label="tied"),
+        initializer_range=draw(st.sampled_from([0.2, 0.7]), label="range"),
+    )
+    token = st.integers(0, vocab_size - 1)
+    batch, length = draw(st.integers(1, 5), label="batch"), draw(st.integers(1, 4), label="length")
+    prompt = st.lists(token, min_size=length, max_size=length)
+    prompts = draw(
+        st.one_of(st.lists(prompt, min_size=batch, max_size=batch), prompt.map(lambda row: [row] * batch)), "prompts"
+    )
+    prompts = torch.tensor(prompts)
+    max_length = draw(st.integers(length + 1, model.config.n_positions), label="max_length")
+    eos = draw(st.one_of(st.none(), token, st.lists(token, min_size=2, max_size=3)), label="eos")
+    seed = st.integers(0, 2**63 - 1)
+    seeds = draw(st.one_of(st.none(), st.lists(seed, min_size=batch, max_size=batch)), label="seeds")
+    ids = continue_with(
+        model,
+        prompts,
+        eos=eos,
+        max_length=max_length,
+        num_draft_tokens=draw(st.integers(0, 7), label="num_draft_tokens"),
+        draft_lookback=draw(st.integers(1, 6), label="draft_lookback"),
+        prefix_draft=draw(st.lists(token, max_size=25), label="prefix_draft"),
+        **({} if seeds is None else {"do_sample": True, "seeds": seeds, "top_k": 0}),
+    )
+    expected, gaps = reference(model, prompts, noise_of(seeds, prompts, max_length, model), eos, max_length)
+    assert_same_texts(ids, expected, gaps)
+
+
+@pytest.mark.parametrize("num_draft_tokens", [0, 1, 5])
+@pytest.mark.parametrize("seeds", [None, list(range(40))], ids=["greedy", "sampled"])
+def test_rows_that_end_at_different_lengths_are_padded(seeds, num_draft_tokens):
+    model = build_model(vocab_size=12, n_positions=40)
+    prompts = torch.arange(40)[:, None] % 12
+    sampling = {} if seeds is None else {"do_sample": True, "seeds": seeds, "top_k": 0, "temperature": 3.0}
+    processors = [] if seeds is None else [TemperatureLogitsWarper(3.0), *noise_of(seeds, prompts, 40, model)]
+    expected, gaps = reference(model, prompts, processors, eos=[3, 8])
+    ids = continue_with(model, prompts, eos=[3, 8], num_draft_tokens=num_draft_tokens, **sampling)
+    assert assert_same_texts(ids, expected, gaps) == 0
+    if seeds is not None:  # more than half end before the last, so that the batch grows smaller on the way
+        ends = torch.isin(ids[:, 1:], torch.tensor([3, 8])).long().argmax(dim=1)
+        assert len(ends.unique()) > 5
+
+
+@pytest.mark.parametrize("lookback", [1, 3])
+@pytest.mark.parametrize("num_right", [0, 1, 4, 9, 30])
+def test_a_prefix_draft_that_is_right_or_wrong_at_any_place_changes_nothing(model, num_right, lookback):
+    prompts = torch.tensor([[1, 2], [4, 2], [1, 2]])
+    expected, gaps = reference(model, prompts)
+    draft = expected[0, 2:].tolist()
+    draft = draft[:num_right] + [(token + 1) % 7 for token in draft[num_right:]] + [6] * 10
+    ids = continue_with(model, prompts, num_draft_tokens=4, prefix_draft=draft, draft_lookback=lookback)
+    assert assert_same_texts(ids, expected, gaps) == 0
+
+
+def test_right_drafts_save_steps(model, monkeypatch):
+    prompts = torch.tensor([[1, 2], [1, 2]])
+    draft = reference(model, prompts)[0][0, 2:].tolist()
+    steps = []
+    run = _CachedGPT2.__call__
+    monkeypatch.setattr(
+        _CachedGPT2, "__call__", lambda self, ids, *args: steps.append(ids.shape) or run(self, ids, *args)
+    )
+    continue_with(model, prompts, num_draft_tokens=0)
+    assert len(steps) == 18
+    steps.clear()
+    continue_with(model, prompts, prefix_draft=draft)
+    assert steps == [(1, 19)]  # equal prompts once, and all tokens but the last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoding", [{}, {"num_draft_tokens": 5, "draft_lookback": 5, "prefix_draft": [10] * 40}])
+def test_all_digits_of_the_shipped_weights_are_those_of_a_full_forward(shipped_model, tokenizer, decoding):
+    num_ties = 0
+    for label in range(10) if decoding else (3, 8):
+        prompts = torch.full((64, 1), label)
+        noise = gumbel_noise([(0, label, 0, index) for index in range(64)], 150, 64)
+        processors = [
+            MnistTextLogitsProcessor(tokenizer),
+            TemperatureLogitsWarper(0.8),
+            GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
+        ]
+        eos = tokenizer.eos_token_id
+        ids = continue_with(shipped_model, prompts, processors, eos, pad_token_id=tokenizer.pad_token_id, **decoding)
+        assert ids.shape == (64, 152) and (ids[:, -1] == eos).all()
+        with torch.no_grad():
+            logits = shipped_model(ids[:, :-1]).logits
+        scores = torch.stack(
+            [apply(processors, ids[:, :length], logits[:, length - 1]) for length in range(1, 152)], dim=1
+        )
+        lost = scores.amax(dim=-1) - scores.gather(-1, ids[:, 1:, None])[..., 0]
+        assert lost.max() < GAP
+        num_ties += int((lost > 0).sum())
+    assert num_ties < 5
+
+
+def apply(processors, input_ids, scores):
+    for processor in processors:
+        scores = processor(input_ids, scores)
+    return scores
+
+
+@pytest.mark.slow
+def test_shipped_weights_draw_what_stock_generate_draws(shipped_model, tokenizer):
+    draw = MnistTextGenerationPipeline(shipped_model, tokenizer, _shipped_classifier(), device="cpu")
+    exact = draw.generate_candidates(5, num_candidates=64, seed=1)
+    stock = draw.generate_candidates(5, num_candidates=64, seed=1, decoding="generate")
+    assert (exact != stock).any(dim=1).sum() <= 1  # a near tie
+
+
+def _shipped_classifier():
+    from mnist_text_gen import MnistCnnForImageClassification
+
+    return MnistCnnForImageClassification.from_pretrained(SHIPPED_CHECKPOINT, subfolder="classifier")
+
+
+@torch.no_grad()
+def test_cached_logits_are_those_of_the_model(shipped_model):
+    torch.manual_seed(0)
+    ids = torch.randint(0, 75, (3, 60))
+    expected = shipped_model(ids).logits
+    network = _CachedGPT2(shipped_model, 3, 60, None)
+    logits, start = [], 0
+    for size in (7, 1, 1, 20, 31):  # windows of several sizes
+        positions = torch.arange(start, start + size).expand(3, -1)
+        logits.append(network(ids[:, start : start + size], positions))
+        start += size
+    torch.testing.assert_close(torch.cat(logits, dim=1), expected, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_cached_rows_may_stand_at_their_own_positions_and_be_written_again(model):
+    torch.manual_seed(0)
+    ids = torch.randint(0, 7, (3, 12))
+    expected = model(ids).logits
+    network = _CachedGPT2(model, 3, 12, None)
+    network(ids[:, :4], torch.arange(4).expand(3, -1))
+    starts = torch.tensor([4, 2, 3])
+    network((ids + 1) % 7, torch.arange(12).clamp(min=4).expand(3, -1))  # wrong drafts, to be written over
+    network(ids[:, :4], torch.arange(4).expand(3, -1))
+    positions = starts[:, None] + torch.arange(5)
+    logits = network(ids.gather(1, positions), positions)
+    torch.testing.assert_close(logits, expected.gather(1, positions[..., None].expand(-1, -1, 7)), atol=1e-4, rtol=0)
+    network.drop(torch.tensor([True, False, True]))
+    positions = positions + 3
+    logits = network(ids.gather(1, positions), positions)
+    assert network.texts.tolist() == [1] and (logits[[0, 2]] == 0).all()
+    torch.testing.assert_close(logits[1], expected[1, positions[1]], atol=1e-4, rtol=0)
+
+
+WARPERS = {
+    "temperature": ({"temperature": 0.6, "top_k": 0}, [TemperatureLogitsWarper(0.6)]),
+    "top_k": ({"top_k": 2}, [TopKLogitsWarper(2)]),
+    "top_p": ({"top_p": 0.6, "top_k": 0}, [TopPLogitsWarper(0.6)]),
+    "min_p": ({"min_p": 0.3, "top_k": 0}, [MinPLogitsWarper(0.3)]),
+    "all": (
+        {"temperature": 1.4, "top_k": 4, "top_p": 0.8},
+        [TemperatureLogitsWarper(1.4), TopKLogitsWarper(4), TopPLogitsWarper(0.8)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WARPERS)
+def test_warpers_of_the_generation_configuration_are_honoured(model, name):
+    config, warpers = WARPERS[name]
+    prompts, seeds = torch.arange(20)[:, None] % 7, list(range(20))
+    noise = noise_of(seeds, prompts, 20, model)
+    expected, gaps = reference(model, prompts, [*warpers, *noise])
+    ids = continue_with(model, prompts, do_sample=True, seeds=seeds, **config)
+    assert assert_same_texts(ids, expected, gaps) == 0
+    assert not torch.equal(expected, reference(model, prompts, noise)[0])
+
+
+@pytest.mark.parametrize("eos", [None, 3, [3, 5]])
+@pytest.mark.parametrize("seeds", [None, [7, 8, 9, 10]], ids=["greedy", "sampled"])
+def test_a_processor_of_another_kind_sees_the_text_before_each_token(model, seeds, eos):
+    prompts = torch.tensor([[1, 2], [2, 2], [6, 1], [4, 4]])
+    processors = [RepetitionPenaltyLogitsProcessor(1.3), plain := Recorder()]
+    noise = noise_of(seeds, prompts, 20, model)
+    expected, gaps = reference(model, prompts, [*processors, *noise], eos)
+    seen_by_reference, plain.seen = plain.seen, []
+    sampling = {} if seeds is None else {"do_sample": True, "seeds": seeds, "top_k": 0}
+    ids = continue_with(model, prompts, processors, eos, num_draft_tokens=4, prefix_draft=[1, 2], **sampling)
+    assert assert_same_texts(ids, expected, gaps) == 0
+    assert len(plain.seen) == len(seen_by_reference) == ids.shape[1] - 2
+    for seen, wanted in zip(plain.seen, seen_by_reference, strict=True):
+        assert torch.equal(seen, wanted)
+
+
+def test_a_processor_sees_the_whole_text_of_a_row_after_the_first_row_has_ended(model):
+    class EndFirst(Recorder):
+        def __call__(self, input_ids, scores):
+            scores = super().__call__(input_ids, scores)
+            scores[:, 3] = -1e4
+            if input_ids.shape[1] == 4:
+                scores[0, 3] = 1e4
+            return scores
+
+    prompts = torch.tensor([[1], [2], [5]])
+    expected, gaps = reference(model, prompts, [EndFirst()], eos=3)
+    ids = continue_with(model, prompts, [processor := EndFirst()], eos=3)
+    assert [seen.shape[1] for seen in processor.seen] == list(range(1, 20))
+    assert assert_same_texts(ids, expected, gaps) == 0
+
+
+def test_a_processor_with_at_positions_gets_rows_and_positions(model):
+    class Shift(LogitsProcessor):
+        def at_positions(self, positions, scores):
+            assert positions.dtype == torch.long and positions.shape == scores.shape[:2]
+            return scores + torch.sin(3.0 * positions[..., None] + torch.arange(7)) * 3
+
+        def __call__(self, input_ids, scores):
+            positions = torch.full((len(scores), 1), input_ids.shape[1])
+            return self.at_positions(positions, scores[:, None])[:, 0]
+
+    prompts = torch.tensor([[1, 2], [2, 2], [6, 1]])
+    expected, gaps = reference(model, prompts, [Shift()])
+    for num_draft_tokens in (0, 3, 30):
+        ids = continue_with(model, prompts, [Shift()], num_draft_tokens=num_draft_tokens)
+        assert assert_same_texts(ids, expected, gaps) == 0
+
+
+def test_positions_behind_the_end_of_a_text_may_mask_everything(model):
+    class EndAtFive(LogitsProcessor):
+        def at_positions(self, positions, scores):
+            allowed = torch.where(positions[..., None] == 5, torch.arange(7) == 3, torch.arange(7) != 3)
+            return scores.masked_fill(~allowed | (positions[..., None] > 5), float("-inf"))
+
+        def __call__(self, input_ids, scores):
+            positions = torch.full((len(scores), 1), input_ids.shape[1])
+            return self.at_positions(positions, scores[:, None])[:, 0]
+
+    prompts = torch.tensor([[1], [2]])
+    expected, _ = reference(model, prompts, [EndAtFive()], eos=3)
+    assert torch.equal(continue_with(model, prompts, [EndAtFive()], eos=3, num_draft_tokens=0), expected)
+    assert torch.equal(continue_with(model, prompts, [EndAtFive()], eos=3, num_draft_tokens=4), expected)
+
+
+@pytest.mark.parametrize("num_draft_tokens", [0, 3])
+def test_samples_follow_the_softmax(num_draft_tokens):
+    model = build_model(vocab_size=4, n_positions=4, initializer_range=0.4)
+    num_samples = 4000
+    prompts = torch.full((num_samples, 1), 2)
+    ids = continue_with(
+        model,
+        prompts,
+        do_sample=True,
+        top_k=0,
+        temperature=0.9,
+        max_length=3,
+        seeds=list(range(num_samples)),
+        num_draft_tokens=num_draft_tokens,
+        prefix_draft=[1] * num_draft_tokens,
+    )
+    pairs = torch.cartesian_prod(torch.tensor([2]), torch.arange(4), torch.arange(4))
+    with torch.no_grad():
+        log_probabilities = (model(pairs).logits.double() / 0.9).log_softmax(-1)
+    joint = log_probabilities[:, :2].gather(-1, pairs[:, 1:, None]).sum(dim=(1, 2)).exp()
+    counts = (ids[:, 1] * 4 + ids[:, 2]).bincount(minlength=16).double()
+    expected = joint * num_samples
+    assert joint.sum().item() == pytest.approx(1) and expected.min() > 5
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < 46  # 15 degrees of freedom: 1 in 10,000 is above 44
+
+
+def test_a_seed_gives_the_same_and_decides_alone(model):
+    prompts, state = torch.tensor([[1], [1], [4], [1]]), torch.random.get_rng_state()
+    ids = continue_with(model, prompts, do_sample=True, seeds=[5, 6, 7, 5])
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(continue_with(model, prompts, do_sample=True, seeds=[5, 6, 7, 5]), ids)
+    assert torch.equal(ids[0], ids[3]) and not torch.equal(ids[0], ids[1])
+    assert torch.equal(continue_with(model, prompts[2:3], do_sample=True, seeds=[7]), ids[2:3])
+    several = continue_with(model, prompts[:1], do_sample=True, seeds=[5, 6], num_return_sequences=2)
+    assert torch.equal(several, ids[:2])
+
+
+def test_without_seeds_torchs_global_seed_decides(model):
+    prompts = torch.tensor([[1], [1], [4]])
+    torch.manual_seed(1)
+    first, second = (continue_with(model, prompts, do_sample=True) for _ in range(2))
+    torch.manual_seed(1)
+    assert torch.equal(continue_with(model, prompts, do_sample=True), first)
+    assert not torch.equal(first, second) and not torch.equal(first[0], first[1])
+
+
+@pytest.mark.parametrize("num_draft_tokens", [0, 4])
+@pytest.mark.parametrize("eos", [None, [3, 8]])
+def test_a_callback_sees_growing_beginnings_of_the_texts(eos, num_draft_tokens):
+    model = build_model(vocab_size=12, n_positions=40)
+    prompts = torch.arange(30).view(15, 2) % 12
+    seen = []
+    ids = continue_with(
+        model,
+        prompts,
+        eos=eos,
+        do_sample=True,
+        seeds=list(range(15)),
+        num_draft_tokens=num_draft_tokens,
+        callback=lambda ids: seen.append(ids.clone()),
+    )
+    lengths = [part.shape[1] for part in seen]
+    assert lengths == sorted(set(lengths)) and lengths[0] > 2
+    for part in seen:
+        assert torch.equal(part, ids[:, : part.shape[1]])
+    assert torch.equal(seen[-1], ids)
+
+
+def test_a_generation_configuration_of_the_model_is_taken(tiny_model, tokenizer):
+    tiny_model.generation_config = GenerationConfig.from_dict(
+        build_generation_config(tokenizer).to_dict() | {"do_sample": True, "temperature": 0.5, "max_length": 30}
+    )
+    prompts, seeds = torch.tensor([[3], [4]]), [1, 2]
+    ids = tiny_model.generate(
+        prompts, attention_mask=torch.ones_like(prompts), custom_generate=decode, seeds=seeds, max_length=30
+    )
+    top_k = tiny_model.generation_config.top_k
+    warpers = [TemperatureLogitsWarper(0.5)] + ([TopKLogitsWarper(top_k)] if top_k else [])
+    expected, gaps = reference(
+        tiny_model, prompts, [*warpers, *noise_of(seeds, prompts, 30, tiny_model)], tokenizer.eos_token_id, 30
+    )
+    expected = expected.masked_fill(
+        (expected == tokenizer.eos_token_id).cumsum(1).roll(1, 1).gt(0) & (torch.arange(expected.shape[1]) > 0),
+        tokenizer.pad_token_id,
+    )
+    assert_same_texts(ids, expected, gaps)
+
+
+REFUSALS = [
+    ({"max_length": 21}, r"max_length is 21; allowed is the context, 20"),
+    ({"attention_mask": torch.tensor([[0, 1], [1, 1]])}, r"attention mask has zeros; allowed are prompts of equal"),
+    ({"num_beams": 2}, r"num_beams .* allowed is one text"),
+    ({"return_dict_in_generate": True}, r"return_dict_in_generate .* allowed is one text"),
+    ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, r"MaxTimeCriteria; allowed are max_length"),
+    ({"max_time": 9.0}, r"MaxTimeCriteria; allowed are max_length"),
+    ({"do_sample": True, "seeds": [1]}, r"there are 1 seeds; allowed are 2"),
+    ({"do_sample": True, "seeds": [1, 2, 3]}, r"there are 3 seeds; allowed are 2"),
+    ({"seeds": [1, 2]}, r"seeds are given, but do_sample is False; allowed"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "match"), REFUSALS, ids=lambda value: str(value)[:40])
+def test_what_decode_cannot_do_is_refused(model, arguments, match):
+    prompts = torch.tensor([[1, 2], [2, 2]])
+    arguments = {
+        "attention_mask": torch.ones_like(prompts),
+        "max_length": 10,
+        "do_sample": False,
+        "pad_token_id": 0,
+    } | arguments
+    with pytest.raises(ValueError, match=match):
+        model.generate(prompts, custom_generate=decode, **arguments)
+
+
+def test_another_architecture_is_refused():
+    config = BertConfig(
+        vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, is_decoder=True
+    )
+    with pytest.raises(ValueError, match=r"BertLMHeadModel; allowed is a GPT2LMHeadModel"):
+        BertLMHeadModel(config).eval().generate(torch.tensor([[1]]), custom_generate=decode, max_length=5)
+    crossed = build_model(add_cross_attention=True)
+    with pytest.raises(ValueError, match=r"allowed is a GPT2LMHeadModel, no cross-attention"):
+        continue_with(crossed, torch.tensor([[1]]))
+
+
+@pytest.mark.parametrize("num_draft_tokens", [0, 3])
+def test_scores_of_which_none_is_finite_are_refused(model, num_draft_tokens):
+    class MaskAll(LogitsProcessor):
+        def at_positions(self, positions, scores):
+            return scores.masked_fill(positions[..., None] == 4, float("-inf"))
+
+    prompts = torch.tensor([[1], [2]])
+    with pytest.raises(ValueError, match=r"text 0 has a best score of -inf at position 4; allowed is a finite one"):
+        continue_with(model, prompts, [MaskAll()], num_draft_tokens=num_draft_tokens)
+    broken = build_model()
+    broken.transformer.h[0].ln_1.weight.data[0] = float("nan")
+    with pytest.raises(ValueError, match=r"text 0 has a best score of nan at position 1; allowed is a finite one"):
+        continue_with(broken, prompts, num_draft_tokens=num_draft_tokens)
+
+
+def test_products_in_bfloat16_give_nearly_the_same_logits_and_valid_texts(shipped_model, tokenizer):
+    torch.manual_seed(0)
+    ids = torch.randint(0, 75, (2, 20))
+    positions = torch.arange(20).expand(2, -1)
+    with torch.no_grad():
+        logits = [_CachedGPT2(shipped_model, 2, 20, dtype)(ids, positions) for dtype in (None, torch.bfloat16)]
+    assert logits[1].dtype == torch.float32
+    assert 0 < (logits[0] - logits[1]).abs().max() < 0.1 * logits[0].abs().max()
+    texts = continue_with(
+        shipped_model,
+        torch.arange(10)[:, None],
+        [MnistTextLogitsProcessor(tokenizer)],
+        tokenizer.eos_token_id,
+        linear_dtype=torch.bfloat16,
+        do_sample=True,
+        top_k=0,
+        seeds=list(range(10)),
+    )
+    for text in tokenizer.batch_decode(texts):
+        check_text(text)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_model_of_another_dtype_decodes(dtype):
+    model = build_model().to(dtype)
+    prompts, seeds = torch.tensor([[1], [1], [4]]), [1, 2, 3]
+    ids = continue_with(model, prompts, do_sample=True, seeds=seeds, top_k=0)
+    expected, gaps = reference(model, prompts, noise_of(seeds, prompts, 20, model))
+    assert ids.shape == (3, 20)
+    assert_same_texts(ids, expected, gaps, gap=0.5 if dtype == torch.bfloat16 else GAP)
