@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
 
 
 def read_tree(folder) -> dict[str, str]:
@@ -109,3 +109,15 @@ def test_staged_folder_refuses_a_file(tmp_path):
     (tmp_path / "a").write_text("a file")
     with pytest.raises(ValueError, match="allowed is a folder that can be written to"), staged_folder(tmp_path / "a"):
         pytest.fail("the block must not run")
+
+
+def test_what_a_killed_process_left_is_removed_and_the_rest_stays(tmp_path):
+    (tmp_path / "model.txt").write_text("model")
+    with staged_folder(tmp_path) as staging:
+        pass
+    (staging / "folder").mkdir(parents=True)
+    (staging / "folder" / "model.txt").write_text("half")
+    remove_staging_folders(tmp_path)
+    assert not staging.exists()
+    assert read_tree(tmp_path) == {"model.txt": "model"}
+    remove_staging_folders(tmp_path / "missing")

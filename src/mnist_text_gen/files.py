@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+_STAGING_PREFIX = ".staging-"
+
+
 def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> Path:
     """Make `folder`, or raise a `ValueError` that says why it can't be written to."""
     folder = Path(folder)
@@ -30,7 +33,7 @@ def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
     file system, so that every move is a rename.
     """
     target = check_output_folder(target)
-    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=target))
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=target))
     try:
         yield staging
         for path in sorted(staging.rglob("*")):
@@ -39,4 +42,10 @@ def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(destination)
     finally:
+        shutil.rmtree(staging)
+
+
+def remove_staging_folders(target: str | os.PathLike) -> None:
+    """Remove what killed processes left of [`staged_folder`] in `target`; not while another process is at it."""
+    for staging in Path(target).glob(f"{_STAGING_PREFIX}*"):
         shutil.rmtree(staging)

@@ -2,7 +2,8 @@
 """Draw digits: `python sample_hf.py --digits 3 7 --output_dir sample_img`.
 
 For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows
-the best 8 with their scores.
+the best 8 with their scores. With `--num_images` it writes a labelled data set instead, for which it can be launched
+with `accelerate launch`.
 """
 
 import json
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from mnist_text_gen import MnistTextGenerationPipeline
@@ -23,6 +25,7 @@ from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.modeling import DECODINGS, TASK, check_digit, check_sampling_arguments
 
 from .arguments import parse_arguments, run_command
+from .bulk import BulkArguments, join_processes, write_data_set
 
 
 PROG = "sample_hf.py"
@@ -33,9 +36,10 @@ class SampleArguments:
     """What to draw, and where to."""
 
     digits: list[str] = field(
-        default_factory=lambda: list("0123456789"), metadata={"help": "The digits; all ten by default."}
+        default_factory=lambda: list("0123456789"),
+        metadata={"help": "The digits; all ten by default. In a data set they take turns."},
     )
-    output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets, 0.png to 9.png."})
+    output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets or the data set."})
     model_name_or_path: str = field(
         default=str(SHIPPED_CHECKPOINT),
         metadata={"help": "Folder or Hub id of a language model with its classifier; the shipped weights by default."},
@@ -86,7 +90,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def sample(argv: Sequence[str]) -> None:
-    (args,) = parse_arguments([SampleArguments], argv, PROG, __doc__)
+    args, bulk_args = parse_arguments([SampleArguments, BulkArguments], argv, PROG, __doc__)
+    if bulk_args.num_images is None:
+        draw_contact_sheets(args)
+    else:
+        state = join_processes()
+        write_data_set(load_pipeline(args.model_name_or_path, state.device), args, bulk_args, state)
+        state.destroy_process_group()
+
+
+def draw_contact_sheets(args: SampleArguments) -> None:
     draw = load_pipeline(args.model_name_or_path)
     output_dir = check_output_folder(args.output_dir)
     drawings = []
@@ -101,7 +114,7 @@ def sample(argv: Sequence[str]) -> None:
     show_summary(drawings, args, output_dir)
 
 
-def load_pipeline(model_name_or_path: str) -> MnistTextGenerationPipeline:
+def load_pipeline(model_name_or_path: str, device: torch.device | None = None) -> MnistTextGenerationPipeline:
     allowed = f"model_name_or_path is {model_name_or_path!r}; allowed is a folder or a Hub id with a language model"
     if Path(model_name_or_path).is_file():
         raise ValueError(f"{allowed}, and this is a file")
@@ -110,8 +123,11 @@ def load_pipeline(model_name_or_path: str) -> MnistTextGenerationPipeline:
         tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)
     except OSError as error:
         raise ValueError(f"{allowed}: {error}") from error
+    if device is not None:
+        # among several processes a pipeline leaves its model where it is, whatever device it is given
+        model.to(device)
     # The class is given, so that a checkpoint with its own remote code needs no trust: the code is ours.
-    return pipeline(TASK, model=model, tokenizer=tokenizer, pipeline_class=MnistTextGenerationPipeline)
+    return pipeline(TASK, model=model, tokenizer=tokenizer, pipeline_class=MnistTextGenerationPipeline, device=device)
 
 
 def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:
