@@ -104,10 +104,10 @@ def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens:
         `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
     """
     # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
-    # double that is never 0 or 1.
+    # double that is never 0, and the largest, which would round to 1, is the double below.
     raw = np.stack(
         [np.random.Philox(np.random.SeedSequence(entropy)).random_raw(num_steps * num_tokens) for entropy in entropies]
     )
-    uniform = ((raw >> np.uint64(11)) + 0.5) * 2.0**-53
+    uniform = np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
     noise = -np.log(-np.log(uniform))
     return torch.from_numpy(noise.astype(np.float32)).view(len(entropies), num_steps, num_tokens)

@@ -12,6 +12,7 @@ This file imports none of its siblings: a repository on the Hub carries it as `c
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -80,16 +81,23 @@ def decode(
         linear_dtype (`torch.dtype`, *optional*):
             Multiply by the weights of the blocks in this dtype; faster, and not exact. By default the model's.
         callback (`Callable[[torch.LongTensor], None]`, *optional*):
-            Called with `[B, T]` ids whenever more tokens of all rows are sure, T growing.
+            Called with `[B, T]` ids whenever more tokens of all rows are sure, T growing. It is what a streamer is to
+            `generate`, which keeps that from decoding functions of others.
 
     Returns:
         `torch.LongTensor`: `[B, P + N]`, prompts and continuations, filled with the pad token behind an end token.
 
     Raises:
-        ValueError: for a model that is not GPT-2, a context that is too short, padding, beams, other stopping
-            criteria, a wrong number of seeds, and where all tokens are masked or scores are not numbers.
+        ValueError: for a model that is not GPT-2, a context that is too short, padding, positions, embeddings or a
+            cache of one's own, beams, other stopping criteria, a wrong number of seeds, a negative seed or count, and
+            where all tokens are masked or scores are not numbers.
     """
-    _check_request(model, stopping_criteria, generation_config, model_kwargs)
+    _check_request(model, stopping_criteria, generation_config)
+    _check_model_kwargs(input_ids, **model_kwargs)
+    _check_count("num_draft_tokens", num_draft_tokens, 0)
+    _check_count("draft_lookback", draft_lookback, 1)
+    for token in prefix_draft:
+        _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
     if generation_config.do_sample:
         processors.append(SeededGumbelNoise(seeds, *input_ids.shape, generation_config.max_length, model))
@@ -112,19 +120,42 @@ def decode(
         _extend(processors, texts, positions + 1, logits)
 
 
-def _check_request(model, stopping_criteria, config: GenerationConfig, model_kwargs) -> None:
+def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
     if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
         raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
     if config.max_length > model.config.n_positions:
         raise ValueError(f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}")
     if config.num_beams != 1 or config.return_dict_in_generate:
         raise ValueError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
-    attention_mask = model_kwargs.get("attention_mask")
-    if attention_mask is not None and not attention_mask.all():
-        raise ValueError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
     for criterion in stopping_criteria:
         if not isinstance(criterion, MaxLengthCriteria | EosTokenCriteria):
             raise ValueError(f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id")
+
+
+def _check_model_kwargs(
+    input_ids,
+    attention_mask=None,
+    position_ids=None,
+    past_key_values=None,
+    use_cache=None,
+    logits_to_keep=None,
+    **others,
+) -> None:
+    """Refuse what would change the logits and is not read here; `generate` itself adds the named ones."""
+    if others:
+        raise ValueError(f"{next(iter(others))} is given; allowed are input_ids alone, of equal length")
+    if attention_mask is not None and not attention_mask.all():
+        raise ValueError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
+    if position_ids is not None and (position_ids != torch.arange(input_ids.shape[1], device=input_ids.device)).any():
+        raise ValueError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
+    if past_key_values is not None and past_key_values.get_seq_length():
+        raise ValueError(f"past_key_values holds {past_key_values.get_seq_length()} tokens; allowed is an empty cache")
+
+
+def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not smallest <= value <= largest:
+        allowed = f"{smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
+        raise ValueError(f"{name} is {value!r}; allowed is an integer {allowed}")
 
 
 class SeededGumbelNoise:
@@ -138,6 +169,8 @@ class SeededGumbelNoise:
             seeds = torch.randint(2**63 - 1, (batch_size,)).tolist()
         if len(seeds) != batch_size:
             raise ValueError(f"there are {len(seeds)} seeds; allowed are {batch_size}, one a prompt")
+        for seed in seeds:
+            _check_count("a seed", seed, 0)
         self.start = start
         uniform = np.stack(
             [np.random.default_rng(seed).random((stop - start, model.config.vocab_size), np.float32) for seed in seeds]

@@ -103,3 +103,42 @@ def test_greedy_choice_over_noise_samples_the_softmax(tokenizer):
     expected = probabilities * counts.sum()
     chi_square = ((counts[10:74] - expected) ** 2 / expected).sum()
     assert chi_square < 115  # 63 degrees of freedom: 1 in 10,000 is above 113
+
+
+@given(data=st.data(), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
+@settings(max_examples=30, deadline=None)
+def test_at_positions_is_a_call_for_each_token(tokenizer, data, dtype):
+    batch, window = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
+    position = st.one_of(st.sampled_from([0, 1, 2, 149, 150, 151, 152, 200]), st.integers(0, 160))
+    row = st.lists(position, min_size=window, max_size=window)
+    positions = torch.tensor(data.draw(st.lists(row, min_size=batch, max_size=batch)))
+    scores = torch.randn(batch, window, 75).to(dtype)
+    noise = torch.randn(batch, 150, 64)
+    before = scores.clone()
+    for processor, of_row in (
+        (MnistTextLogitsProcessor(tokenizer), lambda index: MnistTextLogitsProcessor(tokenizer)),
+        (
+            GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
+            lambda index: GumbelNoiseLogitsProcessor(noise[index : index + 1], tokenizer.pixel_ids),
+        ),
+    ):
+        together = processor.at_positions(positions, scores)
+        assert torch.equal(scores, before)
+        for index in range(batch):
+            for column in range(window):
+                input_ids = torch.zeros(1, positions[index, column], dtype=torch.long)
+                alone = of_row(index)(input_ids, scores[index : index + 1, column])
+                assert alone.dtype == together.dtype
+                assert torch.equal(together[index, column], alone[0])
+
+
+def test_noise_is_finite_for_the_largest_draw(monkeypatch):
+    class Largest:
+        def __init__(self, seed):
+            pass
+
+        def random_raw(self, size):
+            return np.full(size, 2**64 - 1, np.uint64)
+
+    monkeypatch.setattr(np.random, "Philox", Largest)
+    assert gumbel_noise([(0,)], 1, 1).isfinite().all()

@@ -1,13 +1,15 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+import inspect
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast, pipeline
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast, pipeline
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
-from mnist_text_gen.modeling import build_language_model_config
+from mnist_text_gen.modeling import build_language_model_config, decode
 from mnist_text_gen.tokenizer import check_text
 
 
@@ -228,3 +230,142 @@ def test_a_stock_tokenizer_is_refused(tiny_checkpoint, tiny_model, tiny_classifi
     stock = PreTrainedTokenizerFast.from_pretrained(tiny_checkpoint)
     with pytest.raises(ValueError, match="allowed is a MnistTextTokenizer"):
         MnistTextGenerationPipeline(tiny_model, stock, tiny_classifier)
+
+
+def test_exact_decoding_gives_what_stock_generate_gives(draw):
+    arguments = {"seed": 3, "num_candidates": 64, "num_return_sequences": 64}
+    exact, stock = (draw("6", decoding=decoding, **arguments) for decoding in ("exact", "generate"))
+    assert exact == stock
+
+
+def test_bfloat16_decoding_gives_valid_texts(draw):
+    for result in draw("6", seed=3, decoding="bf16"):
+        check_text(result["generated_text"])
+
+
+def test_a_candidate_is_the_same_among_any_number(draw):
+    many = draw.generate_candidates(2, num_candidates=100, seed=0)
+    for num_candidates in (3, 64):
+        few = draw.generate_candidates(2, num_candidates=num_candidates, seed=0)
+        assert torch.equal(many[:num_candidates], few)
+
+
+def refuse_batches(monkeypatch, limit, error):
+    """Let generation fail for batches above a limit; gives the sizes that were tried."""
+    sizes, generate = [], GPT2LMHeadModel.generate
+
+    def generate_few(self, inputs, **kwargs):
+        sizes.append(len(inputs))
+        if len(inputs) > limit:
+            raise error
+        return generate(self, inputs, **kwargs)
+
+    monkeypatch.setattr(GPT2LMHeadModel, "generate", generate_few)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("error", "decoding"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "exact"),
+        (MemoryError(), "exact"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), "generate"),
+    ],
+    ids=["cuda", "python", "cpu"],
+)
+def test_what_does_not_fit_in_memory_is_decoded_in_halves(draw, monkeypatch, error, decoding):
+    expected = draw.generate_candidates(2, num_candidates=64, seed=0, decoding=decoding)
+    sizes = refuse_batches(monkeypatch, 16, error)
+    assert torch.equal(draw.generate_candidates(2, num_candidates=64, seed=0, decoding=decoding), expected)
+    assert sizes == [64, 32, 16, 16, 32, 16, 16]
+
+
+def test_an_odd_number_of_texts_is_halved_too(draw, monkeypatch):
+    entropies = [(0, index) for index in range(7)]
+    expected = draw.generate_texts([1, 2, 3, 4, 5, 6, 7], entropies)
+    sizes = refuse_batches(monkeypatch, 2, torch.OutOfMemoryError("CUDA out of memory"))
+    assert torch.equal(draw.generate_texts([1, 2, 3, 4, 5, 6, 7], entropies), expected)
+    assert sizes == [7, 3, 1, 2, 4, 2, 2]
+
+
+def test_another_error_of_the_model_is_not_swallowed(draw, monkeypatch):
+    sizes = refuse_batches(monkeypatch, 16, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        draw("2", seed=0)
+    assert sizes == [64]
+
+
+def test_one_text_that_does_not_fit_in_memory_is_an_error(draw, monkeypatch):
+    sizes = refuse_batches(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+        draw("2", seed=0)
+    assert sizes == [64, 32, 16, 8, 4, 2, 1]
+
+
+@pytest.mark.parametrize("decoding", ["exact", "bf16", "generate"])
+def test_a_callback_sees_the_images_grow(draw, tokenizer, decoding):
+    seen = []
+    candidates = draw.generate_candidates(
+        3, num_candidates=100, seed=0, decoding=decoding, callback=lambda *block: seen.append(block)
+    )
+    images = tokenizer.decode_images(tokenizer.batch_decode(candidates))
+    for start in (0, 64):
+        parts = [part for label, first, part in seen if first == start]
+        heights = [part.shape[1] for part in parts]
+        assert heights[-1] == 30 and heights == sorted(set(heights)) and heights[0] > 0
+        assert len(heights) == 1 if decoding == "generate" else len(heights) > 5
+        for part in parts:
+            assert part.dtype == np.uint8 and part.shape == (64, part.shape[1], 30)
+            np.testing.assert_array_equal(part[: 100 - start], images[start : start + 64, : part.shape[1]])
+    assert {(label, start) for label, start, _ in seen} == {(3, 0), (3, 64)}
+
+
+def test_a_callback_of_a_call_changes_no_result(draw):
+    labels = []
+    results = draw(["3", "7"], seed=2, callback=lambda label, start, images: labels.append(label))
+    assert results == draw(["3", "7"], seed=2)
+    assert sorted(set(labels)) == [3, 7] == sorted(set(labels), key=labels.index)
+
+
+def test_a_callback_sees_whole_images_where_memory_is_short(draw, tokenizer, monkeypatch):
+    seen = []
+    refuse_batches(monkeypatch, 16, torch.OutOfMemoryError("CUDA out of memory"))
+    candidates = draw.generate_candidates(3, seed=0, callback=lambda label, start, images: seen.append(images))
+    assert seen, "the callback was never called"
+    np.testing.assert_array_equal(seen[-1], tokenizer.decode_images(tokenizer.batch_decode(candidates)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("decoding", value) for value in ("fast", "", "Exact", None, 1)],
+        *[("callback", value) for value in (1, "print", [print])],
+    ],
+)
+def test_bad_decodings_and_callbacks_are_refused(draw, name, value):
+    with pytest.raises(ValueError, match=f"{name} is .*; allowed") as error:
+        draw("7", **{name: value})
+    assert repr(value) in str(error.value)
+    with pytest.raises(ValueError, match=f"{name} is "):
+        MnistTextGenerationPipeline(draw.model, draw.tokenizer, draw.classifier, **{name: value})
+
+
+def test_a_saved_pipeline_carries_its_decoding_as_custom_generate(draw, tmp_path):
+    draw.save_pretrained(tmp_path)
+    saved = (tmp_path / "custom_generate" / "generate.py").read_text()
+    assert saved == Path(inspect.getfile(inspect.unwrap(decode))).read_text()
+    prompts = torch.tensor([[3], [4]])
+    arguments = {"attention_mask": torch.ones_like(prompts), "do_sample": True, "seeds": [1, 2], "max_length": 40}
+    expected = draw.model.generate(prompts, custom_generate=decode, **arguments)
+    remote = {"trust_remote_code": True}
+    named = draw.model.generate(prompts, custom_generate=str(tmp_path), **remote, **arguments)
+    assert torch.equal(named, expected)
+    # from_pretrained puts the folder's function in the place of model.generate
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, **remote).eval()
+    assert torch.equal(loaded.generate(prompts, **arguments), expected)
+    assert torch.equal(loaded.generate(input_ids=prompts, **arguments), expected)
+    assert torch.equal(loaded.generate(prompts, custom_generate=str(tmp_path), **remote, **arguments), expected)
+    again = MnistTextGenerationPipeline(loaded, draw.tokenizer, draw.classifier, device="cpu")
+    for decoding in ("exact", "generate"):
+        candidates = again.generate_candidates(3, 4, seed=1, decoding=decoding)
+        assert torch.equal(candidates, draw.generate_candidates(3, 4, seed=1, decoding=decoding))

@@ -17,7 +17,8 @@ CARD = (ROOT / "model_card.md").read_text(encoding="utf-8")
 
 
 def blocks(text, language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block for found, block in fenced if found == language]
 
 
 @pytest.mark.slow

@@ -105,8 +105,8 @@ class MnistTextGenerationPipeline(Pipeline):
                 products in bfloat16, faster and a little different; `"generate"`: Transformers' own loop.
             callback (`Callable[[int, int, np.ndarray], None]`, *optional*):
                 Sees a block of images grow: called with the label, the index of the block's first candidate, and uint8
-                `[64, R, 30]` images of 0 and 1, whenever more rows R are drawn in all of them. With `"generate"` it is
-                called once, at the end.
+                `[64, R, 30]` images of 0 and 1, whenever more rows R are drawn in all of them. With `"generate"`,
+                and where memory is short, it is called once, at the end.
             seed (`int`, *optional*):
                 A candidate's noise depends only on the seed, its label, how often the label came before in this call,
                 and its own index. On one device, dtype and number of threads the same seed gives the same images. By
@@ -211,7 +211,8 @@ class MnistTextGenerationPipeline(Pipeline):
             entropies (`Sequence[Sequence[int]]`, length B): what the noise of each depends on; see [`gumbel_noise`].
             temperature, decoding: see `__call__`.
             callback (`Callable[[torch.LongTensor], None]`, *optional*):
-                Called with the ids `[B, T]` that are sure in all texts, T growing.
+                Called with the ids `[B, T]` that are sure in all texts, T growing; only at the end where the batch was
+                halved.
 
         Returns:
             `torch.LongTensor`: `[B, 152]`, ids of valid texts, on the model's device.
@@ -223,7 +224,10 @@ class MnistTextGenerationPipeline(Pipeline):
                 raise
         half = len(labels) // 2
         parts = ((labels[:half], entropies[:half]), (labels[half:], entropies[half:]))
-        return torch.cat([self.generate_texts(*part, temperature, decoding, None) for part in parts])
+        input_ids = torch.cat([self.generate_texts(*part, temperature, decoding, None) for part in parts])
+        if callback is not None:
+            callback(input_ids)
+        return input_ids
 
     @torch.no_grad()
     def _generate_texts(self, labels, entropies, temperature, decoding, callback) -> torch.LongTensor:
