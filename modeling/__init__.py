@@ -6,6 +6,7 @@ The modules import only their siblings: they also travel to the Hub, as remote c
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from .configuration_mnist_cnn import MnistCnnConfig
+from .hub import open_repository, upload_folder
 from .language_model import (
     build_generation_config,
     build_language_model_config,
@@ -13,6 +14,16 @@ from .language_model import (
     token_losses,
 )
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .model_card import (
+    CARD_FILE,
+    GENERATED,
+    PICTURES_FOLDER,
+    RUN_FILE,
+    build_model_card,
+    hash_weights,
+    read_run,
+    write_run,
+)
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .pipeline_mnist_text_generation import (
     BLOCK_SIZE,
@@ -31,8 +42,12 @@ AutoModelForImageClassification.register(MnistCnnConfig, MnistCnnForImageClassif
 
 __all__ = [
     "BLOCK_SIZE",
+    "CARD_FILE",
     "CLASSIFIER_FOLDER",
     "DECODINGS",
+    "GENERATED",
+    "PICTURES_FOLDER",
+    "RUN_FILE",
     "TASK",
     "GumbelNoiseLogitsProcessor",
     "MnistCnnConfig",
@@ -41,10 +56,16 @@ __all__ = [
     "MnistTextLogitsProcessor",
     "build_generation_config",
     "build_language_model_config",
+    "build_model_card",
     "check_digit",
     "check_language_model_config",
     "check_sampling_arguments",
     "decode",
     "gumbel_noise",
+    "hash_weights",
+    "open_repository",
+    "read_run",
     "token_losses",
+    "upload_folder",
+    "write_run",
 ]

@@ -29,7 +29,7 @@ def test_configuration_is_the_specifications(tokenizer):
 
 def test_weights_are_float32_safetensors_and_nothing_is_pickled():
     files = {str(path.relative_to(SHIPPED_CHECKPOINT)) for path in SHIPPED_CHECKPOINT.rglob("*") if path.is_file()}
-    allowed = {".safetensors", ".json", ".py"}
+    allowed = {".safetensors", ".json", ".py", ".md", ".png"}
     assert {Path(file).suffix for file in files} <= allowed
     for name in ("model.safetensors", "classifier/model.safetensors"):
         with safe_open(SHIPPED_CHECKPOINT / name, framework="pt") as weights:
@@ -47,8 +47,10 @@ def test_code_beside_the_weights_is_the_projects():
     copies = sorted(SHIPPED_CHECKPOINT.rglob("*.py"))
     assert {copy.name for copy in copies} >= {
         "configuration_mnist_cnn.py",
+        "hub.py",
         "language_model.py",
         "logits_process.py",
+        "model_card.py",
         "modeling_mnist_cnn.py",
         "pipeline_mnist_text_generation.py",
         "predictive_sampling.py",

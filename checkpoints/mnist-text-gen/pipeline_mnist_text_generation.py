@@ -3,6 +3,8 @@
 
 import inspect
 import math
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
@@ -11,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import CommitInfo
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
@@ -24,8 +28,10 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
+from .hub import open_repository, upload_folder
 from .language_model import check_language_model_config
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .model_card import CARD_FILE, copy_run, has_own_card, write_model_card
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
 
@@ -313,14 +319,94 @@ class MnistTextGenerationPipeline(Pipeline):
         best = best[:num_return_sequences]
         return {"label": label, "input_ids": input_ids[best], "scores": scores[:num_return_sequences]}
 
-    def save_pretrained(self, save_directory, **kwargs) -> None:
-        """Save everything that the pipeline needs: model, tokenizer, code, and the classifier in its folder."""
-        super().save_pretrained(save_directory, **kwargs)
-        self.classifier.save_pretrained(f"{save_directory}/{CLASSIFIER_FOLDER}", **kwargs)
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
+        """Save everything that the pipeline needs: model, tokenizer, code, the classifier in its folder, and the card.
+
+        Args:
+            save_directory (`str` or `os.PathLike`): a folder, made where it is missing.
+            push_to_hub (`bool`, defaults to `False`):
+                Also publish it, as `repo_id` or the folder's name.
+            kwargs: what `save_pretrained` of the models takes, and the arguments of `push_to_hub`.
+
+        Raises:
+            ValueError: for a path that is a file.
+        """
+        folder = Path(save_directory)
+        if folder.is_file():
+            raise ValueError(f"save_directory is {str(folder)!r}, a file; allowed is a folder")
+        names = ("private", "token", "revision", "commit_message", "commit_description", "create_pr", "tags")
+        publishing = {name: kwargs.pop(name) for name in names if name in kwargs}
+        repo_id = kwargs.pop("repo_id", folder.resolve().name)
+        self._save_files(folder, publishing.get("tags", ()), **kwargs)
+        if push_to_hub:
+            self.push_to_hub(repo_id, **publishing)
+
+    def _save_files(self, folder: Path, tags: Sequence[str] = (), **kwargs) -> None:
+        super().save_pretrained(folder, **kwargs)
+        self.classifier.save_pretrained(folder / CLASSIFIER_FOLDER, **kwargs)
         # for model.generate(..., custom_generate="owner/repository")
-        folder = Path(save_directory, "custom_generate")
-        folder.mkdir(exist_ok=True)
-        folder.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
+        code = folder / "custom_generate"
+        code.mkdir(exist_ok=True)
+        code.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
+        if self.model.config.name_or_path:
+            copy_run(*_origin_of(self.model.config), folder)
+        if self.classifier.config.name_or_path:
+            copy_run(*_origin_of(self.classifier.config), folder / CLASSIFIER_FOLDER, CLASSIFIER_FOLDER)
+        write_model_card(folder, tags)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = None,
+        token: bool | str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        max_shard_size: int | str = "50GB",
+        tags: Sequence[str] | None = None,
+    ) -> CommitInfo:
+        """Publish everything that the pipeline needs on the Hub, in one commit; none where nothing has changed.
+
+        Args:
+            repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token; made where it is missing.
+            commit_message (`str`, defaults to `"Upload pipeline"`), commit_description (`str`, *optional*):
+                What the commit says.
+            private (`bool`, *optional*): of a new repository.
+            token (`bool` or `str`, *optional*): by default that of `hf auth login` or of the environment.
+            revision (`str`, *optional*): a branch, made where it is missing; `main` by default.
+            create_pr (`bool`, defaults to `False`): open a pull request with the commit.
+            max_shard_size (`int` or `str`, defaults to `"50GB"`): how large a file of weights may be.
+            tags (`Sequence[str]`, *optional*): more tags for the card.
+
+        Returns:
+            `CommitInfo`: the commit. A `README.md` there that was not written by this method is left as it is.
+
+        Raises:
+            ValueError: for a name that the Hub refuses, a missing token, or one that may not write there.
+            ConnectionError: where the Hub cannot be reached, or stays busy.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self._save_files(Path(folder), tags or (), max_shard_size=max_shard_size)
+            # nothing is made on the Hub before all is saved
+            repo_id = open_repository(repo_id, private=private, token=token)
+            write_model_card(Path(folder), tags or (), repo_id)
+            return upload_folder(
+                Path(folder),
+                repo_id,
+                token=token,
+                revision=revision,
+                create_pr=create_pr,
+                commit_message=commit_message or "Upload pipeline",
+                commit_description=commit_description,
+                ignore_patterns=[CARD_FILE] if has_own_card(repo_id, revision, token) else None,
+            )
+
+
+def _origin_of(config) -> tuple[str, str | None]:
+    """Where a model was loaded from: a folder, or the Hub's id and commit."""
+    return config.name_or_path, getattr(config, "_commit_hash", None)
 
 
 def _row_callback(tokenizer, label: int, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:
@@ -363,6 +449,8 @@ def _load_classifier(config) -> MnistCnnForImageClassification:
             ignore_mismatched_sizes=True,
             **revision,
         )
+    except SafetensorError as error:
+        raise ValueError(f"the classifier of {source} has weights that cannot be read: {error}") from error
     except OSError as error:
         raise ValueError(
             f"{source} has no classifier in its folder {CLASSIFIER_FOLDER!r}; train_classifier.py makes one: {error}"

@@ -178,6 +178,9 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             "clean_up_tokenization_spaces": False,
         } | kwargs
         super().__init__(tokenizer_object=_build_backend(), **kwargs)
+        # how it was loaded here is nothing that others should read in its tokenizer_config.json
+        for name in ("is_local", "local_files_only"):
+            self.init_kwargs.pop(name, None)
 
     def encode_images(self, images, labels: Sequence[int]) -> list[str]:
         """Write images as texts.

@@ -1,0 +1,352 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The model card, written from what stands in the model's folder.
+
+`run.json` holds how weights were trained and what was measured of them, and the SHA-256 of those very weights: figures
+do not travel with other weights. One can lie beside the language model, and one in the classifier's folder.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionNotFoundError
+from transformers.utils import logging
+
+
+logger = logging.get_logger(__name__)
+
+CARD_FILE = "README.md"
+RUN_FILE = "run.json"
+PICTURES_FOLDER = "sample_img"
+MNIST = "ylecun/mnist"
+THIS_REPOSITORY = "<this repository>"
+# A card without this line is somebody's own text, and is left alone.
+GENERATED = "<!-- Written by mnist-text-gen from config.json and run.json. Without this line, it is left as it is. -->"
+
+
+def hash_weights(folder: Path) -> dict[str, str]:
+    """SHA-256 of the safetensors files in `folder`, and in the folders right below, by their relative paths."""
+    hashes = {}
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")]):
+        with path.open("rb") as file:
+            hashes[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What `run.json` in `folder` says; nothing where it is missing, or is about other weights than those beside it.
+
+    Returns:
+        `dict`: `weights` (path to SHA-256), `training` (a `dict` a stage) and `results` (name to a `dict` with
+        `value`), or an empty one.
+
+    Raises:
+        ValueError: for a file that is not such a record.
+    """
+    path = folder / RUN_FILE
+    return _read_run_about(path, folder) if path.is_file() else {}
+
+
+def write_run(folder: Path, weights: dict[str, str], training: Sequence[dict], results: dict[str, dict]) -> None:
+    """Write `run.json`; the arguments are what [`read_run`] gives back."""
+    run = {"weights": weights, "training": list(training), "results": results}
+    (folder / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+
+def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "") -> None:
+    """Copy `run.json` and the pictures from where the weights in `target` came from, if they are still the same.
+
+    Args:
+        source (`str`): a folder, or an id on the Hub.
+        revision (`str`, *optional*): the commit on the Hub.
+        target (`Path`): the folder that the weights were saved to.
+        subfolder (`str`, *optional*): where in the source they are.
+    """
+    if Path(source, subfolder).resolve() == target.resolve():
+        return
+    found = _find_file(source, revision, RUN_FILE, subfolder)
+    if found is None or not _read_run_about(found, target):
+        # what an earlier save left there is about other weights
+        (target / RUN_FILE).unlink(missing_ok=True)
+        return
+    shutil.copyfile(found, target / RUN_FILE)
+    for name in [f"{PICTURES_FOLDER}/{label}.png" for label in range(10)]:
+        picture = _find_file(source, revision, name, subfolder)
+        if picture is not None:
+            (target / PICTURES_FOLDER).mkdir(exist_ok=True)
+            shutil.copyfile(picture, target / name)
+
+
+def _read_run_about(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    kinds = {"weights": dict, "training": list, "results": dict}
+    if not isinstance(run, dict) or not all(isinstance(run.get(name), kind) for name, kind in kinds.items()):
+        raise ValueError(f"{path} is no record of a run; needed are {', '.join(kinds)}")
+    return run if run["weights"].items() <= hash_weights(folder).items() else {}
+
+
+def _find_file(source: str, revision: str | None, name: str, subfolder: str = "") -> Path | None:
+    if Path(source).is_dir():
+        path = Path(source, subfolder, name)
+        return path if path.is_file() else None
+    try:
+        return Path(hf_hub_download(source, name, subfolder=subfolder or None, revision=revision))
+    except EntryNotFoundError:
+        return None
+    except (OSError, HTTPError) as error:
+        # the weights are there; a record that can't be had now is no reason not to save them
+        logger.warning(f"{name} of {source} is not copied: {error}")
+        return None
+
+
+def has_own_card(repo_id: str, revision: str | None = None, token: bool | str | None = None) -> bool:
+    """Whether a repository on the Hub has a card that [`write_model_card`] did not write."""
+    try:
+        path = hf_hub_download(repo_id, CARD_FILE, revision=revision, token=token)
+    except RevisionNotFoundError:
+        # a branch that will be made begins with the card of `main`
+        return revision is not None and has_own_card(repo_id, None, token)
+    except EntryNotFoundError:
+        return False
+    return GENERATED not in Path(path).read_text(encoding="utf-8")
+
+
+def write_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> None:
+    """Write the card of the model in `folder` to `README.md`, unless somebody has written one."""
+    path = folder / CARD_FILE
+    if not path.exists() or GENERATED in path.read_text(encoding="utf-8"):
+        path.write_text(build_model_card(folder, tags, repo_id), encoding="utf-8")
+
+
+def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> str:
+    """The card of the model in `folder`, from its `config.json`, and `run.json` of language model and classifier.
+
+    Args:
+        folder (`Path`): in the layout that the pipeline saves.
+        tags (`Sequence[str]`, *optional*): more tags for the front matter.
+        repo_id (`str`, *optional*): the repository's id on the Hub, for the examples.
+
+    Returns:
+        `str`: Markdown with the front matter that the Hub reads. A figure that nobody measured is not in it.
+
+    Raises:
+        ValueError: as [`read_run`].
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    run = read_run(folder)
+    judge = read_run(folder / "classifier")
+    results = {**judge.get("results", {}), **run.get("results", {})}
+    sections = [
+        f"---\n{_front_matter(run, judge, results, tags)}\n---\n{GENERATED}",
+        _INTRODUCTION.format(num_parameters=_count_parameters(config), pictures=_pictures(folder)),
+        _USE.replace(THIS_REPOSITORY, repo_id),
+        _tables(config, run, results),
+        _training(run, judge),
+        _LIMITS,
+        _data(run, judge),
+    ]
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
+
+
+def _front_matter(run: dict, judge: dict, results: dict, tags: Sequence[str]) -> str:
+    names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
+    return ModelCardData(
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        datasets=sorted({name for name in names if name and "/" in name}) or None,
+        metrics=[name for name in _METRICS if name in results] or None,
+        tags=["mnist", "gpt2", "image-generation", "mnist-text-gen", *tags],
+        widget=[{"text": digit, "example_title": f"a {name}"} for digit, name in (("7", "seven"), ("3", "three"))],
+        model_name="mnist-text-gen",
+        eval_results=[_eval_result(name, results[name]) for name in _METRICS if name in results] or None,
+    ).to_yaml()
+
+
+def _eval_result(name: str, result: dict[str, Any]) -> EvalResult:
+    task, title = _METRICS[name]
+    dataset = result.get("dataset") or "of-its-own"
+    return EvalResult(
+        task_type=task,
+        dataset_type=dataset,
+        dataset_name="MNIST" if dataset == MNIST else dataset,
+        dataset_split="test" if dataset == MNIST else None,
+        metric_type=name,
+        metric_name=title,
+        metric_value=result["value"],
+    )
+
+
+def _count_parameters(config: dict[str, Any]) -> str:
+    width, depth = config["n_embd"], config["n_layer"]
+    inner = config.get("n_inner") or 4 * width
+    # two layer norms, fused query, key and value, output, and two of the perceptron, each with its bias
+    block = 4 * width + 3 * width * (width + 1) + width * (width + 1) + inner * (width + 1) + width * (inner + 1)
+    return f"{(config['vocab_size'] + config['n_positions']) * width + depth * block + 2 * width:,}"
+
+
+def _pictures(folder: Path) -> str:
+    names = [f"{PICTURES_FOLDER}/{label}.png" for label in range(10)]
+    if not read_run(folder) or not all((folder / name).is_file() for name in names):
+        return ""
+    rows = [
+        f"| ![the best 8 of 64 for {left}]({names[left]}) | ![the best 8 of 64 for {left + 5}]({names[left + 5]}) |"
+        for left in range(5)
+    ]
+    return "\n".join(["| | |", "|---|---|", *rows, "", "*The best 8 of 64, each over the probability of its digit.*"])
+
+
+def _tables(config: dict[str, Any], run: dict, results: dict) -> str:
+    model = {
+        "architecture": (
+            "GPT-2, d_model 256, 8 heads, 8 layers, context 152, dropout 0.1",
+            f"GPT-2, d_model {config['n_embd']}, {config['n_head']} heads, {config['n_layer']} layers, context "
+            f"{config['n_positions']}, dropout {config['resid_pdrop']}",
+        ),
+        "training images": ("10,000", _of_stages(run, "num_train_samples", lambda values: f"{max(values):,}")),
+        "recipe": ("Adam, 1e-4, batch 128, 1 epoch", _of_stages(run, "recipe", ", then ".join)),
+        "training time": ("about 40 minutes on an RTX 3060", _training_time(run)),
+        "nats an image": ("–", _nats(results)),
+    }
+    sampling = {
+        "candidates a digit, temperature": ("64 at the same time, 0.8", "the same"),
+        "classifier": ("a CNN, logits / 0.8", _share(results, "accuracy", "right, of {num_samples:,} images")),
+        "shown": ("the best 8, a picture a digit", "the same"),
+        "64 generations, judged and reranked": ("about 3 s on an RTX 3060", _seconds(results)),
+        "raw candidates that the classifier takes for the wanted digit": (
+            "–",
+            _share(results, "class_agreement", "of {num_samples:,}"),
+        ),
+        "texts that are an image of their digit, drawn by stock `generate` without the grammar": (
+            "–",
+            _share(results, "valid_texts", "of {num_samples:,}"),
+        ),
+    }
+    return "\n\n".join(
+        [
+            "## What was asked for, and what was measured",
+            "Language model:",
+            _table(model),
+            "Sampling:",
+            _table(sampling),
+        ]
+    )
+
+
+def _table(rows: dict[str, tuple[str, str | None]]) -> str:
+    lines = [f"| {name} | {wanted} | {found} |" for name, (wanted, found) in rows.items() if found]
+    return "\n".join(["| | specification | here |", "|---|---|---|", *lines])
+
+
+def _of_stages(run: dict, name: str, join) -> str | None:
+    values = [stage[name] for stage in run.get("training", []) if stage.get(name) is not None]
+    return join(values) if values else None
+
+
+def _training_time(run: dict) -> str | None:
+    stages = run.get("training", [])
+    if not stages or not all(stage.get("train_seconds") for stage in stages):
+        return None
+    minutes = [stage["train_seconds"] / 60 for stage in stages]
+    parts = f" ({' and '.join(f'{part:.0f}' for part in minutes)})" if len(stages) > 1 else ""
+    return f"{sum(minutes):.0f} minutes{parts} on {stages[-1]['hardware']}"
+
+
+def _nats(results: dict) -> str | None:
+    if "image_nats" not in results:
+        return None
+    bits = f" ({results['bits_per_pixel']['value']:.4f} bits a pixel)" if "bits_per_pixel" in results else ""
+    found = results["image_nats"]
+    return f"**{found['value']:.2f}**{bits}, {found['num_samples']:,} test images"
+
+
+def _share(results: dict, name: str, text: str) -> str | None:
+    if name not in results:
+        return None
+    return f"**{100 * results[name]['value']:.2f} %** {text.format(**results[name])}"
+
+
+def _seconds(results: dict) -> str | None:
+    found = results.get("seconds_of_64_candidates")
+    if found is None:
+        return None
+    return (
+        f"{found['value']:.2f} s (`bf16` {found['bf16']:.2f} s, stock `generate` {found['generate']:.2f} s) on "
+        f"{found['hardware']}"
+    )
+
+
+def _training(run: dict, judge: dict) -> str:
+    lines = [f"- Language model: {stage['description']}" for stage in run.get("training", [])]
+    lines += [f"- Classifier: {stage['description']}" for stage in judge.get("training", [])]
+    return "\n".join(["## Training", "", *lines]) if lines else ""
+
+
+def _data(run: dict, judge: dict) -> str:
+    names = {stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]}
+    if not names & {MNIST, "mnist-5k"}:
+        return ""
+    return _MNIST_DATA
+
+
+# The metrics of the model index: the Hub's name of the task, and a title.
+_METRICS = {
+    "image_nats": ("text-generation", "nats an image"),
+    "bits_per_pixel": ("text-generation", "bits a pixel"),
+    "accuracy": ("image-classification", "accuracy of the classifier"),
+    "class_agreement": ("text-generation", "raw candidates that the classifier takes for the wanted digit"),
+    "valid_texts": ("text-generation", "valid texts without the grammar"),
+}
+
+_INTRODUCTION = """
+# mnist-text-gen
+
+A GPT-2 of {num_parameters} parameters that draws handwritten digits as text, and a CNN that judges what it draws. An
+image is 30×30 pixels of {{0, 1}}, six pixels a symbol; a text is 152 tokens: the class digit, 150 symbols, and `)`.
+
+{pictures}
+"""
+
+_USE = """
+## Use
+
+```python
+from transformers import pipeline
+
+draw = pipeline("mnist-text-gen", model="<this repository>", trust_remote_code=True)
+draw("7", seed=0)[0]["image"]
+```
+
+64 candidates are generated at temperature 0.8 under a grammar that makes every text a valid image; the classifier's
+logits are divided by 0.8, and the best 8 by the probability of the wanted digit are returned, best first.
+
+Where the package `mnist_text_gen` is installed and imported, no code from here has to be trusted:
+`pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without either,
+`AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last samples from
+all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place. The classifier is
+`AutoModelForImageClassification.from_pretrained("<this repository>", subfolder="classifier", trust_remote_code=True)`:
+pixels, float `[N, 1, 30, 30]` in {0, 1}, to ten logits.
+"""
+
+_LIMITS = """
+## Intended use and limits
+
+For learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws the digits 0 to
+9 in the style of its training images, and nothing else. The classifier that is asked about raw candidates is the one
+that ranks them, so the agreement is no independent judgement; best-of-64 pictures are less varied than raw ones.
+Scores are probabilities of a classifier that was trained on real images; they are not calibrated on drawn ones.
+"""
+
+_MNIST_DATA = """
+## Training data
+
+[MNIST](https://huggingface.co/datasets/ylecun/mnist), Yann LeCun and Corinna Cortes, CC BY-SA 3.0. No image of it is
+part of this repository.
+"""

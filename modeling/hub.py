@@ -1,0 +1,155 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Publish a folder on the Hugging Face Hub: all of it in one commit, or nothing."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from huggingface_hub import CommitInfo, HfApi
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
+from transformers.utils import logging
+
+
+logger = logging.get_logger(__name__)
+
+# What a Hub answers when it is busy or down for a moment; the same request may pass later.
+RETRIED_STATUS = {429, 500, 502, 503, 504}
+MAX_ATTEMPTS = 4
+LONGEST_WAIT = 60.0  # seconds; a Hub that asks for more is told about instead of waited for
+
+_Result = TypeVar("_Result")
+
+
+def open_repository(
+    repo_id: str,
+    repo_type: str = "model",
+    private: bool | None = None,
+    token: bool | str | None = None,
+    space_sdk: str | None = None,
+) -> str:
+    """Make a repository where it is missing, and check that it may be written to, before any work is done for it.
+
+    Args:
+        repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token.
+        repo_type (`"model"`, `"dataset"` or `"space"`, defaults to `"model"`): what is published.
+        private (`bool`, *optional*): of a new repository.
+        token (`bool` or `str`, *optional*): by default that of `hf auth login` or of the environment.
+        space_sdk (`str`, *optional*): of a new Space.
+
+    Returns:
+        `str`: the id with its owner.
+
+    Raises:
+        ValueError: for a name that the Hub refuses, a missing token, or one that may not write there.
+        ConnectionError: where the Hub cannot be reached, or stays busy.
+    """
+    api = HfApi()
+
+    def open_it() -> str:
+        url = api.create_repo(
+            repo_id, repo_type=repo_type, private=private, token=token, space_sdk=space_sdk, exist_ok=True
+        )
+        # somebody else's repository exists too, and would be found closed only at the end
+        api.auth_check(url.repo_id, repo_type=repo_type, token=token, write=True)
+        return url.repo_id
+
+    return _persist(open_it, repo_id)
+
+
+def upload_folder(
+    folder: Path,
+    repo_id: str,
+    repo_type: str = "model",
+    private: bool | None = None,
+    token: bool | str | None = None,
+    revision: str | None = None,
+    space_sdk: str | None = None,
+    **commit: Any,
+) -> CommitInfo:
+    """Publish a folder as one commit; where nothing has changed, there is no new commit.
+
+    Args:
+        folder (`Path`): what is published.
+        repo_id, repo_type, private, token, space_sdk: see [`open_repository`], which is done first.
+        revision (`str`, *optional*): a branch, made where it is missing; `main` by default.
+        commit: what [`~huggingface_hub.HfApi.upload_folder`] takes besides.
+
+    Returns:
+        `CommitInfo`: the commit, or the last one where nothing has changed.
+
+    Raises:
+        ValueError, ConnectionError: as [`open_repository`].
+    """
+    api = HfApi()
+    repo_id = open_repository(repo_id, repo_type, private, token, space_sdk)
+
+    def upload() -> CommitInfo:
+        if revision is not None and not revision.startswith("refs/pr/"):
+            api.create_branch(repo_id, branch=revision, repo_type=repo_type, token=token, exist_ok=True)
+        return api.upload_folder(
+            repo_id=repo_id, folder_path=folder, repo_type=repo_type, token=token, revision=revision, **commit
+        )
+
+    # A file that has arrived is not sent again, and a commit that has arrived is found to change nothing.
+    return _persist(upload, repo_id)
+
+
+def _persist(action: Callable[[], _Result], repo_id: str) -> _Result:
+    """Do what may fail for a moment, again and again with longer waits; explain what does not pass."""
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return action()
+        # HTTPError is that of the HTTP library, whichever huggingface_hub uses: an answer, or the lack of one
+        except (HTTPError, LocalTokenNotFoundError) as error:
+            wait = _seconds_to_wait(error, attempt)
+            if wait is None:
+                raise _explain(error, repo_id) from error
+            logger.warning(f"The Hub: {_first_line(error)}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s.")
+            time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _seconds_to_wait(error: Exception, attempt: int) -> float | None:
+    """How long to wait before the next attempt; `None` where another makes no sense."""
+    if attempt == MAX_ATTEMPTS:
+        return None
+    wait = float(2 ** (attempt - 1))
+    if isinstance(error, LocalTokenNotFoundError):
+        return None
+    if not isinstance(error, HfHubHTTPError):
+        return wait
+    if error.response.status_code not in RETRIED_STATUS:
+        return None
+    asked = error.response.headers.get("Retry-After", "")
+    # the other form that HTTP allows, a date, is not what a Hub sends
+    wait = float(asked) if asked.isdigit() else wait
+    return wait if wait <= LONGEST_WAIT else None
+
+
+def _explain(error: Exception, repo_id: str) -> Exception:
+    unknown = getattr(getattr(error, "response", None), "status_code", None) == 401
+    if isinstance(error, LocalTokenNotFoundError) or (unknown and not isinstance(error, RepositoryNotFoundError)):
+        return ValueError(
+            f"publishing {repo_id!r} needs a token that the Hub knows: `hf auth login`, or the variable HF_TOKEN"
+        )
+    if not isinstance(error, HfHubHTTPError):
+        return ConnectionError(f"the Hub cannot be reached for {repo_id!r}: {_first_line(error)}")
+    status = error.response.status_code
+    if status in RETRIED_STATUS:
+        asked = error.response.headers.get("Retry-After")
+        later = f" and asks to wait {asked} s" if asked else ""
+        return ConnectionError(
+            f"the Hub answers {status} for {repo_id!r}{later}; no revision was published, try again later"
+        )
+    if status in (401, 403, 404):
+        return ValueError(
+            f"the token may not write to {repo_id!r}; allowed are repositories of its owner, with a token that has "
+            f"write right: {_first_line(error)}"
+        )
+    return ValueError(f"the Hub refuses {repo_id!r}: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    message = getattr(error, "server_message", None) or str(error) or type(error).__name__
+    return message.strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,165 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The card and the record of a run: figures stay with the weights that they were measured on."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from transformers import pipeline
+
+from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen.modeling import (
+    CARD_FILE,
+    GENERATED,
+    PICTURES_FOLDER,
+    RUN_FILE,
+    build_language_model_config,
+    build_model_card,
+    hash_weights,
+    read_run,
+    write_run,
+)
+from mnist_text_gen.modeling.model_card import _count_parameters
+
+
+STAGE = {
+    "description": "20 images, somehow",
+    "recipe": "Adam, 0.1",
+    "dataset": "ylecun/mnist",
+    "num_train_samples": 20,
+    "train_seconds": 90.0,
+    "hardware": "3 CPU cores",
+}
+RESULTS = {
+    "image_nats": {"value": 12.345, "num_samples": 1000, "dataset": "ylecun/mnist"},
+    "bits_per_pixel": {"value": 0.0198, "num_samples": 1000, "dataset": "ylecun/mnist"},
+    "class_agreement": {"value": 0.5, "num_samples": 640},
+}
+
+
+@pytest.fixture
+def recorded(tiny_checkpoint):
+    """A checkpoint with a record of both models, and pictures."""
+    write_run(tiny_checkpoint, hash_weights(tiny_checkpoint), [STAGE], RESULTS)
+    classifier = tiny_checkpoint / "classifier"
+    accuracy = {"accuracy": {"value": 0.75, "num_samples": 8, "dataset": "ylecun/mnist"}}
+    write_run(classifier, hash_weights(classifier), [{**STAGE, "description": "for the judge"}], accuracy)
+    (tiny_checkpoint / PICTURES_FOLDER).mkdir()
+    for digit in range(10):
+        (tiny_checkpoint / PICTURES_FOLDER / f"{digit}.png").write_bytes(b"picture")
+    return tiny_checkpoint
+
+
+def load(folder):
+    # a folder with code of its own needs trust, or the class that is to be used instead
+    return pipeline("mnist-text-gen", str(folder), pipeline_class=MnistTextGenerationPipeline, device="cpu")
+
+
+def test_record_comes_back_as_it_was_written(recorded):
+    run = read_run(recorded)
+    assert run == {"weights": hash_weights(recorded), "training": [STAGE], "results": RESULTS}
+    assert set(run["weights"]) == {"model.safetensors", "classifier/model.safetensors"}
+
+
+def test_record_of_other_weights_is_none(recorded):
+    path = recorded / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert read_run(recorded) == {}
+    assert read_run(recorded / "classifier")["results"]["accuracy"]["value"] == 0.75
+    assert read_run(recorded.parent) == {}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"weights": {}}', '{"weights": [], "training": [], "results": {}}'])
+def test_what_is_no_record_is_refused_by_name(recorded, content):
+    (recorded / RUN_FILE).write_text(content)
+    with pytest.raises(ValueError, match=RUN_FILE):
+        read_run(recorded)
+
+
+def test_saved_pipeline_takes_record_pictures_and_card_along(recorded, tmp_path):
+    load(recorded).save_pretrained(tmp_path / "saved")
+    for name in (RUN_FILE, f"classifier/{RUN_FILE}", f"{PICTURES_FOLDER}/7.png"):
+        assert (tmp_path / "saved" / name).read_bytes() == (recorded / name).read_bytes()
+    assert (tmp_path / "saved" / CARD_FILE).read_text() == build_model_card(recorded)
+
+
+def test_figures_and_pictures_stay_behind_when_the_weights_change(recorded, tmp_path):
+    draw = load(recorded)
+    draw.model.transformer.wpe.weight.data[0, 0] += 1
+    # what an earlier save of the old weights left there goes too
+    shutil.copytree(recorded, tmp_path / "saved")
+    draw.save_pretrained(tmp_path / "saved")
+    card = (tmp_path / "saved" / CARD_FILE).read_text()
+    assert not (tmp_path / "saved" / RUN_FILE).exists()
+    assert "12.3" not in card and "20 images, somehow" not in card and "7.png" not in card
+    assert "75.00 %" in card and "for the judge" in card
+
+
+def test_model_that_was_loaded_from_nowhere_is_saved_with_a_card_without_figures(
+    tiny_model, tiny_classifier, tokenizer, tmp_path
+):
+    MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier).save_pretrained(tmp_path / "saved")
+    card = (tmp_path / "saved" / CARD_FILE).read_text()
+    assert "model-index" not in card and "nats an image" not in card
+    assert not (tmp_path / "saved" / RUN_FILE).exists()
+
+
+def test_saving_in_place_keeps_the_record(recorded):
+    before = (recorded / RUN_FILE).read_bytes()
+    load(recorded).save_pretrained(recorded)
+    assert (recorded / RUN_FILE).read_bytes() == before
+    assert "**12.35**" in (recorded / CARD_FILE).read_text() or "**12.34**" in (recorded / CARD_FILE).read_text()
+
+
+def test_card_that_somebody_wrote_is_kept_and_a_generated_one_is_not(recorded):
+    (recorded / CARD_FILE).write_text("mine")
+    load(recorded).save_pretrained(recorded)
+    assert (recorded / CARD_FILE).read_text() == "mine"
+    (recorded / CARD_FILE).write_text(f"old\n{GENERATED}\n")
+    load(recorded).save_pretrained(recorded)
+    assert "old" not in (recorded / CARD_FILE).read_text()
+
+
+def test_card_has_the_figures_of_the_record_in_index_and_tables(recorded):
+    card = build_model_card(recorded, tags=["more"], repo_id="you/digits")
+    data = ModelCard(card).data
+    values = {result.metric_type: result.metric_value for result in data.eval_results}
+    assert values == {"image_nats": 12.345, "bits_per_pixel": 0.0198, "class_agreement": 0.5, "accuracy": 0.75}
+    assert data.datasets == ["ylecun/mnist"] and "more" in data.tags and data.license == "apache-2.0"
+    assert {widget["text"] for widget in data.widget} == {"7", "3"}
+    assert "| training time | about 40 minutes on an RTX 3060 | 2 minutes on 3 CPU cores |" in card
+    assert "**50.00 %** of 640" in card and "**75.00 %** right, of 8 images" in card
+    assert 'model="you/digits"' in card and "<this repository>" not in card
+    assert "[MNIST](https://huggingface.co/datasets/ylecun/mnist)" in card
+
+
+def test_card_says_what_the_configuration_says(recorded, tiny_model):
+    config = json.loads((recorded / "config.json").read_text())
+    assert _count_parameters(config) == f"{tiny_model.num_parameters():,}"
+    assert f"d_model {config['n_embd']}, {config['n_head']} heads, {config['n_layer']} layers" in build_model_card(
+        recorded
+    )
+
+
+def test_parameters_of_the_specification(tokenizer):
+    assert _count_parameters(build_language_model_config(tokenizer).to_dict()) == "6,376,704"
+
+
+def test_pictures_that_are_missing_are_not_linked(recorded):
+    (recorded / PICTURES_FOLDER / "3.png").unlink()
+    assert PICTURES_FOLDER not in build_model_card(recorded)
+
+
+def test_training_on_images_of_ones_own_says_nothing_of_mnist(recorded):
+    for folder in (recorded, recorded / "classifier"):
+        write_run(folder, hash_weights(folder), [{**STAGE, "dataset": None, "train_seconds": None}], {})
+    card = build_model_card(recorded)
+    assert "Training data" not in card and "training time" not in card
+    assert "datasets" not in yaml.safe_load(card.split("---\n")[1])
+
+
+def test_file_in_place_of_a_folder_is_refused(recorded):
+    with pytest.raises(ValueError, match=r"save_directory is '.*config.json', a file"):
+        load(recorded).save_pretrained(recorded / "config.json")
