@@ -2,7 +2,7 @@
 
 from .augmentation import augment_images
 from .corpus import LAYOUTS, load_corpus, load_image_corpus
-from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, load_images
+from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "PACKAGED_SOURCE",
     "LabelledImages",
     "augment_images",
+    "identify_source",
     "load_corpus",
     "load_image_corpus",
     "load_images",

@@ -602,20 +602,21 @@ def test_size_category(num_images, category):
 
 def test_folder_is_pushed_only_if_asked_for(write, monkeypatch):
     calls = []
-    for name in ("create_repo", "upload_folder"):
-        monkeypatch.setattr(
-            bulk.HfApi, name, lambda self, *args, name=name, **kwargs: calls.append((name, args, kwargs))
-        )
+    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: calls.append((repo_id, kwargs)))
+    monkeypatch.setattr(bulk, "push_folder", lambda *args: calls.append(args))
     folder = write()
     assert calls == []
     write("--push_to_hub_id", "you/digits")
-    assert calls == [
-        ("create_repo", ("you/digits",), {"repo_type": "dataset", "exist_ok": True}),
-        ("upload_folder", (), {"repo_id": "you/digits", "folder_path": folder, "repo_type": "dataset"}),
-    ]
+    assert calls == [("you/digits", {"repo_type": "dataset"}), (folder, "you/digits")]
 
 
-def test_push_without_a_network_ends_with_one_line_and_keeps_the_images(options_of, tmp_path, capsys):
+def test_push_without_a_network_is_refused_before_anything_is_drawn(error_of, tmp_path):
+    assert "Cannot reach" in error_of("--push_to_hub_id", "you/digits")
+    assert not (tmp_path / "out").exists()
+
+
+def test_push_whose_network_breaks_ends_with_one_line_and_keeps_the_images(options_of, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bulk, "open_repository", lambda *args, **kwargs: None)
     with pytest.raises(SystemExit) as stop:
         sample_hf.main(options_of("--push_to_hub_id", "you/digits"))
     assert stop.value.code == 2

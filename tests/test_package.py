@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 
 from mnist_text_gen import MnistTextTokenizer
-from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
+from mnist_text_gen.commands import build_dataset, sample_hf, train_classifier, train_hf
 
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +24,7 @@ COMMANDS = {
     "sample_hf.py": ("mnist-text-gen-sample", sample_hf),
     "train_hf.py": ("mnist-text-gen-train", train_hf),
     "train_classifier.py": ("mnist-text-gen-train-classifier", train_classifier),
+    "build_dataset.py": ("mnist-text-gen-dataset", build_dataset),
 }
 # Where the folders of the checkout lie in the package; README.md and the like beside the modules stay out.
 ROOMS = ("corpus", "tokenizer", "metrics", "modeling", "checkpoints")

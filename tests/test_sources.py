@@ -2,6 +2,7 @@
 """Every source of images, whole and broken in each way that a download or a copy breaks."""
 
 import gzip
+import hashlib
 import io
 import re
 import sys
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mnist_text_gen.corpus import LabelledImages, load_images
+from mnist_text_gen.commands import build_dataset
+from mnist_text_gen.corpus import LabelledImages, identify_source, load_images
 
 
 IDX_NAMES = {
@@ -454,3 +456,14 @@ def test_first_takes_that_many_images(train, num_samples):
 def test_first_refuses_what_the_source_does_not_hold(train, num_samples):
     with pytest.raises(ValueError, match=f"^my_name is {num_samples}; allowed is 1 to 20, what the source holds$"):
         train.first(num_samples, "my_name")
+
+
+def test_source_is_known_to_others_by_its_name_and_not_by_its_path(tmp_path, monkeypatch, mnist_5k):
+    assert identify_source("mnist-5k") == "mnist-5k"
+    assert identify_source("you/digits") == "you/digits"
+    build_dataset.main(["--output_dir", str(tmp_path), "--dataset_name", "mnist-5k", "--num_train_samples", "3"])
+    assert identify_source(str(tmp_path)) is None
+    images, labels = mnist_5k["train"].first(3, "train")
+    digest = hashlib.sha256(images.tobytes() + bytes(labels.tolist())).hexdigest()
+    monkeypatch.setattr("mnist_text_gen.corpus.sources._MNIST_SHA256", digest)
+    assert identify_source(str(tmp_path)) == "ylecun/mnist"

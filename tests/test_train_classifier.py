@@ -93,6 +93,7 @@ def test_output_folder_holds_model_code_and_metrics(trained):
         "model.safetensors",
         "modeling_mnist_cnn.py",
         "train_results.json",
+        "run.json",
     }
 
 

@@ -82,6 +82,7 @@ def test_output_folder_holds_model_tokenizer_and_metrics(trained):
         "tokenizer.json",
         "tokenizer_config.json",
         "train_results.json",
+        "run.json",
     }
 
 

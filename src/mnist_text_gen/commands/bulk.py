@@ -21,13 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import yaml
-from huggingface_hub import HfApi
 from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 from tqdm import tqdm
 
 from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
-from mnist_text_gen.modeling import BLOCK_SIZE, CLASSIFIER_FOLDER, MnistTextGenerationPipeline
+from mnist_text_gen.modeling import (
+    BLOCK_SIZE,
+    CLASSIFIER_FOLDER,
+    MnistTextGenerationPipeline,
+    open_repository,
+    upload_folder,
+)
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 
@@ -153,6 +158,9 @@ def write_data_set(
     settings = build_settings(draw, args, bulk_args)
     output_dir = Path(args.output_dir)
     if state.is_main_process:
+        if bulk_args.push_to_hub_id is not None:
+            # a missing token is found before a night of drawing, and not after it
+            open_repository(bulk_args.push_to_hub_id, repo_type="dataset")
         prepare_folder(output_dir, settings)
     state.wait_for_everyone()
     missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
@@ -405,10 +413,14 @@ def show_summary(output_dir: Path, settings: Settings, drawn_shards: list[int], 
 
 
 def push_folder(output_dir: Path, repo_id: str) -> None:
-    api = HfApi()
-    api.create_repo(repo_id, repo_type="dataset", exist_ok=True)
-    api.upload_folder(repo_id=repo_id, folder_path=output_dir, repo_type="dataset")
-    print(f"Pushed to the data set {repo_id}.")
+    commit = upload_folder(
+        output_dir,
+        repo_id,
+        repo_type="dataset",
+        commit_message="Upload data set",
+        allow_patterns=[CARD_FILE, SETTINGS_FILE, "data/*.parquet"],
+    )
+    print(f"Published: {commit.repo_url}")
 
 
 def _check_class_shares(shares: list[float]) -> None:

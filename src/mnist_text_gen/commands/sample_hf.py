@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
 from mnist_text_gen.files import check_output_folder, staged_folder
@@ -114,20 +115,31 @@ def draw_contact_sheets(args: SampleArguments) -> None:
     show_summary(drawings, args, output_dir)
 
 
-def load_pipeline(model_name_or_path: str, device: torch.device | None = None) -> MnistTextGenerationPipeline:
+def load_pipeline(
+    model_name_or_path: str,
+    device: torch.device | None = None,
+    classifier: MnistCnnForImageClassification | None = None,
+) -> MnistTextGenerationPipeline:
     allowed = f"model_name_or_path is {model_name_or_path!r}; allowed is a folder or a Hub id with a language model"
     if Path(model_name_or_path).is_file():
         raise ValueError(f"{allowed}, and this is a file")
     try:
         model = AutoModelForCausalLM.from_pretrained(model_name_or_path, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(model_name_or_path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ValueError(f"{allowed}: {error}") from error
     if device is not None:
         # among several processes a pipeline leaves its model where it is, whatever device it is given
         model.to(device)
     # The class is given, so that a checkpoint with its own remote code needs no trust: the code is ours.
-    return pipeline(TASK, model=model, tokenizer=tokenizer, pipeline_class=MnistTextGenerationPipeline, device=device)
+    return pipeline(
+        TASK,
+        model=model,
+        tokenizer=tokenizer,
+        classifier=classifier,
+        pipeline_class=MnistTextGenerationPipeline,
+        device=device,
+    )
 
 
 def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:

