@@ -8,6 +8,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.modeling import build_model_card, read_run
 from mnist_text_gen.tokenizer import check_text
 
 
@@ -23,10 +25,10 @@ def blocks(text, language):
 
 @pytest.mark.slow
 def test_python_blocks_run(tmp_path, monkeypatch, capsys):
-    """One after the other, as a reader would; the last, which publishes, needs weights of one's own."""
+    """One after the other, as a reader would; the last two publish and load, see `test_publishing.py`."""
     monkeypatch.chdir(tmp_path)
     names = {}
-    for block in blocks(README, "python")[:-1]:
+    for block in blocks(README, "python")[:-2]:
         exec(compile(block, "README.md", "exec"), names)
     assert Image.open("seven.png").size == (120, 120)
     assert [results[0]["label"] for results in (names["threes"], names["sevens"])] == ["3", "7"]
@@ -40,7 +42,7 @@ def test_python_blocks_run(tmp_path, monkeypatch, capsys):
 def test_files_that_are_named_exist(text):
     links = re.findall(r"\]\(([^)#:]+)\)", text)
     commands = re.findall(r"(?:recipes|benchmarks|tests|corpus|modeling)/[\w./]+\.(?:yaml|py)", text)
-    assert links and commands
+    assert links and (commands or text is CARD)
     missing = [name for name in links + commands if not (ROOT / name).exists()]
     assert not missing
 
@@ -57,10 +59,11 @@ def test_worked_example_is_right(tokenizer):
 
 
 def test_options_in_commands_exist():
-    from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
+    from mnist_text_gen.commands import build_dataset, sample_hf, train_classifier, train_hf
 
     options = {}
-    for name, module in {"sample_hf": sample_hf, "train_hf": train_hf, "train_classifier": train_classifier}.items():
+    for module in (sample_hf, train_hf, train_classifier, build_dataset):
+        name = module.PROG.removesuffix(".py")
         classes = [
             value for key, value in vars(module).items() if key.endswith("Arguments") and isinstance(value, type)
         ]
@@ -76,23 +79,23 @@ def test_options_in_commands_exist():
     assert checked >= 6
 
 
-def test_figures_agree_between_readme_and_card():
-    def figures(text):
-        table = {}
-        for line in text.splitlines():
-            cells = [cell.strip().replace("*", "") for cell in line.strip("|").split("|")]
-            if len(cells) == 3:
-                table[cells[0]] = re.findall(r"\d[\d.,]*(?: %)?", cells[2])
-        return table
-
-    readme, card = figures(README), figures(CARD)
-    same = [
-        ("test images", "nats an image, 10,000 test images"),
-        ("64 generations, judged and reranked", "64 generations, judged and reranked"),
-        *[(name, name) for name in ("raw candidates that the classifier takes for the wanted digit",)],
-    ]
-    for in_readme, in_card in same:
-        assert card[in_card] and readme[in_readme][: len(card[in_card])] == card[in_card]
+def test_tables_are_those_of_the_card_and_the_card_is_that_of_the_record():
+    """No figure is typed twice: `benchmarks/record.py` writes `run.json`, and the card is written from it."""
+    rows = [line for line in CARD.splitlines() if line.startswith("| ")]
+    assert len(rows) > 15 and "56" in CARD
+    missing = [row for row in rows if row not in README.splitlines() and "sample_img/" not in row]
+    assert not missing
+    assert build_model_card(SHIPPED_CHECKPOINT) == CARD
+    assert (SHIPPED_CHECKPOINT / "README.md").read_text(encoding="utf-8") == CARD
+    results = yaml.safe_load(CARD.split("---\n")[1])["model-index"][0]["results"]
+    metrics = {metric["type"]: metric["value"] for result in results for metric in result["metrics"]}
+    for folder in (SHIPPED_CHECKPOINT, SHIPPED_CHECKPOINT / "classifier"):
+        found = read_run(folder)["results"]
+        assert found
+        assert {name: metrics[name] for name in found if name in metrics} == {
+            name: result["value"] for name, result in found.items() if name in metrics
+        }
+    assert set(metrics) == {"image_nats", "bits_per_pixel", "accuracy", "class_agreement", "valid_texts"}
 
 
 def test_front_matter_of_the_card_is_yaml():
@@ -106,3 +109,5 @@ def test_every_contact_sheet_is_there():
     for digit in range(10):
         with Image.open(ROOT / "sample_img" / f"{digit}.png") as sheet:
             assert sheet.width > 8 * 120
+        copy = SHIPPED_CHECKPOINT / "sample_img" / f"{digit}.png"
+        assert copy.read_bytes() == (ROOT / "sample_img" / f"{digit}.png").read_bytes()
