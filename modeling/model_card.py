@@ -328,11 +328,17 @@ draw("7", seed=0)[0]["image"]
 logits are divided by 0.8, and the best 8 by the probability of the wanted digit are returned, best first.
 
 Where the package `mnist_text_gen` is installed and imported, no code from here has to be trusted:
-`pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without either,
-`AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last samples from
-all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place. The classifier is
-`AutoModelForImageClassification.from_pretrained("<this repository>", subfolder="classifier", trust_remote_code=True)`:
-pixels, float `[N, 1, 30, 30]` in {0, 1}, to ten logits.
+`pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without
+either, `AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last
+samples from all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place.
+
+The classifier takes pixels, float `[N, 1, 30, 30]` in {0, 1}, and gives ten logits:
+
+```python
+from transformers import AutoModelForImageClassification
+
+AutoModelForImageClassification.from_pretrained("<this repository>", subfolder="classifier", trust_remote_code=True)
+```
 """
 
 _LIMITS = """

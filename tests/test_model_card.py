@@ -117,9 +117,9 @@ def test_card_that_somebody_wrote_is_kept_and_a_generated_one_is_not(recorded):
     (recorded / CARD_FILE).write_text("mine")
     load(recorded).save_pretrained(recorded)
     assert (recorded / CARD_FILE).read_text() == "mine"
-    (recorded / CARD_FILE).write_text(f"old\n{GENERATED}\n")
+    (recorded / CARD_FILE).write_text(f"outdated\n{GENERATED}\n")
     load(recorded).save_pretrained(recorded)
-    assert "old" not in (recorded / CARD_FILE).read_text()
+    assert "outdated" not in (recorded / CARD_FILE).read_text()
 
 
 def test_card_has_the_figures_of_the_record_in_index_and_tables(recorded):
