@@ -1,7 +1,7 @@
 .PHONY: test quality style smoke pictures bench
 
 test:  ## all tests; needs the test extra
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 quality:  ## what CI checks, without changing a file
 	ruff check .

@@ -11,6 +11,9 @@ os.environ["HF_HOME"] = _HF_HOME.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRACKIO_DIR"] = _HF_HOME.name
 os.environ.pop("HF_TOKEN", None)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers, and the processes that they start, share the cores; threads of each on all of them would only wait.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
