@@ -127,6 +127,8 @@ def test_card_has_the_figures_of_the_record_in_index_and_tables(recorded):
     data = ModelCard(card).data
     values = {result.metric_type: result.metric_value for result in data.eval_results}
     assert values == {"image_nats": 12.345, "bits_per_pixel": 0.0198, "class_agreement": 0.5, "accuracy": 0.75}
+    names = {result.metric_type: result.dataset_name for result in data.eval_results}
+    assert (names["image_nats"], names["class_agreement"]) == ("MNIST", "digits drawn by this model")
     assert data.datasets == ["ylecun/mnist"] and "more" in data.tags and data.license == "apache-2.0"
     assert {widget["text"] for widget in data.widget} == {"7", "3"}
     assert "| training time | about 40 minutes on an RTX 3060 | 2 minutes on 3 CPU cores |" in card

@@ -172,11 +172,12 @@ def _front_matter(run: dict, judge: dict, results: dict, tags: Sequence[str]) ->
 
 def _eval_result(name: str, result: dict[str, Any]) -> EvalResult:
     task, title = _METRICS[name]
-    dataset = result.get("dataset") or "of-its-own"
+    unnamed = ("drawn", "digits drawn by this model") if name in _OF_DRAWN_TEXTS else ("own", "images of its own")
+    dataset = result.get("dataset")
     return EvalResult(
         task_type=task,
-        dataset_type=dataset,
-        dataset_name="MNIST" if dataset == MNIST else dataset,
+        dataset_type=dataset or unnamed[0],
+        dataset_name="MNIST" if dataset == MNIST else dataset or unnamed[1],
         dataset_split="test" if dataset == MNIST else None,
         metric_type=name,
         metric_name=title,
@@ -304,6 +305,8 @@ _METRICS = {
     "class_agreement": ("text-generation", "raw candidates that the classifier takes for the wanted digit"),
     "valid_texts": ("text-generation", "valid texts without the grammar"),
 }
+
+_OF_DRAWN_TEXTS = ("class_agreement", "valid_texts")
 
 _INTRODUCTION = """
 # mnist-text-gen
