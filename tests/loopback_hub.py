@@ -543,6 +543,8 @@ class File:
 class _Handler(BaseHTTPRequestHandler):
     hub: LoopbackHub
     protocol_version = "HTTP/1.1"
+    # headers and body are two writes; the second would wait for the acknowledgement of the first, some 40 ms
+    disable_nagle_algorithm = True
 
     def log_message(self, *arguments) -> None:
         pass
