@@ -16,6 +16,7 @@ from .language_model import (
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .model_card import (
     CARD_FILE,
+    CLASSIFIER_FOLDER,
     GENERATED,
     PICTURES_FOLDER,
     RUN_FILE,
@@ -27,12 +28,12 @@ from .model_card import (
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .pipeline_mnist_text_generation import (
     BLOCK_SIZE,
-    CLASSIFIER_FOLDER,
     DECODINGS,
     TASK,
     MnistTextGenerationPipeline,
     check_digit,
     check_sampling_arguments,
+    load_classifier,
 )
 from .predictive_sampling import decode
 
@@ -63,6 +64,7 @@ __all__ = [
     "decode",
     "gumbel_noise",
     "hash_weights",
+    "load_classifier",
     "open_repository",
     "read_run",
     "token_losses",

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Publish a folder on the Hugging Face Hub: all of it in one commit, or nothing."""
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,20 +23,15 @@ _Result = TypeVar("_Result")
 
 
 def open_repository(
-    repo_id: str,
-    repo_type: str = "model",
-    private: bool | None = None,
-    token: bool | str | None = None,
-    space_sdk: str | None = None,
+    repo_id: str, repo_type: str = "model", private: bool | None = None, token: bool | str | None = None
 ) -> str:
     """Make a repository where it is missing, and check that it may be written to, before any work is done for it.
 
     Args:
         repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token.
-        repo_type (`"model"`, `"dataset"` or `"space"`, defaults to `"model"`): what is published.
+        repo_type (`"model"` or `"dataset"`, defaults to `"model"`): what is published.
         private (`bool`, *optional*): of a new repository.
         token (`bool` or `str`, *optional*): by default that of `hf auth login` or of the environment.
-        space_sdk (`str`, *optional*): of a new Space.
 
     Returns:
         `str`: the id with its owner.
@@ -47,9 +43,7 @@ def open_repository(
     api = HfApi()
 
     def open_it() -> str:
-        url = api.create_repo(
-            repo_id, repo_type=repo_type, private=private, token=token, space_sdk=space_sdk, exist_ok=True
-        )
+        url = api.create_repo(repo_id, repo_type=repo_type, private=private, token=token, exist_ok=True)
         # somebody else's repository exists too, and would be found closed only at the end
         api.auth_check(url.repo_id, repo_type=repo_type, token=token, write=True)
         return url.repo_id
@@ -61,17 +55,16 @@ def upload_folder(
     folder: Path,
     repo_id: str,
     repo_type: str = "model",
-    private: bool | None = None,
     token: bool | str | None = None,
     revision: str | None = None,
-    space_sdk: str | None = None,
     **commit: Any,
 ) -> CommitInfo:
     """Publish a folder as one commit; where nothing has changed, there is no new commit.
 
     Args:
         folder (`Path`): what is published.
-        repo_id, repo_type, private, token, space_sdk: see [`open_repository`], which is done first.
+        repo_id (`str`): as [`open_repository`] gave it.
+        repo_type, token: as there.
         revision (`str`, *optional*): a branch, made where it is missing; `main` by default.
         commit: what [`~huggingface_hub.HfApi.upload_folder`] takes besides.
 
@@ -82,7 +75,6 @@ def upload_folder(
         ValueError, ConnectionError: as [`open_repository`].
     """
     api = HfApi()
-    repo_id = open_repository(repo_id, repo_type, private, token, space_sdk)
 
     def upload() -> CommitInfo:
         if revision is not None and not revision.startswith("refs/pr/"):
@@ -97,17 +89,26 @@ def upload_folder(
 
 def _persist(action: Callable[[], _Result], repo_id: str) -> _Result:
     """Do what may fail for a moment, again and again with longer waits; explain what does not pass."""
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for attempt in itertools.count(1):
         try:
             return action()
         # HTTPError is that of the HTTP library, whichever huggingface_hub uses: an answer, or the lack of one
-        except (HTTPError, LocalTokenNotFoundError) as error:
-            wait = _seconds_to_wait(error, attempt)
+        except (HTTPError, LocalTokenNotFoundError, RuntimeError) as error:
+            reason = _find_reason(error)
+            wait = _seconds_to_wait(reason, attempt)
             if wait is None:
-                raise _explain(error, repo_id) from error
-            logger.warning(f"The Hub: {_first_line(error)}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s.")
+                raise _explain(reason, repo_id) from error
+            logger.warning(f"The Hub: {_first_line(reason)}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s.")
             time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
+
+
+def _find_reason(error: Exception) -> Exception:
+    """What went wrong between here and the Hub; the client hides that of a large file's upload in a RuntimeError."""
+    if isinstance(error, RuntimeError):
+        if not isinstance(error.__cause__, HTTPError):
+            raise error
+        return error.__cause__
+    return error
 
 
 def _seconds_to_wait(error: Exception, attempt: int) -> float | None:

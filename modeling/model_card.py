@@ -21,6 +21,7 @@ logger = logging.get_logger(__name__)
 
 CARD_FILE = "README.md"
 RUN_FILE = "run.json"
+CLASSIFIER_FOLDER = "classifier"
 PICTURES_FOLDER = "sample_img"
 MNIST = "ylecun/mnist"
 THIS_REPOSITORY = "<this repository>"
@@ -29,9 +30,10 @@ GENERATED = "<!-- Written by mnist-text-gen from config.json and run.json. Witho
 
 
 def hash_weights(folder: Path) -> dict[str, str]:
-    """SHA-256 of the safetensors files in `folder`, and in the folders right below, by their relative paths."""
+    """SHA-256 of the safetensors files in `folder` and in its classifier's folder, by their relative paths."""
     hashes = {}
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*/*.safetensors")]):
+    paths = [*sorted(folder.glob("*.safetensors")), *sorted((folder / CLASSIFIER_FOLDER).glob("*.safetensors"))]
+    for path in paths:
         with path.open("rb") as file:
             hashes[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return hashes
@@ -141,11 +143,11 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     run = read_run(folder)
-    judge = read_run(folder / "classifier")
+    judge = read_run(folder / CLASSIFIER_FOLDER)
     results = {**judge.get("results", {}), **run.get("results", {})}
     sections = [
         f"---\n{_front_matter(run, judge, results, tags)}\n---\n{GENERATED}",
-        _INTRODUCTION.format(num_parameters=_count_parameters(config), pictures=_pictures(folder)),
+        _INTRODUCTION.format(num_parameters=_count_parameters(config), pictures=_pictures(folder) if run else ""),
         _USE.replace(THIS_REPOSITORY, repo_id),
         _tables(config, run, results),
         _training(run, judge),
@@ -195,7 +197,7 @@ def _count_parameters(config: dict[str, Any]) -> str:
 
 def _pictures(folder: Path) -> str:
     names = [f"{PICTURES_FOLDER}/{label}.png" for label in range(10)]
-    if not read_run(folder) or not all((folder / name).is_file() for name in names):
+    if not all((folder / name).is_file() for name in names):
         return ""
     rows = [
         f"| ![the best 8 of 64 for {left}]({names[left]}) | ![the best 8 of 64 for {left + 5}]({names[left + 5]}) |"

@@ -31,13 +31,12 @@ from transformers.utils import cached_file
 from .hub import open_repository, upload_folder
 from .language_model import check_language_model_config
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
-from .model_card import CARD_FILE, copy_run, has_own_card, write_model_card
+from .model_card import CARD_FILE, CLASSIFIER_FOLDER, copy_run, has_own_card, write_model_card
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
 
 
 TASK = "mnist-text-gen"
-CLASSIFIER_FOLDER = "classifier"
 # Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
 # depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
 BLOCK_SIZE = 64
@@ -56,6 +55,9 @@ class MnistTextGenerationPipeline(Pipeline):
         classifier (`MnistCnnForImageClassification`, *optional*):
             Judges the candidates. By default the one in the folder `classifier` beside the language model.
         kwargs: defaults of the call's arguments, and what [`~transformers.Pipeline`] takes.
+
+    Attributes:
+        commit_hash (`str` or `None`): the commit on the Hub that model and tokenizer were loaded from, if they were.
 
     Raises:
         ValueError: for a language model, tokenizer or classifier that does not fit, or no classifier.
@@ -92,10 +94,20 @@ class MnistTextGenerationPipeline(Pipeline):
                 "`import mnist_text_gen` or `trust_remote_code=True`"
             )
         check_language_model_config(model.config, tokenizer, model.config.name_or_path or "the language model")
-        classifier = classifier or _load_classifier(model.config)
+        source = model.config.name_or_path
+        # of the tokenizer, for the model does not know it
+        self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
+        classifier = classifier or self._load_own_classifier(source)
         _check_classifier(classifier.config, len(tokenizer.class_ids), tokenizer.image_size)
         super().__init__(model=model, tokenizer=tokenizer, **kwargs)
         self.classifier = classifier.eval().to(self.device)
+
+    def _load_own_classifier(self, source: str) -> MnistCnnForImageClassification:
+        if not source:
+            raise ValueError(
+                "the language model was not loaded from anywhere, so there is no classifier: give classifier="
+            )
+        return load_classifier(source, self.commit_hash)
 
     def __call__(self, digits: str | int | Iterable[str | int], **kwargs) -> Any:
         """Draw one digit, or each of several.
@@ -337,22 +349,30 @@ class MnistTextGenerationPipeline(Pipeline):
         names = ("private", "token", "revision", "commit_message", "commit_description", "create_pr", "tags")
         publishing = {name: kwargs.pop(name) for name in names if name in kwargs}
         repo_id = kwargs.pop("repo_id", folder.resolve().name)
-        self._save_files(folder, publishing.get("tags", ()), **kwargs)
+        self._save_files(folder, **kwargs)
+        write_model_card(folder, publishing.get("tags") or ())
         if push_to_hub:
             self.push_to_hub(repo_id, **publishing)
 
-    def _save_files(self, folder: Path, tags: Sequence[str] = (), **kwargs) -> None:
+    def _save_files(self, folder: Path, **kwargs) -> None:
         super().save_pretrained(folder, **kwargs)
-        self.classifier.save_pretrained(folder / CLASSIFIER_FOLDER, **kwargs)
+        self.save_classifier(folder, **kwargs)
         # for model.generate(..., custom_generate="owner/repository")
         code = folder / "custom_generate"
         code.mkdir(exist_ok=True)
         code.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
-        if self.model.config.name_or_path:
-            copy_run(*_origin_of(self.model.config), folder)
-        if self.classifier.config.name_or_path:
-            copy_run(*_origin_of(self.classifier.config), folder / CLASSIFIER_FOLDER, CLASSIFIER_FOLDER)
-        write_model_card(folder, tags)
+        source = self.model.config.name_or_path
+        if source:
+            copy_run(source, self.commit_hash, folder)
+
+    def save_classifier(self, save_directory: str | os.PathLike, **kwargs) -> None:
+        """Save the classifier, and the record of its training, to its folder in `save_directory`."""
+        folder = Path(save_directory, CLASSIFIER_FOLDER)
+        self.classifier.save_pretrained(folder, **kwargs)
+        source = self.classifier.config.name_or_path
+        if source:
+            revision = self.commit_hash if source == self.model.config.name_or_path else None
+            copy_run(source, revision, folder, CLASSIFIER_FOLDER)
 
     def push_to_hub(
         self,
@@ -388,7 +408,7 @@ class MnistTextGenerationPipeline(Pipeline):
             ConnectionError: where the Hub cannot be reached, or stays busy.
         """
         with tempfile.TemporaryDirectory() as folder:
-            self._save_files(Path(folder), tags or (), max_shard_size=max_shard_size)
+            self._save_files(Path(folder), max_shard_size=max_shard_size)
             # nothing is made on the Hub before all is saved
             repo_id = open_repository(repo_id, private=private, token=token)
             write_model_card(Path(folder), tags or (), repo_id)
@@ -402,11 +422,6 @@ class MnistTextGenerationPipeline(Pipeline):
                 commit_description=commit_description,
                 ignore_patterns=[CARD_FILE] if has_own_card(repo_id, revision, token) else None,
             )
-
-
-def _origin_of(config) -> tuple[str, str | None]:
-    """Where a model was loaded from: a folder, or the Hub's id and commit."""
-    return config.name_or_path, getattr(config, "_commit_hash", None)
 
 
 def _row_callback(tokenizer, label: int, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:
@@ -430,30 +445,32 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def _load_classifier(config) -> MnistCnnForImageClassification:
-    source = config.name_or_path
-    if not source:
-        raise ValueError(
-            "the language model was not loaded from anywhere, so there is no classifier: give classifier="
-        )
-    revision = {"revision": config._commit_hash} if getattr(config, "_commit_hash", None) else {}
+def load_classifier(
+    source: str, revision: str | None = None, subfolder: str = CLASSIFIER_FOLDER
+) -> MnistCnnForImageClassification:
+    """Load a classifier, with weights for all of it.
+
+    Args:
+        source (`str`): a folder, or an id on the Hub.
+        revision (`str`, *optional*): a branch, tag or commit on the Hub.
+        subfolder (`str`, defaults to `"classifier"`): where in the source it is.
+
+    Raises:
+        ValueError: where there is none, or weights that cannot be read or do not fit.
+    """
+    where = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
     try:
         # where this file is missing, from_pretrained takes the default configuration and says nothing
-        if cached_file(source, "config.json", subfolder=CLASSIFIER_FOLDER, **revision) is None:
+        if cached_file(source, "config.json", **where) is None:
             raise OSError("it has no config.json")
         classifier, report = MnistCnnForImageClassification.from_pretrained(
-            source,
-            subfolder=CLASSIFIER_FOLDER,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **revision,
+            source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **where
         )
     except SafetensorError as error:
         raise ValueError(f"the classifier of {source} has weights that cannot be read: {error}") from error
     except OSError as error:
         raise ValueError(
-            f"{source} has no classifier in its folder {CLASSIFIER_FOLDER!r}; train_classifier.py makes one: {error}"
+            f"{source} has no classifier in its folder {subfolder!r}; train_classifier.py makes one: {error}"
         ) from error
     unfit = [key for keys in ("missing_keys", "mismatched_keys", "unexpected_keys") for key in report[keys]]
     if unfit:

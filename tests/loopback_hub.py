@@ -14,14 +14,18 @@ what is uploaded, limits rates, and checks front matter against its own lists of
 import base64
 import hashlib
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -151,6 +155,19 @@ class LoopbackHub:
             "NO_PROXY": "127.0.0.1",
         }
         return {**environment, "HF_TOKEN": token} if token else environment
+
+    def run(self, command: str | list, token: str | None, home: Path, check: bool = True, **variables: str) -> Any:
+        """Run Python code, or a command, in a process of its own, in the folder that `home` is in.
+
+        Gives what the last line of the code's output says in JSON, or for a command the `CompletedProcess`.
+        """
+        home.parent.mkdir(parents=True, exist_ok=True)
+        scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {"PATH": scripts, "OMP_NUM_THREADS": "1", **self.environment(token, str(home)), **variables}
+        argv = [sys.executable, "-c", command] if isinstance(command, str) else [str(part) for part in command]
+        done = subprocess.run(argv, capture_output=True, text=True, cwd=home.parent, env=environment)
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout.splitlines()[-1]) if isinstance(command, str) else done
 
     def files(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
         commit = self.repositories[repo_type, repo_id].commit_of(revision)

@@ -485,8 +485,7 @@ def test_weights_are_known_by_what_they_are_and_not_where(write, tiny_checkpoint
 
 
 def test_weights_of_the_hub_are_known_by_id_and_commit():
-    config = SimpleNamespace(_commit_hash="abc")
-    assert bulk.identify_weights("you/digits", config) == {"id": "you/digits", "commit": "abc"}
+    assert bulk.identify_weights("you/digits", "abc") == {"id": "you/digits", "commit": "abc"}
 
 
 def test_nothing_written_names_a_path(write, tmp_path):
@@ -602,7 +601,7 @@ def test_size_category(num_images, category):
 
 def test_folder_is_pushed_only_if_asked_for(write, monkeypatch):
     calls = []
-    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: calls.append((repo_id, kwargs)))
+    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: calls.append((repo_id, kwargs)) or repo_id)
     monkeypatch.setattr(bulk, "push_folder", lambda *args: calls.append(args))
     folder = write()
     assert calls == []
@@ -616,7 +615,7 @@ def test_push_without_a_network_is_refused_before_anything_is_drawn(error_of, tm
 
 
 def test_push_whose_network_breaks_ends_with_one_line_and_keeps_the_images(options_of, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bulk, "open_repository", lambda *args, **kwargs: None)
+    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: repo_id)
     with pytest.raises(SystemExit) as stop:
         sample_hf.main(options_of("--push_to_hub_id", "you/digits"))
     assert stop.value.code == 2

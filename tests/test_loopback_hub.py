@@ -3,8 +3,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from urllib.request import urlopen
 
 import httpx2
@@ -329,13 +327,6 @@ def test_download_that_breaks_goes_on_where_it_stopped(hub, anyone, digits, wait
     assert waits == [1]
 
 
-def run(hub, tmp_path, token, code):
-    environment = {**os.environ, **hub.environment(token, str(tmp_path / "home")), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.slow
 def test_data_set_is_pushed_loaded_and_streamed(hub, ada, tmp_path):
     code = (
@@ -348,7 +339,7 @@ def test_data_set_is_pushed_loaded_and_streamed(hub, ada, tmp_path):
         "streamed = [row['digit'] for row in load_dataset('ada/rows', split='train', streaming=True)]\n"
         "print(json.dumps([{name: len(split) for name, split in loaded.items()}, streamed]))\n"
     )
-    assert run(hub, tmp_path, ada.token, code) == [{"train": 10, "test": 1, "extra": 1}, list(range(10))]
+    assert hub.run(code, ada.token, tmp_path / "home") == [{"train": 10, "test": 1, "extra": 1}, list(range(10))]
     assert hub.repositories["dataset", "ada/rows"].private
 
 
@@ -358,4 +349,4 @@ def test_metric_is_loaded_from_a_space(hub, ada, anyone, tmp_path):
     ada.upload_file(path_or_fileobj=METRIC.encode(), path_in_repo="total.py", repo_id="ada/total", repo_type="space")
     assert anyone.space_info("ada/total").sdk == "gradio"
     code = "import evaluate\nprint(evaluate.load('ada/total').compute(predictions=[1.0, 2.0])['total'])\n"
-    assert run(hub, tmp_path, None, code) == 3.0
+    assert hub.run(code, None, tmp_path / "home") == 3.0

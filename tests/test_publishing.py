@@ -13,7 +13,6 @@ import re
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,17 +21,11 @@ import torch
 import yaml
 from huggingface_hub import HfApi, constants
 from loopback_hub import LoopbackHub
-from transformers import GPT2LMHeadModel, pipeline
+from transformers import pipeline
 
-from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer
+from mnist_text_gen import MnistTextGenerationPipeline
 from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
-from mnist_text_gen.modeling import (
-    GENERATED,
-    build_generation_config,
-    build_language_model_config,
-    hash_weights,
-    upload_folder,
-)
+from mnist_text_gen.modeling import GENERATED, hash_weights, open_repository, upload_folder
 
 
 ROOT = Path(__file__).parent.parent
@@ -47,13 +40,14 @@ def show(draw):
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hub():
+    """One for all tests of a process: Transformers keeps the address that it saw first."""
     with LoopbackHub() as hub:
         yield hub
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ada(hub):
     return hub.add_user("ada")
 
@@ -62,20 +56,8 @@ def ada(hub):
 def run(hub, tmp_path):
     """Run a command, or Python code that prints JSON in its last line, with an empty `HF_HOME` or the one named."""
 
-    def run(command, token=None, home=None, check=True, cwd=tmp_path, **more):
-        home = home or tmp_path / f"home-{os.urandom(4).hex()}"
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {
-            "PATH": path,
-            "OMP_NUM_THREADS": "1",
-            "USER": "ada",
-            **hub.environment(token, str(home)),
-            **more,
-        }
-        argv = [sys.executable, "-c", command] if isinstance(command, str) else [str(part) for part in command]
-        done = subprocess.run(argv, capture_output=True, text=True, cwd=cwd, env=environment)
-        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout.splitlines()[-1]) if check and isinstance(command, str) else done
+    def run(command, token=None, home=None, **variables):
+        return hub.run(command, token, home or tmp_path / f"home-{os.urandom(4).hex()}", **variables)
 
     return run
 
@@ -96,38 +78,18 @@ def online(hub, monkeypatch, tmp_path):
     return online
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A model whose choices are not uniform, in a layout that the pipeline loads."""
-    folder = tmp_path_factory.mktemp("model") / "checkpoint"
-    tokenizer = MnistTextTokenizer()
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(
-        build_language_model_config(tokenizer, n_embd=16, n_head=2, n_layer=2, initializer_range=0.5)
-    )
-    model.generation_config = build_generation_config(tokenizer)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4, 8])).save_pretrained(folder / "classifier")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pushed(hub, ada, checkpoint, tmp_path_factory):
+@pytest.fixture(scope="session")
+def pushed(hub, ada, tiny_files, tmp_path_factory):
     """The repository `ada/digits`, pushed twice, and what was drawn before the push."""
     code = SHOW + (
         "import json, mnist_text_gen\n"
         "from transformers import pipeline\n"
-        f"draw = pipeline('mnist-text-gen', model={str(checkpoint)!r})\n"
+        f"draw = pipeline('mnist-text-gen', model={str(tiny_files)!r})\n"
         "before = show(draw)\n"
         "commits = [draw.push_to_hub('digits').oid for _ in range(2)]\n"
         "print(json.dumps([before, commits]))\n"
     )
-    environment = {**os.environ, **hub.environment(ada, str(tmp_path_factory.mktemp("home"))), "OMP_NUM_THREADS": "1"}
-    environment.pop("HF_HUB_OFFLINE", None)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    before, commits = json.loads(done.stdout.splitlines()[-1])
+    before, commits = hub.run(code, ada, tmp_path_factory.mktemp("ada") / "home")
     return {"id": "ada/digits", "before": before, "commits": commits}
 
 
@@ -147,15 +109,21 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
     assert hub.unknown_requests == []
 
 
-def test_nothing_of_the_machine_and_nothing_pickled_is_in_it(hub, pushed, checkpoint):
-    for name, content in hub.files(pushed["id"]).items():
+def check_that_nothing_leaks(files, *folders):
+    """No pickle, and no path, user or name of this machine."""
+    for name, content in files.items():
+        assert not name.endswith((".bin", ".pt", ".pth", ".pkl")) and "checkpoint-" not in name
         assert not content.startswith((b"\x80\x02", b"\x80\x04", b"PK\x03\x04")), name
-        for word in {str(checkpoint), str(ROOT), str(Path.home()), sys.prefix}:
+        for word in {*map(str, folders), str(ROOT), str(Path.home()), sys.prefix}:
             assert word.encode() not in content, (name, word)
-        if not name.endswith((".py", ".safetensors")):
+        if name.endswith((".json", ".md")):
             assert not re.search(rb"/(home|root|tmp|work|Users)\b", content), name
             for word in (getpass.getuser(), socket.gethostname()):
                 assert not re.search(rf"\b{re.escape(word)}\b", content.decode()), (name, word)
+
+
+def test_nothing_of_the_machine_and_nothing_pickled_is_in_it(hub, pushed, tiny_files):
+    check_that_nothing_leaks(hub.files(pushed["id"]), tiny_files)
 
 
 def test_stranger_draws_the_same_pictures_offline_too_and_from_what_was_saved_again(run, pushed, tmp_path):
@@ -230,13 +198,13 @@ def test_stranger_without_trust_gets_stock_classes_or_is_told_what_is_missing(ru
     assert len(errors) == 2 and all("trust_remote_code" in error for error in errors), errors
 
 
-def test_card_is_written_and_an_edited_one_is_kept(hub, online, pushed, checkpoint, tmp_path):
+def test_card_is_written_and_an_edited_one_is_kept(hub, online, pushed, tiny_files, tmp_path):
     card = hub.files(pushed["id"])["README.md"].decode()
     front_matter = yaml.safe_load(card.split("---\n")[1])
     assert front_matter["library_name"] == "transformers" and "model-index" not in front_matter
     assert GENERATED in card and 'model="ada/digits"' in card
     online("ada")
-    draw = pipeline("mnist-text-gen", model=str(checkpoint))
+    draw = pipeline("mnist-text-gen", model=str(tiny_files))
     draw.push_to_hub("edited", private=True, tags=["first"])
     assert "- first\n" in hub.files("ada/edited")["README.md"].decode()
     HfApi().upload_file(path_or_fileobj=b"mine", path_in_repo="README.md", repo_id="ada/edited")
@@ -263,10 +231,7 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
     commands = [line for line in block.splitlines() if not line.startswith("#")]
     assert len(commands) == 4
     for command in commands:
-        for old, new in changes.items():
-            command = command.replace(old, new)
-        done = run(shlex.split(command), token=ada)
-        assert done.returncode == 0
+        run(shlex.split(replace(command, changes)), token=ada)
     check_model(hub, tmp_path / "runs" / "mine")
     code = (
         "import json, evaluate\n"
@@ -280,11 +245,38 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
         "print(json.dumps([sizes, same, first['image'].size, len(first['text']), nats, to_train_on]))\n"
     )
     assert run(code) == [{"train": 20, "test": 5}, True, [28, 28], 152, 3.0, [20, 28, 28]]
+    check_python_blocks(hub, ada, run, readme, changes)
+
+
+def replace(text, changes):
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+def check_python_blocks(hub, ada, run, readme, changes):
+    """The one that publishes, and the one of a stranger, who gets record and pictures too, and can pass them on."""
+    chapter = readme.split("## Publish your own")[1].split("## Where things are")[0]
+    publish, use = (replace(block, changes) for block in re.findall(r"```python\n(.*?)```", chapter, flags=re.DOTALL))
+    run(f"{publish}\nprint('null')", token=ada)
+    pushed = hub.files("ada/my-digits")
+    assert {name for name in pushed if name != "README.md"} == set(hub.files("ada/mnist-text-gen")) - {"README.md"}
+    save = (
+        "import json\n"
+        "from pathlib import Path\n"
+        "draw.save_pretrained('again')\n"
+        "files = [path for path in Path('again').rglob('*') if path.is_file()]\n"
+        "print(json.dumps({str(path.relative_to('again')): path.read_bytes().hex() for path in files}))\n"
+    )
+    again = run(f"{STRANGER}{use}\n{save}")
+    original = hub.files("ada/mnist-text-gen")
+    assert set(again) == set(original) - {".gitattributes"}
+    assert [name for name in again if name != "README.md" and bytes.fromhex(again[name]) != original[name]] == []
 
 
 def check_model(hub, folder):
     files = hub.files("ada/mnist-text-gen")
-    assert not any(name.endswith((".bin", ".pt", ".pth", ".pkl")) or "checkpoint-" in name for name in files)
+    check_that_nothing_leaks(files, folder)
     assert {f"sample_img/{digit}.png" for digit in range(10)} <= set(files)
     run = json.loads(files["run.json"])
     assert run["weights"] == {"model.safetensors": hash_weights(folder)["model.safetensors"]}
@@ -330,52 +322,93 @@ def test_what_holds_pickles_is_not_published(online, refusal_of, tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["upload", "commit", "500", "429"])
-def test_upload_that_fails_for_a_moment_is_completed_and_never_half_visible(hub, online, checkpoint, fault):
+def test_upload_that_fails_for_a_moment_is_completed_and_never_half_visible(hub, online, tiny_checkpoint, fault):
     online("ada")
-    name = f"ada/moment-{fault}"
+    name = open_repository(f"moment-{fault}")
     request = f"POST /api/models/{name}/commit"
     if fault == "upload":
         # no other upload has brought the server these bytes
-        (checkpoint / "extra.safetensors").write_bytes(os.urandom(200_000))
+        (tiny_checkpoint / "extra.safetensors").write_bytes(os.urandom(200_000))
         hub.break_next("PUT /lfs", after_bytes=1000)
     elif fault == "commit":
         hub.break_next(request, after_bytes=100)
     else:
         hub.fail_next(request, status=int(fault), retry_after=1 if fault == "429" else None)
-    upload_folder(checkpoint, name)
+    upload_folder(tiny_checkpoint, name)
     assert hub.faults == []
     assert len(hub.commits(name)) == 2  # the first is the empty one
-    assert hub.files(name)["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
+    assert hub.files(name)["model.safetensors"] == (tiny_checkpoint / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize(("status", "retry_after"), [(503, None), (429, 3600), ("break", None)])
+@pytest.mark.parametrize(("status", "retry_after"), [(503, None), (429, 3600), ("commit", None), ("upload", None)])
 def test_hub_that_stays_down_is_told_about_and_nothing_is_published(
-    hub, online, checkpoint, status, retry_after, monkeypatch
+    hub, online, tiny_checkpoint, status, retry_after, monkeypatch
 ):
     online("ada")
-    monkeypatch.setattr("mnist_text_gen.modeling.hub.time.sleep", lambda seconds: None)
-    name = f"ada/down-{status}"
+    # of the client too, which tries uploads again by itself
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    name = open_repository(f"down-{status}")
     request = f"POST /api/models/{name}/commit"
-    if status == "break":
+    if status == "commit":
         hub.break_next(request, after_bytes=100, times=4)
+    elif status == "upload":
+        (tiny_checkpoint / "extra.safetensors").write_bytes(os.urandom(200_000))
+        hub.break_next("PUT /lfs", after_bytes=1000, times=100)
     else:
         hub.fail_next(request, status=status, retry_after=retry_after, times=4)
     with pytest.raises(ConnectionError) as error:
-        upload_folder(checkpoint, name)
-    told = f"cannot be reached for '{name}'" if status == "break" else f"the Hub answers {status} for '{name}'"
+        upload_folder(tiny_checkpoint, name)
+    told = f"cannot be reached for '{name}'" if isinstance(status, str) else f"the Hub answers {status} for '{name}'"
     assert told in str(error.value)
     assert set(hub.files(name)) == {".gitattributes"}
     hub.faults.clear()
-    upload_folder(checkpoint, name)
+    upload_folder(tiny_checkpoint, name)
     assert "model.safetensors" in hub.files(name)
 
 
+def test_pinned_revision_is_loaded_with_its_own_classifier(online, tiny_checkpoint):
+    online("ada")
+
+    def load(name, **revision):
+        return pipeline("mnist-text-gen", str(name), pipeline_class=MnistTextGenerationPipeline, **revision)
+
+    def show(draw):
+        return [(result["generated_text"], result["score"]) for result in draw("7", seed=0)]
+
+    draw = load(tiny_checkpoint)
+    first, first_commit = show(draw), draw.push_to_hub("pinned").oid
+    for parameter in [*draw.model.parameters(), *draw.classifier.parameters()]:
+        parameter.data.mul_(1.5)
+    second = show(draw)
+    assert draw.push_to_hub("pinned").oid != first_commit and first != second
+    assert show(load("ada/pinned", revision=first_commit)) == first
+    assert show(load("ada/pinned")) == second
+
+
+def test_labelled_data_set_is_pushed_under_the_name_of_the_tokens_owner(hub, online, tiny_checkpoint, tmp_path):
+    online("ada")
+    options = ["--num_images", "6", "--num_images_per_shard", "4", "--push_to_hub_id", "drawn"]
+    sample_hf.main([*options, "--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "drawn")])
+    files = hub.files("ada/drawn", repo_type="dataset")
+    local = {str(path.relative_to(tmp_path / "drawn")): path for path in (tmp_path / "drawn").rglob("*.*")}
+    assert {name: files[name] for name in local} == {name: path.read_bytes() for name, path in local.items()}
+    assert {"README.md", "generation.json", "data/train-00001-of-00002.parquet"} <= set(files)
+
+
+def test_weights_on_the_hub_draw_a_data_set_that_names_their_commit(hub, online, pushed, tmp_path):
+    online("ada")
+    options = ["--num_images", "2", "--model_name_or_path", pushed["id"], "--output_dir", str(tmp_path / "drawn")]
+    sample_hf.main(options)
+    settings = json.loads((tmp_path / "drawn" / "generation.json").read_text())
+    assert settings["weights"] == {"id": pushed["id"], "commit": pushed["commits"][0]}
+
+
 @pytest.mark.parametrize("broken", ["pickle", "short", "classifier", "private", "missing", "download"])
-def test_repository_that_cannot_be_loaded_is_named(hub, online, refusal_of, checkpoint, tmp_path, broken):
+def test_repository_that_cannot_be_loaded_is_named(hub, online, refusal_of, tiny_files, tmp_path, broken):
     name = f"ada/broken-{broken}"
     online("ada")
     copy = tmp_path / "copy"
-    shutil.copytree(checkpoint, copy)
+    shutil.copytree(tiny_files, copy)
     if broken == "pickle":
         (copy / "model.safetensors").unlink()
         torch.save({}, copy / "pytorch_model.bin")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import extract_commit_hash
 
 
 IMAGE_SIZE = 30
@@ -132,6 +133,9 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         kwargs: passed on to `PreTrainedTokenizerFast`. The vocabulary is the class's own; a `vocab` (or a saved
             `tokenizer.json`) with another one is refused with a `ValueError`.
 
+    Attributes:
+        commit_hash (`str` or `None`): the commit on the Hub that it was loaded from, if it was.
+
     Examples:
 
     ```python
@@ -168,6 +172,7 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
                 f"a vocabulary of {len(vocab)} symbols was given; {type(self).__name__} has its own of {len(VOCAB)}: "
                 "ASCII 48 to 121, and ')'"
             )
+        self.commit_hash = kwargs.pop("commit_hash", None)
         for name in ("tokenizer_file", "tokenizer_object", "merges"):
             kwargs.pop(name, None)
         kwargs = {
@@ -181,6 +186,13 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         # how it was loaded here is nothing that others should read in its tokenizer_config.json
         for name in ("is_local", "local_files_only"):
             self.init_kwargs.pop(name, None)
+
+    @classmethod
+    def convert_to_native_format(cls, **kwargs):
+        # The revision that a pipeline is loaded with reaches neither it nor its model. The cache has the commit in its
+        # paths, and they come no further than here.
+        commit_hash = extract_commit_hash(kwargs.get("tokenizer_file"), None)
+        return {**super().convert_to_native_format(**kwargs), "commit_hash": commit_hash}
 
     def encode_images(self, images, labels: Sequence[int]) -> list[str]:
         """Write images as texts.

@@ -6,7 +6,6 @@ processes; process r of w makes the shards s with s % w == r. Started again with
 the shards that are missing.
 """
 
-import hashlib
 import importlib.util
 import itertools
 import json
@@ -28,8 +27,8 @@ from tqdm import tqdm
 from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
 from mnist_text_gen.modeling import (
     BLOCK_SIZE,
-    CLASSIFIER_FOLDER,
     MnistTextGenerationPipeline,
+    hash_weights,
     open_repository,
     upload_folder,
 )
@@ -160,7 +159,7 @@ def write_data_set(
     if state.is_main_process:
         if bulk_args.push_to_hub_id is not None:
             # a missing token is found before a night of drawing, and not after it
-            open_repository(bulk_args.push_to_hub_id, repo_type="dataset")
+            repo_id = open_repository(bulk_args.push_to_hub_id, repo_type="dataset")
         prepare_folder(output_dir, settings)
     state.wait_for_everyone()
     missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
@@ -173,14 +172,14 @@ def write_data_set(
         finish_folder(output_dir, settings)
         show_summary(output_dir, settings, missing, time.perf_counter() - start)
         if bulk_args.push_to_hub_id is not None:
-            push_folder(output_dir, bulk_args.push_to_hub_id)
+            push_folder(output_dir, repo_id)
 
 
 def build_settings(draw: MnistTextGenerationPipeline, args: "SampleArguments", bulk_args: BulkArguments) -> Settings:
     # a digit given twice is no reason to draw it twice as often: that is what class_shares is for
     classes = list(dict.fromkeys(int(digit) for digit in args.digits))
     return Settings(
-        weights=identify_weights(args.model_name_or_path, draw.model.config),
+        weights=identify_weights(args.model_name_or_path, draw.commit_hash),
         seed=args.seed,
         num_images=bulk_args.num_images,
         num_images_per_shard=bulk_args.num_images_per_shard,
@@ -193,17 +192,12 @@ def build_settings(draw: MnistTextGenerationPipeline, args: "SampleArguments", b
     )
 
 
-def identify_weights(model_name_or_path: str, config: Any) -> dict[str, str | None]:
+def identify_weights(model_name_or_path: str, commit_hash: str | None) -> dict[str, str | None]:
     """What the weights are, and not where: hashes of the files in a folder, else the Hub's id and commit."""
     folder = Path(model_name_or_path)
     if not folder.is_dir():
-        return {"id": model_name_or_path, "commit": config._commit_hash}
-    paths = [*sorted(folder.glob("*.safetensors")), *sorted((folder / CLASSIFIER_FOLDER).glob("*.safetensors"))]
-    hashes = {}
-    for path in paths:
-        with path.open("rb") as file:
-            hashes[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
+        return {"id": model_name_or_path, "commit": commit_hash}
+    return hash_weights(folder)
 
 
 def prepare_folder(output_dir: Path, settings: Settings) -> None:

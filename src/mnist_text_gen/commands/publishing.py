@@ -3,7 +3,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import PretrainedConfig, TrainingArguments
 
@@ -15,6 +14,7 @@ from mnist_text_gen.modeling import (
     PICTURES_FOLDER,
     MnistCnnConfig,
     MnistCnnForImageClassification,
+    load_classifier,
     open_repository,
 )
 
@@ -53,29 +53,36 @@ def take_publication(args: TrainingArguments) -> Publication | None:
 
 
 def publish(output_dir: Path, publication: Publication, classifier_name_or_path: str | None) -> None:
-    """Draw all digits with the model in `output_dir`, and publish it and them."""
-    draw = load_pipeline(str(output_dir), classifier=load_classifier(output_dir, classifier_name_or_path))
-    with staged_folder(output_dir / PICTURES_FOLDER) as folder:
+    """Draw all digits with the model in `output_dir`, and publish it and them.
+
+    A classifier from elsewhere is put into a folder that has none, so that it holds what was published.
+    """
+    draw = load_pipeline(str(output_dir), classifier=find_classifier(output_dir, classifier_name_or_path))
+    with staged_folder(output_dir) as folder:
+        (folder / PICTURES_FOLDER).mkdir()
         for label, results in enumerate(draw(list("0123456789"), seed=0)):
-            draw_contact_sheet(results).save(folder / f"{label}.png")
+            draw_contact_sheet(results).save(folder / PICTURES_FOLDER / f"{label}.png")
+        if not (output_dir / CLASSIFIER_FOLDER).exists():
+            draw.save_classifier(folder)
     commit = draw.push_to_hub(
         publication.repo_id, private=publication.private, token=publication.token, revision=publication.revision
     )
     print(f"Published: {commit.repo_url}, commit {commit.oid}")
 
 
-def load_classifier(output_dir: Path, name_or_path: str | None) -> MnistCnnForImageClassification | None:
+def find_classifier(output_dir: Path, name_or_path: str | None) -> MnistCnnForImageClassification | None:
     """The classifier that was named; `None`, for the pipeline to load it, if there's one in the output folder."""
     if name_or_path is None:
         if (output_dir / CLASSIFIER_FOLDER / "config.json").is_file():
             return None
         name_or_path = str(SHIPPED_CHECKPOINT)
     try:
-        config: dict[str, Any] = PretrainedConfig.get_config_dict(name_or_path)[0]
-        subfolder = "" if config.get("model_type") == MnistCnnConfig.model_type else CLASSIFIER_FOLDER
-        return MnistCnnForImageClassification.from_pretrained(name_or_path, subfolder=subfolder, use_safetensors=True)
+        model_type = PretrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
     except OSError as error:
         raise ValueError(
             f"classifier_name_or_path is {name_or_path!r}; allowed is a folder or Hub id with a classifier, there or "
             f"in its folder {CLASSIFIER_FOLDER!r}: {error}"
         ) from error
+    return load_classifier(
+        name_or_path, subfolder="" if model_type == MnistCnnConfig.model_type else CLASSIFIER_FOLDER
+    )
