@@ -15,11 +15,13 @@ from pathlib import Path
 
 import torch
 from generation import STOCK, compare
+from reduced_precision import num_accepted
 from transformers import set_seed
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
-from mnist_text_gen.commands.training import describe_device
+from mnist_text_gen.commands.training import describe_device, name_results
+from mnist_text_gen.corpus import identify_source, load_images
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import CARD_FILE, CLASSIFIER_FOLDER, PICTURES_FOLDER, hash_weights, read_run, write_run
 from mnist_text_gen.tokenizer import check_text
@@ -58,17 +60,13 @@ def evaluate(command, source: str, model: Path) -> dict[str, dict]:
         places = ["--model_name_or_path", str(model), "--dataset_name", source, "--output_dir", folder]
         command.train([*places, "--do_eval", "true", "--per_device_eval_batch_size", "250"])
         metrics = json.loads(Path(folder, "eval_results.json").read_text())
-    num_samples = round(metrics["eval_samples_per_second"] * metrics["eval_runtime"])
-    return command.name_results(metrics, num_samples, source)
+    num_samples = len(load_images(source)["test"].images)
+    return name_results(metrics, command.RESULT_NAMES, num_samples, identify_source(source))
 
 
-def class_agreement(draw, seed: int = 0) -> dict:
+def class_agreement(draw) -> dict:
     """Of 64 raw candidates a digit."""
-    agreeing = 0
-    for label in range(10):
-        probabilities = draw.classify_candidates(draw.generate_candidates(label, seed=seed))
-        agreeing += int((probabilities.argmax(dim=-1) == label).sum())
-    return {"value": agreeing / 640, "num_samples": 640, "temperature": 0.8, "seed": seed}
+    return {"value": num_accepted(draw, "exact", 1) / 640, "num_samples": 640, "temperature": 0.8, "seed": 0}
 
 
 @torch.no_grad()

@@ -10,6 +10,8 @@ from huggingface_hub import ModelCard
 from transformers import pipeline
 
 from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen.commands import train_classifier, train_hf
+from mnist_text_gen.commands.training import _earlier_stages
 from mnist_text_gen.modeling import (
     CARD_FILE,
     GENERATED,
@@ -33,7 +35,7 @@ STAGE = {
     "hardware": "3 CPU cores",
 }
 RESULTS = {
-    "image_nats": {"value": 12.345, "num_samples": 1000, "dataset": "ylecun/mnist"},
+    "image_nats": {"value": 12.25, "num_samples": 1000, "dataset": "ylecun/mnist"},
     "bits_per_pixel": {"value": 0.0198, "num_samples": 1000, "dataset": "ylecun/mnist"},
     "class_agreement": {"value": 0.5, "num_samples": 640},
 }
@@ -93,7 +95,7 @@ def test_figures_and_pictures_stay_behind_when_the_weights_change(recorded, tmp_
     draw.save_pretrained(tmp_path / "saved")
     card = (tmp_path / "saved" / CARD_FILE).read_text()
     assert not (tmp_path / "saved" / RUN_FILE).exists()
-    assert "12.3" not in card and "20 images, somehow" not in card and "7.png" not in card
+    assert "12.25" not in card and "20 images, somehow" not in card and "7.png" not in card
     assert "75.00 %" in card and "for the judge" in card
 
 
@@ -110,7 +112,10 @@ def test_saving_in_place_keeps_the_record(recorded):
     before = (recorded / RUN_FILE).read_bytes()
     load(recorded).save_pretrained(recorded)
     assert (recorded / RUN_FILE).read_bytes() == before
-    assert "**12.35**" in (recorded / CARD_FILE).read_text() or "**12.34**" in (recorded / CARD_FILE).read_text()
+    assert (
+        "| nats an image | – | **12.25** (0.0198 bits a pixel), 1,000 test images |"
+        in (recorded / CARD_FILE).read_text()
+    )
 
 
 def test_card_that_somebody_wrote_is_kept_and_a_generated_one_is_not(recorded):
@@ -126,7 +131,7 @@ def test_card_has_the_figures_of_the_record_in_index_and_tables(recorded):
     card = build_model_card(recorded, tags=["more"], repo_id="you/digits")
     data = ModelCard(card).data
     values = {result.metric_type: result.metric_value for result in data.eval_results}
-    assert values == {"image_nats": 12.345, "bits_per_pixel": 0.0198, "class_agreement": 0.5, "accuracy": 0.75}
+    assert values == {"image_nats": 12.25, "bits_per_pixel": 0.0198, "class_agreement": 0.5, "accuracy": 0.75}
     names = {result.metric_type: result.dataset_name for result in data.eval_results}
     assert (names["image_nats"], names["class_agreement"]) == ("MNIST", "digits drawn by this model")
     assert data.datasets == ["ylecun/mnist"] and "more" in data.tags and data.license == "apache-2.0"
@@ -165,3 +170,30 @@ def test_training_on_images_of_ones_own_says_nothing_of_mnist(recorded):
 def test_file_in_place_of_a_folder_is_refused(recorded):
     with pytest.raises(ValueError, match=r"save_directory is '.*config.json', a file"):
         load(recorded).save_pretrained(recorded / "config.json")
+
+
+def test_training_begun_with_weights_without_a_record_says_so_and_gives_no_time(recorded):
+    stages = [*_earlier_stages("owner/name"), STAGE]
+    write_run(recorded, hash_weights(recorded), stages, {})
+    card = build_model_card(recorded)
+    assert "weights whose training is not recorded" in card and "training time" not in card
+    assert _earlier_stages(None) == []
+
+
+def test_training_begun_with_recorded_weights_goes_on_with_their_stages(recorded):
+    assert _earlier_stages(str(recorded)) == [STAGE]
+
+
+@pytest.mark.parametrize("command", [train_hf, train_classifier])
+def test_weights_that_are_cut_short_are_named(command, recorded, refusal_of, tmp_path):
+    folder = recorded if command is train_hf else recorded / "classifier"
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    options = ["--dataset_name", "mnist-5k", "--num_train_samples", "4", "--num_eval_samples", "4", "--use_cpu"]
+    line = refusal_of(command, *options, "--model_name_or_path", folder, "--output_dir", tmp_path / "out")
+    assert f"model_name_or_path is '{folder}'" in line and "cannot be read" in line
+
+
+def test_hashes_are_of_the_model_and_its_classifier_and_not_of_checkpoints(recorded):
+    shutil.copytree(recorded / "classifier", recorded / "checkpoint-4")
+    assert set(hash_weights(recorded)) == {"model.safetensors", "classifier/model.safetensors"}

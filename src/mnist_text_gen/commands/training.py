@@ -8,21 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import get_last_checkpoint
 
+from mnist_text_gen.corpus import identify_source
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import hash_weights, read_run, write_run
 
+from .sources import SourceArguments
+
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
+
+
+def load_weights(model_class: type[PreTrainedModel], name_or_path: str, **overrides: Any) -> PreTrainedModel:
+    """Load what `--model_name_or_path` names; a `ValueError` for weights that cannot be read."""
+    try:
+        return model_class.from_pretrained(name_or_path, use_safetensors=True, **overrides)
+    except SafetensorError as error:
+        raise ValueError(f"model_name_or_path is {name_or_path!r}, whose weights cannot be read: {error}") from error
 
 
 def run_trainer(
     trainer: Trainer,
     save: Callable[[PreTrainedModel, Path], None],
     describe: Callable[[dict[str, Any]], dict[str, Any]],
-    name_results: Callable[[dict[str, float]], dict[str, dict]],
+    result_names: dict[str, str],
+    data_args: SourceArguments,
     model_name_or_path: str | None,
 ) -> None:
     """Train and evaluate as the trainer's arguments say; metrics go to `train_results.json` and `eval_results.json`.
@@ -33,7 +46,8 @@ def run_trainer(
         trainer (`Trainer`): goes on from the checkpoint that was named, else from the last in its output folder.
         save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
         describe (`Callable`): what only the command knows of the training, given what is known here.
-        name_results (`Callable`): from the metrics of the evaluation to the results in `run.json`.
+        result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
+        data_args (`SourceArguments`): the images.
         model_name_or_path (`str`, *optional*): the weights that training began with.
     """
     args = trainer.args
@@ -52,8 +66,12 @@ def run_trainer(
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
     if stage is not None and trainer.is_world_process_zero():
-        before = read_run(Path(model_name_or_path)).get("training", []) if model_name_or_path else []
-        _record(Path(args.output_dir), [*before, describe(stage)], name_results(metrics) if metrics else {})
+        dataset = identify_source(data_args.dataset_name)
+        copies = data_args.num_augmented_copies
+        num_images = data_args.num_train_samples or len(trainer.train_dataset) // (1 + copies)
+        stage |= {"dataset": dataset, "num_train_samples": num_images, "num_augmented_copies": copies}
+        results = name_results(metrics, result_names, len(trainer.eval_dataset), dataset) if metrics else {}
+        _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
 
 
 def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, Any]:
@@ -62,6 +80,7 @@ def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, 
     return {
         "num_steps": state.global_step,
         "batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "learning_rate": args.learning_rate,
         "train_seconds": train_seconds,
         "hardware": describe_device(args.device, args.world_size),
         "num_processes": args.world_size,
@@ -69,6 +88,31 @@ def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, 
         "seed": args.seed,
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
+    """How the weights that training began with had been trained; where nobody wrote it down, that is said."""
+    if model_name_or_path is None:
+        return []
+    unknown = {"description": "weights whose training is not recorded", "recipe": "unrecorded", "train_seconds": None}
+    return read_run(Path(model_name_or_path)).get("training") or [unknown]
+
+
+def describe_images(stage: dict[str, Any]) -> str:
+    copies = stage["num_augmented_copies"]
+    return f"{stage['num_train_samples']:,} images{f', each also {copies} times a little distorted' if copies else ''}"
+
+
+def describe_recipe(stage: dict[str, Any], optimizer: str) -> str:
+    return f"{optimizer}, batch {stage['batch_size']}, {stage['num_steps']:,} steps"
+
+
+def name_results(
+    metrics: dict[str, float], names: dict[str, str], num_samples: int, dataset: str | None
+) -> dict[str, dict[str, Any]]:
+    """The results in `run.json` from the metrics of an evaluation."""
+    about = {"num_samples": num_samples, "dataset": dataset}
+    return {name: {"value": metrics[f"eval_{metric}"], **about} for name, metric in names.items()}
 
 
 def describe_device(device: torch.device, num_processes: int = 1) -> str:
