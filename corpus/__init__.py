@@ -1,7 +1,7 @@
 """From MNIST-like images to the data sets that the models are trained on."""
 
 from .augmentation import augment_images
-from .corpus import LAYOUTS, load_corpus, load_image_corpus
+from .corpus import LAYOUTS, load_corpus, load_image_corpus, set_epoch
 from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
@@ -15,4 +15,5 @@ __all__ = [
     "load_corpus",
     "load_image_corpus",
     "load_images",
+    "set_epoch",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 
-# Standard deviations; most draws are close to the original image, so the corpus stays close to MNIST.
+# Standard deviations at a strength of 1; most draws are close to the original image, so a corpus stays near MNIST.
 ROTATION = math.radians(5.0)
 SHEAR = 0.07
 LOG_SCALE = 0.06
@@ -16,58 +16,98 @@ LOG_SCALE = 0.06
 # random field with a Gaussian instead; a coarse grid with bicubic interpolation gives as smooth a field for less).
 ELASTIC = 0.6
 ELASTIC_GRID = 5
+# Grey values in [0, 1] are raised to exp(LOG_GAMMA · draw - BRIGHTEN): strokes get a little thinner or thicker. To read
+# between pixels blurs, which makes binary strokes thinner; BRIGHTEN keeps the mean share of ink that MNIST has.
+LOG_GAMMA = 0.3
+BRIGHTEN = 0.25
 # Draws beyond this many standard deviations are pulled back to it.
 CLIP = 2.0
 
+_NUM_DRAWS = 6 + 2 * ELASTIC_GRID**2
 
-def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0) -> np.ndarray:
-    """Rotate, shear, scale and bend images a little.
+
+def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, strength: float = 1.0) -> np.ndarray:
+    """Rotate, shear, scale and bend images a little, and make their strokes thinner or thicker.
+
+    Size and centre of mass are put back to what they were, for that is how MNIST was made: each digit was scaled to
+    the same box and moved until its centre of mass was in the middle (LeCun et al. 1998, section III.A).
 
     Args:
         images (`np.ndarray`, uint8 `[N, 28, 28]` in 0 to 255): grey images.
         keys (`Sequence[int]`, length N):
             What the draw of each image depends on beside the seed: the same image, key and seed give the same result
-            in any batch and in any process. Integers of 0 and more.
+            in any batch and in any process. Integers in 0 to 2^64 - 1.
         seed (`int`, defaults to 0): seed of all draws.
+        strength (`float`, defaults to 1.0): factor of all standard deviations, 0 or more.
 
     Returns:
         `np.ndarray`: uint8 `[N, 28, 28]` in 0 to 255.
 
     Raises:
-        ValueError: for another number of keys than images, and a negative seed.
+        ValueError: for another number of keys than images, a negative seed, and a negative strength.
     """
-    if len(keys) != len(images) or seed < 0:
+    if len(keys) != len(images) or seed < 0 or not strength >= 0:
         raise ValueError(
-            f"there are {len(images)} images and {len(keys)} keys, and the seed is {seed}; allowed are a key an "
-            "image, and a seed of 0 or more"
+            f"there are {len(images)} images and {len(keys)} keys, the seed is {seed} and the strength {strength}; "
+            "allowed are a key an image, and a seed and a strength of 0 or more"
         )
     if not len(images):
         return images
-    draws = np.stack([_draw(seed, key) for key in keys])  # [N, 5 + 2·grid²]
-    affine, elastic = np.split(draws, [5], axis=1)
-    size = images.shape[-1]
-    grid = torch.nn.functional.affine_grid(_affine_matrices(affine), [len(images), 1, size, size], align_corners=False)
-    field = torch.from_numpy(elastic).view(-1, 2, ELASTIC_GRID, ELASTIC_GRID) * (ELASTIC * 2 / size)
-    field = torch.nn.functional.interpolate(field, (size, size), mode="bicubic", align_corners=True)
-    grid = grid + field.permute(0, 2, 3, 1)  # [N, 28, 28, 2], in units where the image spans -1 to 1
-    grey = torch.from_numpy(images.astype(np.float32))[:, None]
-    warped = torch.nn.functional.grid_sample(grey, grid, mode="bilinear", align_corners=False)
-    return warped[:, 0].round().clamp(0, 255).to(torch.uint8).numpy()
+    draws = strength * torch.from_numpy(np.stack([_draw(seed, key) for key in keys]))
+    affine, gamma, elastic = draws.split([5, 1, 2 * ELASTIC_GRID**2], dim=1)
+    matrices = _affine_matrices(affine)
+    field = elastic.view(-1, 2, ELASTIC_GRID, ELASTIC_GRID) * (ELASTIC * 2 / images.shape[-1])
+
+    def warp(points: torch.Tensor) -> torch.Tensor:
+        return points.flatten(1, 2).bmm(matrices.mT).view_as(points) + _sample(field, points, "border").movedim(1, -1)
+
+    grey = torch.from_numpy(images.astype(np.float32) / 255)[:, None]
+    points = _pixel_centres(images.shape[-1]).expand(len(images), -1, -1, -1)
+    points = _renormalize(points, grey, _sample(grey, warp(points)))
+    exponents = (LOG_GAMMA * gamma - BRIGHTEN * strength).exp()[..., None, None]
+    warped = _sample(grey, warp(points)).clamp(0, 1) ** exponents
+    return (255 * warped[:, 0]).round().to(torch.uint8).numpy()
 
 
 def _draw(seed: int, key: int) -> np.ndarray:
     # Philox is counter-based: one generator an image costs microseconds and depends on nothing but these two numbers.
     generator = np.random.Generator(np.random.Philox(key=np.array([seed, key], dtype=np.uint64)))
-    return generator.standard_normal(5 + 2 * ELASTIC_GRID**2, dtype=np.float32).clip(-CLIP, CLIP)
+    return generator.standard_normal(_NUM_DRAWS, dtype=np.float32).clip(-CLIP, CLIP)
 
 
-def _affine_matrices(draws: np.ndarray) -> torch.Tensor:
-    """Rotation · shear · scale, float32 `[N, 2, 3]`, about the centre of the image."""
-    angle, shear_x, shear_y, scale_x, scale_y = torch.from_numpy(draws).T
+def _affine_matrices(draws: torch.Tensor) -> torch.Tensor:
+    """Rotation · shear · scale, float32 `[N, 2, 2]`, about the centre of the image."""
+    angle, shear_x, shear_y, scale_x, scale_y = draws.T
     angle = angle * ROTATION
     rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(-1, 2, 2)
     one = torch.ones_like(angle)
     shear = torch.stack([one, shear_x * SHEAR, shear_y * SHEAR, one], dim=-1).view(-1, 2, 2)
     scale = torch.diag_embed(torch.stack([scale_x, scale_y], dim=-1).mul(LOG_SCALE).exp())
-    matrix = rotation @ shear @ scale
-    return torch.cat([matrix, torch.zeros_like(matrix[..., :1])], dim=-1)
+    return rotation @ shear @ scale
+
+
+def _pixel_centres(size: int) -> torch.Tensor:
+    """x and y of every pixel's centre, `[size, size, 2]`, in units where the image spans -1 to 1."""
+    centres = (2 * torch.arange(size) + 1) / size - 1
+    return torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
+
+
+def _sample(values: torch.Tensor, points: torch.Tensor, padding_mode: str = "zeros") -> torch.Tensor:
+    return torch.nn.functional.grid_sample(
+        values, points, mode="bicubic", padding_mode=padding_mode, align_corners=False
+    )
+
+
+def _renormalize(points: torch.Tensor, original: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
+    """Where to read the warped images `[N, 1, S, S]`, so that they get the original's size and centre of mass."""
+    (old_centre, old_size), (new_centre, new_size) = _measure(original), _measure(warped.clamp(0, 1))
+    return (points - old_centre) * (new_size / old_size) + new_centre
+
+
+def _measure(grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centre of mass `[N, 1, 1, 2]`, and the longer side of the box around the ink, `[N, 1, 1, 1]`, in pixels."""
+    weights = grey.movedim(1, -1) + 1e-6  # an image without ink has its centre in the middle
+    centre = (weights * _pixel_centres(grey.shape[-1])).sum((1, 2), keepdim=True) / weights.sum((1, 2), keepdim=True)
+    # a row counts in full where it has a pixel of half the brightness or more, so that sizes between pixels exist
+    sides = [(2 * grey.amax(axis)).clamp(max=1).sum(-1) for axis in (2, 3)]
+    return centre, torch.maximum(*sides)[..., None, None] + 1e-6

@@ -22,7 +22,7 @@ def load_corpus(
     num_train_samples: int | None = 10_000,
     num_eval_samples: int | None = None,
     layout: Literal["aligned", "sliding"] = "aligned",
-    num_augmented_copies: int = 0,
+    augmentation: float = 0.0,
     seed: int = 0,
 ) -> datasets.DatasetDict:
     """Turn a source of MNIST-like images into rows of text for the language model.
@@ -36,9 +36,9 @@ def load_corpus(
             `"aligned"`: a row is one text, so that every pixel is at its own position. `"sliding"`: a row is one of
             all windows of 152 tokens over the concatenated texts; windows are cut when they are read, so 10,000 texts,
             and not 1,519,849 windows, are held. The test split is aligned in both.
-        num_augmented_copies (`int`, defaults to 0):
-            How many distorted copies of every training image the aligned corpus has beside the image itself. Copies
-            are drawn when they are read, each from `seed` and its row number alone.
+        augmentation (`float`, defaults to 0.0):
+            Strength of the distortions of the training images in the aligned layout (see [`augment_images`]). They are
+            drawn when a row is read, from `seed`, the epoch (see [`set_epoch`]) and the row number alone.
         seed (`int`, defaults to 0): seed of the distortions.
 
     Returns:
@@ -47,20 +47,20 @@ def load_corpus(
         and `label` (int, the class; of a window, that of the text in which it begins).
 
     Raises:
-        ValueError: for an unknown layout, more samples than the source holds, copies below 0 or in the sliding layout,
-            and what [`load_images`] refuses.
+        ValueError: for an unknown layout, more samples than the source holds, an augmentation below 0 or in the
+            sliding layout, and what [`load_images`] refuses.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
-    _check_copies(num_augmented_copies, layout)
+    _check_augmentation(augmentation, layout)
     tokenizer = tokenizer or MnistTextTokenizer()
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
     if layout == "sliding":
         rows = _lazy_rows(_SlidingWindows(train, tokenizer))
-    elif num_augmented_copies:
-        rows = _lazy_rows(_AugmentedTexts(train, tokenizer, num_augmented_copies, seed))
+    elif augmentation:
+        rows = _lazy_rows(_AugmentedTexts(train, tokenizer, augmentation, seed))
     else:
         rows = _aligned_rows(train, tokenizer)
     return datasets.DatasetDict(train=rows, test=_aligned_rows(test, tokenizer))
@@ -70,33 +70,50 @@ def load_image_corpus(
     source: str = HUB_SOURCE,
     num_train_samples: int | None = None,
     num_eval_samples: int | None = None,
-    num_augmented_copies: int = 0,
+    augmentation: float = 0.0,
     seed: int = 0,
 ) -> datasets.DatasetDict:
     """Turn a source of MNIST-like images into binary images for the classifier.
 
     Args:
-        source, num_train_samples, num_eval_samples, num_augmented_copies, seed:
+        source, num_train_samples, num_eval_samples, augmentation, seed:
             As in [`load_corpus`], but all training images by default.
 
     Returns:
         `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, 30, 30]`, values {0, 1}) and
         `labels` (int, the class).
     """
-    _check_copies(num_augmented_copies)
+    _check_augmentation(augmentation)
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
     return datasets.DatasetDict(
-        train=_lazy_rows(_BinaryImages(train, num_augmented_copies, seed)), test=_lazy_rows(_BinaryImages(test))
+        train=_lazy_rows(_BinaryImages(train, augmentation, seed)), test=_lazy_rows(_BinaryImages(test))
     )
 
 
-def _check_copies(num_augmented_copies: int, layout: str = "aligned") -> None:
-    if num_augmented_copies < 0 or (num_augmented_copies and layout != "aligned"):
+def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = None) -> None:
+    """Let the rows of an augmented data set be drawn anew; of another, do nothing.
+
+    Args:
+        rows (`datasets.Dataset`): the `train` split of [`load_corpus`] or [`load_image_corpus`].
+        epoch (`int`): 0 or more, less than 2^32; 0 is what a new data set begins with.
+        augmentation (`float`, *optional*): the strength from now on, 0 or more.
+    """
+    make_rows = (rows.format["format_kwargs"] or {}).get("transform")
+    images = getattr(make_rows, "images", None)
+    if images is None:
+        return
+    images.epoch = epoch
+    if augmentation is not None:
+        _check_augmentation(augmentation)
+        images.augmentation = augmentation
+
+
+def _check_augmentation(augmentation: float, layout: str = "aligned") -> None:
+    if not augmentation >= 0 or (augmentation and layout != "aligned"):
         raise ValueError(
-            f"num_augmented_copies is {num_augmented_copies} in the {layout} layout; allowed is 0, and in the aligned "
-            "layout more"
+            f"augmentation is {augmentation} in the {layout} layout; allowed is 0, and in the aligned layout more"
         )
 
 
@@ -152,10 +169,10 @@ class _SlidingWindows:
 
 
 class _AugmentedTexts:
-    """Rows 0 to N - 1 are the images as they are; row i beyond is image i mod N, distorted with the key i."""
+    """Row i is image i, distorted."""
 
-    def __init__(self, split: LabelledImages, tokenizer: MnistTextTokenizer, num_copies: int, seed: int):
-        self.images = _AugmentedImages(split, num_copies, seed)
+    def __init__(self, split: LabelledImages, tokenizer: MnistTextTokenizer, augmentation: float, seed: int):
+        self.images = _AugmentedImages(split, augmentation, seed)
         self.tokenizer = tokenizer
 
     def __len__(self) -> int:
@@ -170,8 +187,8 @@ class _AugmentedTexts:
 class _BinaryImages:
     """The same rows as `_AugmentedTexts`, as pixels for the classifier."""
 
-    def __init__(self, split: LabelledImages, num_copies: int = 0, seed: int = 0):
-        self.images = _AugmentedImages(split, num_copies, seed)
+    def __init__(self, split: LabelledImages, augmentation: float = 0.0, seed: int = 0):
+        self.images = _AugmentedImages(split, augmentation, seed)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -183,18 +200,19 @@ class _BinaryImages:
 
 
 class _AugmentedImages:
-    def __init__(self, split: LabelledImages, num_copies: int, seed: int):
-        self.split, self.num_copies, self.seed = split, num_copies, seed
+    def __init__(self, split: LabelledImages, augmentation: float, seed: int):
+        self.split, self.augmentation, self.seed = split, augmentation, seed
+        self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.split.images) * (1 + self.num_copies)
+        return len(self.split.images)
 
     def read(self, rows: np.ndarray) -> LabelledImages:
-        sources = rows % len(self.split.images)
-        images = self.split.images[sources]
-        distorted = rows >= len(self.split.images)
-        images[distorted] = augment_images(images[distorted], rows[distorted], self.seed)
-        return LabelledImages(images, self.split.labels[sources])
+        images, labels = self.split.images[rows], self.split.labels[rows]
+        if self.augmentation:
+            keys = (np.uint64(self.epoch) << np.uint64(32)) + rows.astype(np.uint64)
+            images = augment_images(images, keys, self.seed, self.augmentation)
+        return LabelledImages(images, labels)
 
 
 def _text_columns(texts: list[str], input_ids: np.ndarray, classes: np.ndarray) -> dict[str, list]:

@@ -5,8 +5,10 @@ The modules import only their siblings: they also travel to the Hub, as remote c
 
 from transformers import AutoConfig, AutoModelForImageClassification
 
+from .causal_attention import CAUSAL
 from .configuration_mnist_cnn import MnistCnnConfig
 from .hub import open_repository, upload_folder
+from .initialization import initialize_from_text_form
 from .language_model import (
     build_generation_config,
     build_language_model_config,
@@ -44,6 +46,7 @@ AutoModelForImageClassification.register(MnistCnnConfig, MnistCnnForImageClassif
 __all__ = [
     "BLOCK_SIZE",
     "CARD_FILE",
+    "CAUSAL",
     "CLASSIFIER_FOLDER",
     "DECODINGS",
     "GENERATED",
@@ -64,6 +67,7 @@ __all__ = [
     "decode",
     "gumbel_noise",
     "hash_weights",
+    "initialize_from_text_form",
     "load_classifier",
     "open_repository",
     "read_run",

@@ -233,7 +233,8 @@ def test_specification_recipe_is_the_specification(tmp_path):
         num_train_samples=10_000,
         num_eval_samples=None,
         layout="sliding",
-        num_augmented_copies=0,
+        augmentation=0,
+        num_plain_epochs=0,
     )
     assert optimizer_args.optimizer == "adam"
     expected = {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mnist_text_gen.corpus import augment_images
+from mnist_text_gen.tokenizer import binarize_images
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +63,50 @@ def test_brightness_stays_near(images):
     assert ratios.max() < 1.6
 
 
-def test_digits_stay_in_place(images):
-    shifts = measure_centres(augment_images(images, range(200))) - measure_centres(images)
-    assert np.abs(shifts).max() < 3
+def measure_sizes(images: np.ndarray) -> np.ndarray:
+    """The longer sides of the boxes around what is brighter than a quarter, `[N]`."""
+    ink = images > 63
+    return np.maximum(ink.any(axis=2).sum(axis=1), ink.any(axis=1).sum(axis=1))
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_size_and_centre_of_mass_stay_as_mnist_has_them(images, strength):
+    augmented = augment_images(images, range(200), strength=strength)
+    shifts = measure_centres(augmented) - measure_centres(images)
+    assert np.abs(shifts).max() < 1
     # no drift to one side
-    assert np.abs(shifts.mean(axis=0)).max() < 0.3
+    assert np.abs(shifts.mean(axis=0)).max() < 0.1
+    growth = measure_sizes(augmented).astype(int) - measure_sizes(images)
+    assert (np.abs(growth) <= 2).mean() > 0.95
+    assert np.abs(growth.mean()) < 0.3
+
+
+def test_strokes_get_thinner_and_thicker_but_not_on_average(images):
+    ratios = binarize_images(augment_images(images, range(200))).mean((1, 2)) / binarize_images(images).mean((1, 2))
+    assert 0.95 < ratios.mean() < 1.05
+    assert ratios.min() < 0.9
+    assert ratios.max() > 1.1
+
+
+def test_strength_zero_changes_nothing_and_more_changes_more(images):
+    assert (augment_images(images, range(200), strength=0) == images).all()
+    changes = [np.abs(augment_images(images, range(200), strength=s).astype(int) - images).mean() for s in (0.3, 1, 2)]
+    assert changes == sorted(changes)
+    assert changes[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keys": range(3)}, "there are 200 images and 3 keys"),
+        ({"seed": -1}, "the seed is -1"),
+        ({"strength": -0.5}, "the strength -0.5; allowed are a key an image, and a seed and a strength of 0 or more"),
+        ({"strength": float("nan")}, "the strength nan"),
+    ],
+)
+def test_wrong_arguments_are_refused(images, changes, message):
+    with pytest.raises(ValueError, match=message):
+        augment_images(images, **({"keys": range(200)} | changes))
 
 
 def test_an_augmented_image_is_nearer_to_its_original_than_to_others(images):

@@ -6,17 +6,17 @@ import pytest
 import torch
 from transformers import default_data_collator
 
-from mnist_text_gen.corpus import augment_images, load_corpus, load_image_corpus
+from mnist_text_gen.corpus import augment_images, load_corpus, load_image_corpus, set_epoch
 from mnist_text_gen.tokenizer import binarize_images
 
 
-NUM_TRAIN, NUM_TEST, NUM_COPIES = 12, 5, 2
+NUM_TRAIN, NUM_TEST, STRENGTH = 12, 5, 0.75
 LAYOUTS = {
     "aligned": {},
-    "augmented": {"num_augmented_copies": NUM_COPIES, "seed": 7},
+    "augmented": {"augmentation": STRENGTH, "seed": 7},
     "sliding": {"layout": "sliding"},
 }
-NUM_ROWS = {"aligned": NUM_TRAIN, "augmented": NUM_TRAIN * (1 + NUM_COPIES), "sliding": NUM_TRAIN * 152 - 151}
+NUM_ROWS = {"aligned": NUM_TRAIN, "augmented": NUM_TRAIN, "sliding": NUM_TRAIN * 152 - 151}
 
 
 @pytest.fixture(scope="module")
@@ -140,44 +140,66 @@ def test_rows_made_when_read_are_stored_as_numbers_only(load, layout):
     assert rows.data.nbytes <= 8 * len(rows)
 
 
-def test_first_augmented_rows_are_the_plain_images(load):
-    augmented = load("augmented")["train"][:NUM_TRAIN]
-    plain = load("aligned")["train"][:]
-    assert augmented["text"] == plain["text"]
-    assert augmented["label"] == plain["label"]
+@pytest.fixture
+def augmented(source):
+    return load_corpus(source, num_train_samples=NUM_TRAIN, augmentation=STRENGTH, seed=7)["train"]
 
 
-def test_augmented_row_is_its_image_distorted_with_seed_and_row_number(load, train, tokenizer):
-    rows = load("augmented")["train"]
-    for number in range(NUM_TRAIN, NUM_ROWS["augmented"]):
-        index = number % NUM_TRAIN
-        image = augment_images(train.images[index : index + 1], [number], seed=7)
-        assert rows[number]["text"] == tokenizer.encode_images(image, train.labels[index : index + 1])[0]
+@pytest.mark.parametrize("epoch", [0, 1, 2**32 - 1])
+def test_augmented_row_is_its_image_distorted_with_seed_epoch_and_row_number(augmented, train, tokenizer, epoch):
+    set_epoch(augmented, epoch)
+    for index, row in enumerate(augmented):
+        image = augment_images(train.images[index : index + 1], [epoch * 2**32 + index], 7, STRENGTH)
+        assert row["text"] == tokenizer.encode_images(image, train.labels[index : index + 1])[0]
+        assert row["label"] == train.labels[index]
 
 
-def test_augmented_rows_are_the_same_alone_in_a_batch_and_in_another_order(load, source):
-    rows = load("augmented")["train"]
-    whole = rows[:]["text"]
-    order = np.random.default_rng(0).permutation(len(rows)).tolist()
-    assert [rows[number]["text"] for number in range(len(rows))] == whole
-    assert rows[order]["text"] == [whole[number] for number in order]
-    assert rows[[30, 13, 30]]["text"] == [whole[30], whole[13], whole[30]]
-    again = load_corpus(source, num_train_samples=NUM_TRAIN, num_augmented_copies=NUM_COPIES, seed=7)["train"]
+def test_augmented_rows_are_the_same_alone_in_a_batch_and_in_another_order(augmented, load):
+    set_epoch(augmented, 3)
+    whole = augmented[:]["text"]
+    order = np.random.default_rng(0).permutation(len(augmented)).tolist()
+    assert [augmented[number]["text"] for number in range(len(augmented))] == whole
+    assert augmented[order]["text"] == [whole[number] for number in order]
+    assert augmented[[10, 3, 10]]["text"] == [whole[10], whole[3], whole[10]]
+    again = load("augmented")["train"]
+    set_epoch(again, 3)
     assert again[:]["text"] == whole
 
 
-def test_copies_of_an_image_differ_from_it_and_from_each_other(load):
-    whole = load("augmented")["train"][:]["text"]
+def test_every_epoch_distorts_anew_and_the_same_epoch_alike(augmented, texts):
+    seen = []
+    for epoch in (0, 1, 2, 1):
+        set_epoch(augmented, epoch)
+        seen.append(augmented[:]["text"])
+    assert seen[1] == seen[3]
     for index in range(NUM_TRAIN):
-        assert len({whole[index], whole[index + NUM_TRAIN], whole[index + 2 * NUM_TRAIN]}) == 3
+        assert len({texts[index], seen[0][index], seen[1][index], seen[2][index]}) == 4
 
 
-def test_another_seed_gives_other_copies_of_the_same_images(load, source):
-    whole = load("augmented")["train"][:]["text"]
-    options = {"num_train_samples": NUM_TRAIN, "num_augmented_copies": NUM_COPIES}
-    other = load_corpus(source, **options, seed=8)["train"][:]["text"]
-    assert other[:NUM_TRAIN] == whole[:NUM_TRAIN]
-    assert all(first != second for first, second in zip(other[NUM_TRAIN:], whole[NUM_TRAIN:], strict=True))
+def test_strength_can_change_and_zero_gives_the_images_as_they_are(augmented, texts):
+    distorted = augmented[:]["text"]
+    set_epoch(augmented, 0, augmentation=0.0)
+    assert augmented[:]["text"] == texts
+    set_epoch(augmented, 0, augmentation=STRENGTH)
+    assert augmented[:]["text"] == distorted
+
+
+def test_setting_the_epoch_of_rows_without_augmentation_changes_nothing(source, texts):
+    for layout in ("aligned", "sliding"):
+        rows = load_corpus(source, num_train_samples=NUM_TRAIN, layout=layout)["train"]
+        before = rows[:]["text"]
+        set_epoch(rows, 5)
+        assert rows[:]["text"] == before
+
+
+def test_setting_a_negative_strength_is_refused(augmented):
+    with pytest.raises(ValueError, match=r"^augmentation is -1 in the aligned layout; allowed is 0"):
+        set_epoch(augmented, 0, -1)
+
+
+def test_another_seed_distorts_every_image_in_another_way(augmented, source):
+    other = load_corpus(source, num_train_samples=NUM_TRAIN, augmentation=STRENGTH, seed=8)["train"]
+    assert all(first != second for first, second in zip(other[:]["text"], augmented[:]["text"], strict=True))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -218,10 +240,11 @@ def test_all_images_are_taken_where_none_asks_for_fewer(source):
             "^num_eval_samples is 11; allowed is 1 to 10, what the source holds$",
         ),
         ({"num_train_samples": 5, "num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the"),
-        ({"num_augmented_copies": -1}, "^num_augmented_copies is -1 in the aligned layout; allowed is 0, and in the"),
+        ({"augmentation": -1}, "^augmentation is -1 in the aligned layout; allowed is 0, and in the"),
+        ({"augmentation": float("nan")}, "^augmentation is nan in the aligned layout; allowed is 0, and in the"),
         (
-            {"num_augmented_copies": 1, "layout": "sliding"},
-            "^num_augmented_copies is 1 in the sliding layout; allowed is 0, and in the aligned layout more$",
+            {"augmentation": 1.0, "layout": "sliding"},
+            "^augmentation is 1.0 in the sliding layout; allowed is 0, and in the aligned layout more$",
         ),
     ],
 )
@@ -230,32 +253,35 @@ def test_wrong_arguments_are_refused_with_value_and_what_is_allowed(source, opti
         load_corpus(source, **options)
 
 
-@pytest.mark.parametrize("num_copies", [0, NUM_COPIES])
-def test_classifier_rows_are_binary_images_and_classes(source, train, num_copies):
-    corpus = load_image_corpus(source, NUM_TRAIN, NUM_TEST, num_augmented_copies=num_copies, seed=7)
-    assert len(corpus["train"]) == NUM_TRAIN * (1 + num_copies)
-    assert len(corpus["test"]) == NUM_TEST
+@pytest.mark.parametrize("augmentation", [0.0, STRENGTH])
+def test_classifier_rows_are_binary_images_and_classes(source, train, augmentation):
+    corpus = load_image_corpus(source, NUM_TRAIN, NUM_TEST, augmentation=augmentation, seed=7)
+    assert (len(corpus["train"]), len(corpus["test"])) == (NUM_TRAIN, NUM_TEST)
     for row in corpus["train"]:
         assert set(row) == {"pixel_values", "labels"}
         assert row["pixel_values"].shape == (1, 30, 30)
         assert row["pixel_values"].dtype == np.float32
         assert set(np.unique(row["pixel_values"])) == {0.0, 1.0}
         assert type(row["labels"]) is int
-    first = corpus["train"][:NUM_TRAIN]
-    assert np.array_equal(np.concatenate(first["pixel_values"]), binarize_images(train.images))
-    assert first["labels"] == train.labels.tolist()
+    rows = corpus["train"][:]
+    is_plain = np.array_equal(np.concatenate(rows["pixel_values"]), binarize_images(train.images))
+    assert is_plain == (augmentation == 0)
+    assert rows["labels"] == train.labels.tolist()
 
 
 def test_classifier_test_rows_are_the_plain_images(source, mnist_5k):
     images, labels = mnist_5k["test"].first(NUM_TEST, "test")
-    rows = load_image_corpus(source, NUM_TRAIN, NUM_TEST, num_augmented_copies=1)["test"][:]
+    rows = load_image_corpus(source, NUM_TRAIN, NUM_TEST, augmentation=STRENGTH)["test"][:]
     assert np.array_equal(np.concatenate(rows["pixel_values"]), binarize_images(images))
     assert rows["labels"] == labels.tolist()
 
 
-def test_classifier_sees_the_same_images_as_the_language_model(load, source, tokenizer):
-    texts = load("augmented")["train"][:]
-    images = load_image_corpus(source, NUM_TRAIN, num_augmented_copies=NUM_COPIES, seed=7)["train"][:]
+@pytest.mark.parametrize("epoch", [0, 4])
+def test_classifier_sees_the_same_images_as_the_language_model(augmented, source, tokenizer, epoch):
+    images = load_image_corpus(source, NUM_TRAIN, augmentation=STRENGTH, seed=7)["train"]
+    for rows in (augmented, images):
+        set_epoch(rows, epoch)
+    texts, images = augmented[:], images[:]
     assert np.array_equal(np.concatenate(images["pixel_values"]), tokenizer.decode_images(texts["text"]))
     assert images["labels"] == texts["label"]
 
@@ -277,7 +303,7 @@ def test_default_collator_stacks_classifier_rows(source, train):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_augmented_copies": -1}, "^num_augmented_copies is -1 in"),
+        ({"augmentation": -1}, "^augmentation is -1 in"),
         ({"num_train_samples": 21}, "^num_train_samples is 21; allowed is 1 to 20, what the source holds$"),
         ({"num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the source holds$"),
     ],

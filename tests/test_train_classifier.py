@@ -177,7 +177,7 @@ def test_training_starts_from_named_weights(trained, tmp_path):
 
 @pytest.mark.slow
 def test_resumed_run_ends_with_the_same_bits_as_an_uninterrupted_one(tmp_path):
-    settings = {"do_train": True, "num_augmented_copies": 1, "save_strategy": "steps", "save_steps": 2}
+    settings = {"do_train": True, "augmentation": 1, "save_strategy": "steps", "save_steps": 2}
     train(tmp_path / "resumed", max_steps=2, **settings)
     checkpoint = tmp_path / "resumed" / "checkpoint-2" / "model.safetensors"
     written = checkpoint.stat().st_mtime_ns
@@ -206,7 +206,7 @@ def test_hidden_sizes_and_dropout_make_the_model(tmp_path):
         ({"hidden_sizes": "many"}, ["--hidden_sizes", "'many'"]),
         ({"num_train_samples": 0}, ["num_train_samples is 0", "1 to 4000"]),
         ({"num_eval_samples": 1001}, ["num_eval_samples is 1001", "1 to 1000"]),
-        ({"num_augmented_copies": -1}, ["num_augmented_copies is -1"]),
+        ({"augmentation": -1}, ["augmentation is -1.0"]),
         ({"layout": "aligned"}, ["--layout"]),
     ],
 )

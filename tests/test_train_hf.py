@@ -56,9 +56,9 @@ def trained(tmp_path_factory):
         do_eval=True,
         dropout=0,
         activation_function="gelu_pytorch_tanh",
-        attn_implementation="eager",
+        attn_implementation="causal",
         optimizer="muon",
-        num_augmented_copies=1,
+        augmentation=1,
         save_strategy="steps",
         save_steps=2,
     )
@@ -205,7 +205,7 @@ def test_resumed_run_ends_with_the_same_bits_as_an_uninterrupted_one(tmp_path, o
         "do_train": True,
         "optimizer": optimizer,
         "dropout": 0.1,
-        "num_augmented_copies": 1,
+        "augmentation": 1,
         "save_strategy": "steps",
         "save_steps": 2,
     }
@@ -318,8 +318,15 @@ def test_optimizer_step_changes_every_parameter_and_keeps_them_finite(tiny_model
         ({"num_train_samples": 0}, ["num_train_samples is 0", "1 to 4000"]),
         ({"num_train_samples": 4001}, ["num_train_samples is 4001", "1 to 4000"]),
         ({"num_eval_samples": -1}, ["num_eval_samples is -1", "1 to 1000"]),
-        ({"num_augmented_copies": -1}, ["num_augmented_copies is -1"]),
-        ({"num_augmented_copies": 1, "layout": "sliding"}, ["num_augmented_copies is 1", "sliding", "allowed is 0"]),
+        ({"augmentation": -1}, ["augmentation is -1.0", "allowed is 0 or more"]),
+        ({"augmentation": "inf"}, ["augmentation is inf", "allowed is 0 or more"]),
+        ({"num_plain_epochs": -1}, ["num_plain_epochs is -1", "allowed is 0 or more"]),
+        ({"augmentation": 1, "layout": "sliding"}, ["augmentation is 1.0", "sliding", "allowed is 0"]),
+        (
+            {"augmentation": 1, "dataloader_num_workers": 1, "dataloader_persistent_workers": True},
+            ["persistent_workers"],
+        ),
+        ({"initialization": "zero"}, ["--initialization", "'zero'", "text_form"]),
         ({"number_of_layers": 3}, ["--number_of_layers"]),
     ],
 )

@@ -17,7 +17,7 @@ from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
 
 from .arguments import parse_arguments, run_command
-from .sources import SourceArguments
+from .augmented_source import AugmentationCallback, AugmentedSourceArguments
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
@@ -39,34 +39,26 @@ class ModelArguments:
     dropout: float = field(default=0.3, metadata={"help": "Dropout before the last layer, in [0, 1)."})
 
 
-@dataclass
-class DataTrainingArguments(SourceArguments):
-    """The images."""
-
-    num_augmented_copies: int = field(
-        default=0, metadata={"help": "Distorted copies of each training image, beside the image itself."}
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     run_command(PROG, train, argv)
 
 
 def train(argv: Sequence[str]) -> None:
     model_args, data_args, training_args = parse_arguments(
-        [ModelArguments, DataTrainingArguments, TrainingArguments], argv, PROG, __doc__
+        [ModelArguments, AugmentedSourceArguments, TrainingArguments], argv, PROG, __doc__
     )
     if training_args.push_to_hub:
         raise ValueError(
             "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
         )
+    augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="images"):
         corpus = load_image_corpus(
             data_args.dataset_name,
             num_train_samples=data_args.num_train_samples,
             num_eval_samples=data_args.num_eval_samples,
-            num_augmented_copies=data_args.num_augmented_copies,
+            augmentation=data_args.augmentation,
             seed=training_args.seed,
         )
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
@@ -80,6 +72,7 @@ def train(argv: Sequence[str]) -> None:
         eval_dataset=corpus["test"],
         data_collator=default_data_collator,
         compute_metrics=compute_accuracy,
+        callbacks=[augmentation],
     )
     run_trainer(
         trainer,

@@ -27,16 +27,18 @@ from mnist_text_gen.corpus import LAYOUTS, load_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
+    CAUSAL,
     build_generation_config,
     build_language_model_config,
     check_language_model_config,
+    initialize_from_text_form,
     token_losses,
 )
 from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
+from .augmented_source import AugmentationCallback, AugmentedSourceArguments
 from .publishing import publish, take_publication
-from .sources import SourceArguments
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
@@ -57,8 +59,12 @@ class ModelArguments:
         default="gelu_new",
         metadata={"help": "Two implementations of one function; gelu_pytorch_tanh is fused and faster."},
     )
-    attn_implementation: Literal["sdpa", "eager"] = field(
-        default="sdpa", metadata={"help": "Attention kernel; eager is the faster for training on a CPU."}
+    attn_implementation: Literal["sdpa", "eager", CAUSAL] = field(
+        default="sdpa", metadata={"help": "Attention kernel; causal is the fastest for training on a CPU."}
+    )
+    initialization: Literal["gpt2", "text_form"] = field(
+        default="gpt2",
+        metadata={"help": "New weights: GPT-2's random ones, or with what the text form says of bits, rows, columns."},
     )
     classifier_name_or_path: str | None = field(
         default=None,
@@ -74,15 +80,12 @@ class ModelArguments:
 
 
 @dataclass
-class DataTrainingArguments(SourceArguments):
+class DataTrainingArguments(AugmentedSourceArguments):
     """The corpus."""
 
     num_train_samples: int = field(default=10_000, metadata={"help": "The first training images, so many."})
     layout: Literal[LAYOUTS] = field(
         default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
-    )
-    num_augmented_copies: int = field(
-        default=0, metadata={"help": "Distorted copies of each training image, beside the image itself."}
     )
 
 
@@ -111,6 +114,7 @@ def train(argv: Sequence[str]) -> None:
     model_args, data_args, optimizer_args, training_args = parse_arguments(
         [ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments], argv, PROG, __doc__
     )
+    augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
     with training_args.main_process_first(desc="corpus"):
@@ -120,7 +124,7 @@ def train(argv: Sequence[str]) -> None:
             num_train_samples=data_args.num_train_samples,
             num_eval_samples=data_args.num_eval_samples,
             layout=data_args.layout,
-            num_augmented_copies=data_args.num_augmented_copies,
+            augmentation=data_args.augmentation,
             seed=training_args.seed,
         )
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
@@ -139,6 +143,7 @@ def train(argv: Sequence[str]) -> None:
         optimizers=(build_optimizer(model, optimizer_args, training_args), None),
         compute_metrics=build_metrics(),
         preprocess_logits_for_metrics=token_losses,
+        callbacks=[augmentation],
     )
     run_trainer(
         trainer,
@@ -162,6 +167,8 @@ def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHe
     }
     if args.model_name_or_path is None:
         model = GPT2LMHeadModel(build_language_model_config(tokenizer, **overrides))
+        if args.initialization == "text_form":
+            initialize_from_text_form(model, tokenizer)
     else:
         model = load_weights(GPT2LMHeadModel, args.model_name_or_path, **overrides)
         check_language_model_config(model.config, tokenizer, args.model_name_or_path)

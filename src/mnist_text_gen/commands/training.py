@@ -16,7 +16,7 @@ from mnist_text_gen.corpus import identify_source
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import hash_weights, read_run, write_run
 
-from .sources import SourceArguments
+from .augmented_source import AugmentedSourceArguments
 
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
@@ -35,7 +35,7 @@ def run_trainer(
     save: Callable[[PreTrainedModel, Path], None],
     describe: Callable[[dict[str, Any]], dict[str, Any]],
     result_names: dict[str, str],
-    data_args: SourceArguments,
+    data_args: AugmentedSourceArguments,
     model_name_or_path: str | None,
 ) -> None:
     """Train and evaluate as the trainer's arguments say; metrics go to `train_results.json` and `eval_results.json`.
@@ -47,7 +47,7 @@ def run_trainer(
         save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
         describe (`Callable`): what only the command knows of the training, given what is known here.
         result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
-        data_args (`SourceArguments`): the images.
+        data_args (`AugmentedSourceArguments`): the images.
         model_name_or_path (`str`, *optional*): the weights that training began with.
     """
     args = trainer.args
@@ -67,9 +67,13 @@ def run_trainer(
         trainer.save_metrics("eval", metrics)
     if stage is not None and trainer.is_world_process_zero():
         dataset = identify_source(data_args.dataset_name)
-        copies = data_args.num_augmented_copies
-        num_images = data_args.num_train_samples or len(trainer.train_dataset) // (1 + copies)
-        stage |= {"dataset": dataset, "num_train_samples": num_images, "num_augmented_copies": copies}
+        num_images = data_args.num_train_samples or len(trainer.train_dataset)
+        stage |= {
+            "dataset": dataset,
+            "num_train_samples": num_images,
+            "augmentation": data_args.augmentation,
+            "num_plain_epochs": data_args.num_plain_epochs,
+        }
         results = name_results(metrics, result_names, len(trainer.eval_dataset), dataset) if metrics else {}
         _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
 
@@ -79,6 +83,7 @@ def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, 
     args, state = trainer.args, trainer.state
     return {
         "num_steps": state.global_step,
+        "num_epochs": round(state.epoch, 2),
         "batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
         "learning_rate": args.learning_rate,
         "train_seconds": train_seconds,
@@ -99,8 +104,12 @@ def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
 
 
 def describe_images(stage: dict[str, Any]) -> str:
-    copies = stage["num_augmented_copies"]
-    return f"{stage['num_train_samples']:,} images{f', each also {copies} times a little distorted' if copies else ''}"
+    """Such as `"10,000 images, distorted anew in each of 30 epochs but the last 2"`."""
+    images = f"{stage['num_train_samples']:,} images"
+    if not stage["augmentation"]:
+        return images
+    but_the_last = f" but the last {stage['num_plain_epochs']}" if stage["num_plain_epochs"] else ""
+    return f"{images}, distorted anew in each of {stage['num_epochs']:g} epochs{but_the_last}"
 
 
 def describe_recipe(stage: dict[str, Any], optimizer: str) -> str:

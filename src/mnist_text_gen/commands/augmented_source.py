@@ -1,0 +1,50 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The training images of both training commands: distorted, anew in each epoch."""
+
+import math
+from dataclasses import dataclass, field
+
+from transformers import TrainerCallback, TrainingArguments
+
+from mnist_text_gen.corpus import set_epoch
+
+from .sources import SourceArguments
+
+
+@dataclass
+class AugmentedSourceArguments(SourceArguments):
+    """The images, and how they are distorted for the training."""
+
+    augmentation: float = field(
+        default=0.0,
+        metadata={"help": "Strength of the distortions of the training images, drawn anew in each epoch; 0 is none."},
+    )
+    num_plain_epochs: int = field(
+        default=0, metadata={"help": "So many epochs at the end see the images as they are, and not distorted."}
+    )
+
+    def __post_init__(self):
+        if not (math.isfinite(self.augmentation) and self.augmentation >= 0):
+            raise ValueError(f"augmentation is {self.augmentation}; allowed is 0 or more")
+        if self.num_plain_epochs < 0:
+            raise ValueError(f"num_plain_epochs is {self.num_plain_epochs}; allowed is 0 or more")
+
+
+class AugmentationCallback(TrainerCallback):
+    """Tells the rows which epoch it is, before they are read.
+
+    What an epoch sees depends on its number alone, so a resumed run, and one on more processes, sees the same.
+    """
+
+    def __init__(self, args: AugmentedSourceArguments, training_args: TrainingArguments):
+        if args.augmentation and training_args.dataloader_persistent_workers:
+            raise ValueError(
+                "dataloader_persistent_workers is true; allowed with augmentation is false, for workers that stay do "
+                "not learn that an epoch begins"
+            )
+        self.args = args
+
+    def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
+        epoch = int(state.epoch)
+        is_plain = epoch >= state.num_train_epochs - self.args.num_plain_epochs
+        set_epoch(train_dataloader.dataset, epoch, 0.0 if is_plain else self.args.augmentation)
