@@ -3,8 +3,8 @@
 
 Compares, in turn in one process, stock `generate` with `do_sample=True` under the same `LogitsProcessor`, and the
 pipeline's decodings. After a warm-up come medians of several rounds and their ratio to stock. Then: how far `exact` is
-from the time that the arithmetic alone takes, how time grows with the number of candidates, the memory of each, and
-where the seconds of a cold start go.
+from the time that the arithmetic alone takes, where its time goes, how time grows with the number of candidates, the
+memory of each, and where the seconds of a cold start go.
 """
 
 import argparse
@@ -23,6 +23,11 @@ from mnist_text_gen.modeling import DECODINGS, TASK
 
 
 STOCK = "stock generate"
+# Where the time of `exact` goes, by the names of PyTorch's operators.
+KINDS = {
+    "products with weights": {"aten::addmm", "aten::mm"},
+    "attention": {"aten::bmm", "aten::baddbmm", "aten::_softmax"},
+}
 OURS = [decoding for decoding in DECODINGS if decoding != "generate"]
 
 
@@ -43,6 +48,7 @@ def main() -> None:
     for digits in args.digits:
         exact = compare(draw, digits, args.rounds)["exact"]
         show_limit(draw, exact / len(digits))
+    show_shares(draw)
     show_growth(draw, args.growth, args.rounds)
     show_memory()
     show_start_up()
@@ -103,6 +109,17 @@ def show_limit(draw, seconds: float) -> None:
     limit = 2 * weights * 64 * 151 / (2 * 2048**3 / product)
     print(f"the products of 64 texts alone, at {2 * 2048**3 / product / 1e9:.0f} GFLOP/s: {limit:.2f} s; ", end="")
     print(f"exact takes {seconds / limit:.1f} times that")
+
+
+def show_shares(draw) -> None:
+    """Shares of the operators' time, by kind, in generating 64 candidates."""
+    with torch.profiler.profile() as profile:
+        draw.generate_candidates(7, seed=0)
+    times = {event.key: event.self_cpu_time_total + event.self_device_time_total for event in profile.key_averages()}
+    shares = {kind: sum(times.get(name, 0) for name in names) / sum(times.values()) for kind, names in KINDS.items()}
+    shares["copies, element by element, and the rest"] = 1 - sum(shares.values())
+    print("\nwhere the time of exact goes")
+    show_table(["kind", "share"], [[kind, f"{100 * share:.0f} %"] for kind, share in shares.items()])
 
 
 def show_growth(draw, numbers: Sequence[int], rounds: int) -> None:

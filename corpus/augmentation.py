@@ -16,7 +16,7 @@ LOG_SCALE = 0.06
 # random field with a Gaussian instead; a coarse grid with bicubic interpolation gives as smooth a field for less).
 ELASTIC = 0.6
 ELASTIC_GRID = 5
-# Grey values in [0, 1] are raised to exp(LOG_GAMMA · draw - BRIGHTEN): strokes get a little thinner or thicker. To read
+# Grey values in [0, 1] are raised to exp(LOG_GAMMA · draw - BRIGHTEN): strokes get a bit thinner or thicker. Reading
 # between pixels blurs, which makes binary strokes thinner; BRIGHTEN keeps the mean share of ink that MNIST has.
 LOG_GAMMA = 0.3
 BRIGHTEN = 0.25
