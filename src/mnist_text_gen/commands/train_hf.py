@@ -18,6 +18,7 @@ from transformers import (
     EvalPrediction,
     GPT2LMHeadModel,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     default_data_collator,
     set_seed,
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_command(PROG, train, argv)
 
 
-def train(argv: Sequence[str]) -> None:
+def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> None:
     model_args, data_args, optimizer_args, training_args = parse_arguments(
         [ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments], argv, PROG, __doc__
     )
@@ -139,6 +140,7 @@ def train(argv: Sequence[str]) -> None:
         optimizers=(build_optimizer(model, optimizer_args, training_args), None),
         compute_metrics=build_metrics(),
         preprocess_logits_for_metrics=token_losses,
+        callbacks=list(callbacks),
     )
     run_trainer(
         trainer,
