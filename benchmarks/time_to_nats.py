@@ -3,10 +3,10 @@
 `python benchmarks/time_to_nats.py --source ../shared/mnist --minutes 30 --output_dir docs/time_to_nats`.
 
 Both are trained by `train_hf.py` with the arguments of their files in `recipes/`, and measured by it on the same first
-test images. The specification's recipe, whose rate is constant, is trained once for `--minutes`, and measured at
-growing intervals. Ours cools its rate down to the end, so that what it gives after t seconds is a training of its own:
-for each of `--shares` of the minutes one from the start, with as many steps as fit, by a step that was timed, and with
-warm-up and decay shortened alike.
+test images, each in the precision in which it trains. The specification's recipe, whose rate is constant, is trained
+once for `--minutes`, and measured at growing intervals. Ours cools its rate down to the end, so that what it gives
+after t seconds is a training of its own: for each of `--shares` of the minutes one from the start, with as many steps
+as fit, by a step that was timed, and with warm-up and decay shortened alike.
 
 Seconds are those of training alone, with the making of its rows, and without measuring. On a CPU they are those of all
 threads together, divided by the number of threads, so that other work on the machine does not count; on an accelerator
@@ -218,8 +218,9 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 def write_run(folder: Path, name: str, run: dict[str, Any]) -> None:
     with staged_folder(folder) as staging:
         (staging / f"{name}.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-    point = run["points"][-1]
-    print(f"{name}: {point['nats_per_image']:.2f} nats after {point['seconds']:.0f} s", flush=True)
+    if not run["finished"]:  # with each new point, and once more at the end
+        point = run["points"][-1]
+        print(f"{name}: {point['nats_per_image']:.2f} nats after {point['seconds']:.0f} s", flush=True)
 
 
 def read_runs(folder: Path) -> dict[str, dict[str, Any]]:
