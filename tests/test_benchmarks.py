@@ -45,7 +45,7 @@ def time_to_nats(benchmarks, tmp_path):
     def measure(*changes, minutes=0.02, num_eval_samples=8):
         settings = {"source": "mnist-5k", "minutes": minutes, "num_eval_samples": num_eval_samples}
         argv = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-        argv += ["--output_dir", str(tmp_path / "out"), "--marks", "0.005", "0.01", "--shares", "0.25", "0.5"]
+        argv += ["--output_dir", str(tmp_path / "out"), "--marks", "0.005", "0.01", "--shares", "0.5"]
         benchmarks.time_to_nats.measure([*argv, *changes, "--options", *TINY])
         return {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
 
@@ -70,14 +70,12 @@ def test_time_to_nats_measures_both_recipes_and_nothing_twice(
     whole = (tmp_path / "out" / "specification.json").read_bytes()
     runs = time_to_nats()
     assert (tmp_path / "out" / "specification.json").read_bytes() == whole
-    assert set(runs) == {"specification", "fast-0.25", "fast-0.5"}
+    assert set(runs) == {"specification", "fast-0.5"}
     assert all(run["finished"] for run in runs.values())
-    for name in ("fast-0.25", "fast-0.5"):
-        (point,) = runs[name]["points"]
-        # the schedule was fitted to the steps that were done
-        assert point["steps"] == runs[name]["num_steps"] > 1
-        assert math.isfinite(point["nats_per_image"])
-    assert runs["fast-0.5"]["num_steps"] > runs["fast-0.25"]["num_steps"]
+    (point,) = runs["fast-0.5"]["points"]
+    # the schedule was fitted to the steps that were done
+    assert point["steps"] == runs["fast-0.5"]["num_steps"] > 1
+    assert math.isfinite(point["nats_per_image"])
     printed = capsys.readouterr().out
     assert f"specification: {points[-1]['nats_per_image']:.2f} nats an image after 1 s" in printed
     with Image.open(tmp_path / "out" / "time_to_nats.png") as picture:
@@ -135,14 +133,17 @@ def test_ratio_is_that_of_the_first_training_that_reaches_the_specification(benc
     assert "none of ours reaches it" in capsys.readouterr().out
 
 
-def test_clock_stands_still_while_it_is_paused(benchmarks, monkeypatch):
+@pytest.fixture
+def now(benchmarks, monkeypatch):
+    """Seconds that the clock is given."""
     now = {"processor": 10.0, "wall": 100.0}
-    monkeypatch.setattr(
-        benchmarks.train_speed,
-        "time",
-        SimpleNamespace(process_time=lambda: now["processor"], perf_counter=lambda: now["wall"]),
-    )
+    clocks = SimpleNamespace(process_time=lambda: now["processor"], perf_counter=lambda: now["wall"])
+    monkeypatch.setattr(benchmarks.train_speed, "time", clocks)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    return now
+
+
+def test_clock_stands_still_while_it_is_paused(benchmarks, now):
     clock = benchmarks.train_speed.Clock(torch.device("cpu"))
     now |= {"processor": 14.0, "wall": 103.0}
     assert clock.read() == (1.0, 3.0)
@@ -156,6 +157,34 @@ def test_clock_stands_still_while_it_is_paused(benchmarks, monkeypatch):
     assert clock.read() == (3.0, 4.0)
 
 
+def test_measuring_is_no_time_of_training(benchmarks, now):
+    args = SimpleNamespace(
+        device=torch.device("cpu"),
+        dataloader_num_workers=0,
+        train_batch_size=2,
+        gradient_accumulation_steps=1,
+        world_size=1,
+    )
+    state = SimpleNamespace(max_steps=9, global_step=0)
+    points = benchmarks.time_to_nats.Points(lambda run: None, [2.0, 3.0, 7.0])
+    points.on_train_begin(args, state, None)
+    found = []
+    for _ in range(4):
+        control = SimpleNamespace(should_evaluate=False, should_training_stop=False)
+        points.on_step_begin(args, state, control)
+        now["processor"] += 4 * 2.0  # a step
+        state.global_step += 1
+        points.on_step_end(args, state, control)
+        found.append((control.should_evaluate, control.should_training_stop))
+        if control.should_evaluate:
+            now["processor"] += 4 * 100.0
+            points.on_evaluate(args, state, control, {"eval_nats_per_image": 50.0})
+            now["processor"] += 4 * 100.0
+    assert found == [(True, False), (True, False), (False, False), (True, True)]
+    assert [point["seconds"] for point in points.run["points"]] == [2.0, 4.0, 8.0]
+    assert [point["steps"] for point in points.run["points"]] == [1, 2, 4]
+
+
 def test_workers_are_refused_on_a_cpu(benchmarks):
     args = SimpleNamespace(device=torch.device("cpu"), dataloader_num_workers=2)
     with pytest.raises(ValueError, match="dataloader_num_workers is 2; allowed is 0"):
@@ -163,23 +192,30 @@ def test_workers_are_refused_on_a_cpu(benchmarks):
 
 
 @pytest.mark.slow
-def test_train_speed_compares_the_stock_trainer_with_ours(benchmarks, tiny_training, capsys):
+def test_train_speed_compares_the_stock_trainer_with_ours(benchmarks, tiny_training, capsys, monkeypatch):
     train_speed = benchmarks.train_speed
-    options = ["--dataset_name", "mnist-5k", *TINY]
-    found = {
-        way: train_speed.train(way, ROOT / "recipes" / "fast.yaml", 2, options)
-        for way in (train_speed.STOCK, train_speed.OURS)
-    }
+    found = {}
+
+    def train(way, *args):
+        found[way] = original(way, *args)
+        return found[way]
+
+    original = train_speed.train
+    monkeypatch.setattr(train_speed, "train", train)
+    train_speed.compare(ROOT / "recipes" / "fast.yaml", 2, 1, ["--dataset_name", "mnist-5k", *TINY])
     for times in found.values():
         assert len(times.readings) == 3 and times.batch_size == 2
         first, _, last = (wall for _, wall in times.readings)
         assert train_speed.tokens_per_second(times)[1] == pytest.approx(2 * 2 * TEXT_LENGTH / (last - first))
         assert times.added_memory >= 0
-    stock, ours = (times.training_args for times in found.values())
-    assert (stock.bf16, stock.learning_rate, ours.bf16) == (False, 1e-4, True)
+    stock, ours = (found[way] for way in (train_speed.STOCK, train_speed.OURS))
+    assert (stock.training_args.bf16, stock.training_args.learning_rate, ours.training_args.bf16) == (
+        False,
+        1e-4,
+        True,
+    )
     # all windows over 16 texts, 2 a step
-    assert found[train_speed.STOCK].num_recipe_steps == -(-(16 * TEXT_LENGTH - TEXT_LENGTH + 1) // 2)
-    capsys.readouterr()
-    train_speed.compare(ROOT / "recipes" / "fast.yaml", 1, 1, options)
-    rows = re.findall(r"^\| (.+?) \|", capsys.readouterr().out, flags=re.MULTILINE)
-    assert rows == ["training", "---", train_speed.STOCK, train_speed.OURS]
+    assert stock.num_recipe_steps == -(-(16 * TEXT_LENGTH - TEXT_LENGTH + 1) // 2)
+    rows = re.findall(r"^\| (.+?) \|.* ([\d,]+) \|$", capsys.readouterr().out, flags=re.MULTILINE)
+    expected = {way: f"{train_speed.tokens_per_second(times)[1]:,.0f}" for way, times in found.items()}
+    assert dict(rows) == expected
