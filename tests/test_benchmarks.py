@@ -36,7 +36,7 @@ def benchmarks(monkeypatch):
 
 @pytest.fixture
 def tiny_training(monkeypatch):
-    sizes = {"n_embd": 8, "n_head": 2, "n_layer": 1}
+    sizes = {"n_embd": 48, "n_head": 2, "n_layer": 1}
     monkeypatch.setattr(train_hf, "build_language_model_config", partial(build_language_model_config, **sizes))
 
 
