@@ -1,4 +1,4 @@
-.PHONY: test quality style smoke pictures bench
+.PHONY: test quality style smoke pictures bench bench-train
 
 test:  ## all tests; needs the test extra
 	python -m pytest -n 2 --dist loadfile
@@ -19,3 +19,8 @@ pictures:  ## sample_img/, from the shipped weights
 
 bench:  ## the side-by-side measurements
 	python benchmarks/generation.py
+
+MNIST ?= ylecun/mnist
+bench-train:  ## the same of training, more than an hour; MNIST=folder of the IDX files, the Hub by default
+	python benchmarks/train_speed.py --source $(MNIST)
+	python benchmarks/time_to_nats.py --source $(MNIST) --output_dir docs/time_to_nats

@@ -25,12 +25,6 @@ from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 
 ROOT = Path(__file__).parent.parent
-ARGUMENTS = [
-    train_hf.ModelArguments,
-    train_hf.DataTrainingArguments,
-    train_hf.OptimizerArguments,
-    train_hf.TrainingArguments,
-]
 
 
 @dataclass(frozen=True)
@@ -167,7 +161,7 @@ def parse(trial: Trial, args: argparse.Namespace) -> tuple:
     if args.train_images is not None:
         options["num_train_samples"] = args.train_images
     parts = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return parse_arguments(ARGUMENTS, [str(args.recipe), *parts], "recipe_search.py", "")
+    return parse_arguments(train_hf.ARGUMENTS, [str(args.recipe), *parts], "recipe_search.py", "")
 
 
 def split_batches(num_texts: int, batch_size: int, growth: int) -> list[int]:

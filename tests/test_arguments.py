@@ -1,19 +1,12 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Recipes and options of the commands, and errors of one line."""
+"""Options of the commands, recipes before them, and errors of one line."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import pytest
-import yaml
-from transformers import TrainingArguments
 
-from mnist_text_gen.commands import train_classifier, train_hf
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-
-
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
 @dataclass
@@ -186,72 +179,3 @@ def test_help_names_every_option_and_exits_with_0(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert [name for name in ("--dish", "--servings", "--sides", "--seats", "Cooks.") if name not in text] == []
-
-
-def command_of(path):
-    return train_classifier if "classifier" in path.stem else train_hf
-
-
-def parse_recipe(path, output_dir):
-    command = command_of(path)
-    dataclasses = [command.ModelArguments, command.DataTrainingArguments, TrainingArguments]
-    if command is train_hf:
-        dataclasses.insert(2, train_hf.OptimizerArguments)
-    # use_cpu: the recipe may ask for bf16, which not every machine's accelerator has
-    argv = [str(path), "--output_dir", str(output_dir), "--use_cpu", "true"]
-    return parse_arguments(dataclasses, argv, command.PROG, "")
-
-
-def test_there_are_recipes_for_both_commands():
-    assert {command_of(path) for path in RECIPES} == {train_hf, train_classifier}
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_of_the_repository_is_parsed_to_what_it_says(path, tmp_path):
-    parsed = {}
-    for instance in parse_recipe(path, tmp_path):
-        parsed |= vars(instance)
-    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert recipe.pop("output_dir") == f"runs/{path.stem}"
-    assert {name: parsed[name] for name in recipe} == recipe
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_of_the_repository_trains_and_evaluates(path, tmp_path):
-    *_, training_args = parse_recipe(path, tmp_path)
-    assert training_args.do_train and training_args.do_eval
-
-
-def test_specification_recipe_is_the_specification(tmp_path):
-    path = next(path for path in RECIPES if path.stem == "specification")
-    model_args, data_args, optimizer_args, training_args = parse_recipe(path, tmp_path)
-    assert model_args == train_hf.ModelArguments(
-        model_name_or_path=None, dropout=0.1, activation_function="gelu_new", attn_implementation="sdpa"
-    )
-    assert data_args == train_hf.DataTrainingArguments(
-        dataset_name="ylecun/mnist",
-        num_train_samples=10_000,
-        num_eval_samples=None,
-        layout="sliding",
-        augmentation=0,
-        num_plain_epochs=0,
-    )
-    assert optimizer_args.optimizer == "adam"
-    expected = {
-        "learning_rate": 1e-4,
-        "lr_scheduler_type": "constant",
-        "warmup_steps": 0,
-        "per_device_train_batch_size": 128,
-        "gradient_accumulation_steps": 1,
-        "num_train_epochs": 1,
-        "max_steps": -1,
-        "max_grad_norm": 0,
-        "weight_decay": 0,
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8,
-        "label_smoothing_factor": 0,
-        "bf16": False,
-        "fp16": False,
-    }
-    assert {name: getattr(training_args, name) for name in expected} == expected

@@ -39,14 +39,15 @@ class ModelArguments:
     dropout: float = field(default=0.3, metadata={"help": "Dropout before the last layer, in [0, 1)."})
 
 
+ARGUMENTS = (ModelArguments, AugmentedSourceArguments, TrainingArguments)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     run_command(PROG, train, argv)
 
 
 def train(argv: Sequence[str]) -> None:
-    model_args, data_args, training_args = parse_arguments(
-        [ModelArguments, AugmentedSourceArguments, TrainingArguments], argv, PROG, __doc__
-    )
+    model_args, data_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
     if training_args.push_to_hub:
         raise ValueError(
             "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"

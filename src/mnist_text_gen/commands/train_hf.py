@@ -18,6 +18,7 @@ from transformers import (
     EvalPrediction,
     GPT2LMHeadModel,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     default_data_collator,
     set_seed,
@@ -106,14 +107,15 @@ class OptimizerArguments:
             raise ValueError(f"muon_learning_rate is {self.muon_learning_rate}; allowed is more than 0")
 
 
+ARGUMENTS = (ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     run_command(PROG, train, argv)
 
 
-def train(argv: Sequence[str]) -> None:
-    model_args, data_args, optimizer_args, training_args = parse_arguments(
-        [ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments], argv, PROG, __doc__
-    )
+def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> None:
+    model_args, data_args, optimizer_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
     augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
@@ -143,7 +145,7 @@ def train(argv: Sequence[str]) -> None:
         optimizers=(build_optimizer(model, optimizer_args, training_args), None),
         compute_metrics=build_metrics(),
         preprocess_logits_for_metrics=token_losses,
-        callbacks=[augmentation],
+        callbacks=[augmentation, *callbacks],
     )
     run_trainer(
         trainer,
