@@ -65,6 +65,21 @@ def test_record_comes_back_as_it_was_written(recorded):
     assert set(run["weights"]) == {"model.safetensors", "classifier/model.safetensors"}
 
 
+def test_points_of_a_curve_stand_on_one_line_and_strings_are_left_alone(tmp_path):
+    stage = {"description": "a  [ 1,  2 ]", "curve": {"step": [1, 2], "seconds": [0.5, None]}, "sizes": []}
+    write_run(tmp_path, {}, [stage], {})
+    text = (tmp_path / RUN_FILE).read_text()
+    assert '"step": [ 1, 2 ],\n' in text and '"seconds": [ 0.5, null ]\n' in text
+    assert json.loads(text)["training"] == [stage]
+
+
+def test_card_says_how_the_training_went_where_it_is_recorded(recorded):
+    course = {"num_tokens": 3040, "tokens_per_second": 1234.5, "train_nats_per_image": 45.678}
+    write_run(recorded, hash_weights(recorded), [{**STAGE, **course}], RESULTS)
+    expected = "20 images, somehow; 3,040 tokens, 1,234 a second, 45.68 nats an image of them at the end"
+    assert f"- Language model: {expected}\n" in build_model_card(recorded)
+
+
 def test_record_of_other_weights_is_none(recorded):
     path = recorded / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")

@@ -94,7 +94,11 @@ def test_output_folder_holds_model_code_and_metrics(trained):
         "modeling_mnist_cnn.py",
         "train_results.json",
         "run.json",
+        "training_curve.png",
     }
+    (stage,) = json.loads((trained / "run.json").read_text())["training"]
+    assert stage["arguments"]["hidden_sizes"] == [8, 16]
+    assert stage["curve"]["step"] == [60] and stage["images_per_second"] > 0 and stage["train_loss"] > 0
 
 
 @pytest.mark.slow

@@ -83,7 +83,26 @@ def test_output_folder_holds_model_tokenizer_and_metrics(trained):
         "tokenizer_config.json",
         "train_results.json",
         "run.json",
+        "samples",
+        "training_curve.png",
     }
+    assert names(trained / "samples") == {"step-000002.png"}
+
+
+@pytest.mark.slow
+def test_record_says_how_it_was_trained_and_what_came_out(trained):
+    text = (trained / "run.json").read_text()
+    run = json.loads(text)
+    (stage,) = run["training"]
+    assert stage["arguments"]["optimizer"] == "muon" and stage["arguments"]["attn_implementation"] == "eager"
+    assert (stage["seed"], stage["num_tokens"], stage["num_steps"]) == (42, 2 * 4 * 152, 2)
+    assert stage["versions"]["torch"] == torch.__version__
+    assert stage["train_seconds"] > 0 and stage["tokens_per_second"] > 0
+    assert stage["curve"]["step"] == [2] and stage["train_nats_per_image"] == stage["curve"]["nats_per_image"][-1]
+    found = run["results"]["image_nats"]
+    assert found["num_samples"] == 8
+    assert stage["evaluations"] == {"step": [2], "nats_per_image": [pytest.approx(found["value"], rel=1e-5)]}
+    assert str(trained) not in text and trained.parent.name not in text
 
 
 @pytest.mark.slow
@@ -180,7 +199,7 @@ def test_training_changes_every_weight(trained, tmp_path):
 @pytest.mark.slow
 def test_evaluation_alone_measures_named_weights_and_saves_no_model(trained, tmp_path):
     output_dir = train(tmp_path / "evaluated", do_eval=True, model_name_or_path=trained)
-    assert names(output_dir) == {"all_results.json", "eval_results.json"}
+    assert names(output_dir) == {"all_results.json", "eval_results.json", "samples"}
     found, expected = (json.loads((folder / "eval_results.json").read_text()) for folder in (output_dir, trained))
     assert found["eval_nats_per_image"] == pytest.approx(expected["eval_nats_per_image"], rel=1e-4)
 

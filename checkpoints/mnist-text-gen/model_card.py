@@ -7,6 +7,7 @@ do not travel with other weights. One can lie beside the language model, and one
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,10 @@ def read_run(folder: Path) -> dict[str, Any]:
 def write_run(folder: Path, weights: dict[str, str], training: Sequence[dict], results: dict[str, dict]) -> None:
     """Write `run.json`; the arguments are what [`read_run`] gives back."""
     run = {"weights": weights, "training": list(training), "results": results}
-    (folder / RUN_FILE).write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(run, indent=2)
+    # the points of a curve on one line; in a string there is no line break as it is
+    text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda numbers: " ".join(numbers[0].split()), text)
+    (folder / RUN_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "") -> None:
@@ -287,9 +291,17 @@ def _seconds(results: dict) -> str | None:
 
 
 def _training(run: dict, judge: dict) -> str:
-    lines = [f"- Language model: {stage['description']}" for stage in run.get("training", [])]
+    lines = [f"- Language model: {stage['description']}{_course(stage)}" for stage in run.get("training", [])]
     lines += [f"- Classifier: {stage['description']}" for stage in judge.get("training", [])]
     return "\n".join(["## Training", "", *lines]) if lines else ""
+
+
+def _course(stage: dict[str, Any]) -> str:
+    """How a training of the language model went, where that was recorded."""
+    nats, speed = stage.get("train_nats_per_image"), stage.get("tokens_per_second")
+    if nats is None or speed is None:
+        return ""
+    return f"; {stage['num_tokens']:,} tokens, {speed:,.0f} a second, {nats:.2f} nats an image of them at the end"
 
 
 def _data(run: dict, judge: dict) -> str:

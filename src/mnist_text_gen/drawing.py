@@ -27,18 +27,32 @@ def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
     Returns:
         `PIL.Image.Image`: mode L.
     """
-    size = results[0]["image"].width * _SCALE
-    columns = min(len(results), _COLUMNS)
-    rows = -(-len(results) // columns)
+    return draw_grid([result["image"] for result in results], [format_score(result["score"]) for result in results])
+
+
+def draw_grid(images: Sequence[Image.Image], captions: Sequence[str], num_columns: int = _COLUMNS) -> Image.Image:
+    """Draw images in rows, each over its caption.
+
+    Args:
+        images (`Sequence[PIL.Image.Image]`, 1 or more): square, of one size, mode L.
+        captions (`Sequence[str]`): one an image.
+        num_columns (`int`, defaults to 8): images a row, 1 or more.
+
+    Returns:
+        `PIL.Image.Image`: mode L.
+    """
+    size = images[0].width * _SCALE
+    columns = min(len(images), num_columns)
+    rows = -(-len(images) // columns)
     cell_width, cell_height = size + _MARGIN, size + _CAPTION + _MARGIN
     sheet = Image.new("L", (columns * cell_width + _MARGIN, rows * cell_height + _MARGIN), 255)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=15)
-    for index, result in enumerate(results):
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left = _MARGIN + index % columns * cell_width
         top = _MARGIN + index // columns * cell_height
-        sheet.paste(result["image"].resize((size, size), Image.Resampling.NEAREST), (left, top))
-        pen.text((left + size / 2, top + size + 4), format_score(result["score"]), fill=0, font=font, anchor="ma")
+        sheet.paste(image.resize((size, size), Image.Resampling.NEAREST), (left, top))
+        pen.text((left + size / 2, top + size + 4), caption, fill=0, font=font, anchor="ma")
     return sheet
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers import EvalPrediction, Trainer, TrainingArguments, default_data_collator, set_seed
+from transformers import EvalPrediction, TrainingArguments, default_data_collator, set_seed
 
 from mnist_text_gen.corpus import load_image_corpus
 from mnist_text_gen.files import check_output_folder
@@ -18,12 +18,22 @@ from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassificati
 
 from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
+from .curve import Quantities
+from .monitoring import MonitoredTrainer, check_trackers
+from .recipe import describe_arguments
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_classifier.py"
 # from the names in run.json to those of the metrics
 RESULT_NAMES = {"accuracy": "accuracy"}
+QUANTITIES = Quantities(
+    loss="loss",
+    loss_scale=1,
+    throughput="images_per_second",
+    items_per_row=1,
+    formats={"loss": "loss {:.4f}", "images_per_second": "{:,.0f} images/s", "eval_accuracy": "{:.2%} right"},
+)
 
 
 @dataclass
@@ -48,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def train(argv: Sequence[str]) -> None:
     model_args, data_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    check_trackers(training_args.report_to)
     if training_args.push_to_hub:
         raise ValueError(
             "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
@@ -66,7 +77,7 @@ def train(argv: Sequence[str]) -> None:
     training_args.remove_unused_columns = False
     model = build_model(model_args)
     check_output_folder(training_args.output_dir)
-    trainer = Trainer(
+    trainer = MonitoredTrainer(
         model=model,
         args=training_args,
         train_dataset=corpus["train"],
@@ -74,11 +85,12 @@ def train(argv: Sequence[str]) -> None:
         data_collator=default_data_collator,
         compute_metrics=compute_accuracy,
         callbacks=[augmentation],
+        quantities=QUANTITIES,
     )
     run_trainer(
         trainer,
         lambda model, folder: model.save_pretrained(folder),
-        lambda stage: describe_training(stage, training_args),
+        lambda stage: describe_training(stage, model_args, data_args, training_args),
         RESULT_NAMES,
         data_args,
         model_args.model_name_or_path,
@@ -92,11 +104,17 @@ def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
     return MnistCnnForImageClassification(config)
 
 
-def describe_training(stage: dict[str, Any], training_args: TrainingArguments) -> dict[str, Any]:
+def describe_training(
+    stage: dict[str, Any],
+    model_args: ModelArguments,
+    data_args: AugmentedSourceArguments,
+    training_args: TrainingArguments,
+) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
     recipe = describe_recipe(stage, f"AdamW, {training_args.learning_rate:g}")
     description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
-    return {"description": description, "recipe": recipe, **stage}
+    arguments = describe_arguments(training_args, model_args, data_args)
+    return {"description": description, "recipe": recipe, "arguments": arguments, **stage}
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:

@@ -17,7 +17,6 @@ import torch
 from transformers import (
     EvalPrediction,
     GPT2LMHeadModel,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     default_data_collator,
@@ -39,13 +38,27 @@ from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
+from .curve import Quantities
+from .monitoring import MonitoredTrainer, check_trackers, draw_digits
 from .publishing import publish, take_publication
+from .recipe import describe_arguments
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_hf.py"
 # from the names in run.json to those of the metrics
 RESULT_NAMES = {"image_nats": "nats_per_image", "bits_per_pixel": "bits_per_pixel"}
+QUANTITIES = Quantities(
+    loss="nats_per_image",
+    loss_scale=TEXT_LENGTH - 1,  # the class digit is given, not predicted
+    throughput="tokens_per_second",
+    items_per_row=TEXT_LENGTH,
+    formats={
+        "nats_per_image": "{:.2f} nats an image",
+        "tokens_per_second": "{:,.0f} tokens/s",
+        "eval_nats_per_image": "evaluation {:.2f}",
+    },
+)
 
 
 @dataclass
@@ -116,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> None:
     model_args, data_args, optimizer_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    check_trackers(training_args.report_to)
     augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
@@ -134,7 +148,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     model = build_model(model_args, tokenizer)
     check_output_folder(training_args.output_dir)
     publication = take_publication(training_args)
-    trainer = Trainer(
+    trainer = MonitoredTrainer(
         model=model,
         args=training_args,
         train_dataset=corpus["train"],
@@ -146,6 +160,8 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         compute_metrics=build_metrics(),
         preprocess_logits_for_metrics=token_losses,
         callbacks=[augmentation, *callbacks],
+        quantities=QUANTITIES,
+        draw_samples=lambda model: draw_digits(model, tokenizer),
     )
     run_trainer(
         trainer,
@@ -235,6 +251,7 @@ def describe_training(
         "dropout": model_args.dropout,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
         "num_tokens": stage["num_steps"] * stage["batch_size"] * TEXT_LENGTH,
+        "arguments": describe_arguments(training_args, model_args, data_args, optimizer_args),
         **stage,
     }
 

@@ -17,6 +17,8 @@ from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import hash_weights, read_run, write_run
 
 from .augmented_source import AugmentedSourceArguments
+from .curve import CURVE_FILE, describe_curve, draw_training_curve, read_curve
+from .monitoring import MonitoredTrainer
 
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
@@ -31,7 +33,7 @@ def load_weights(model_class: type[PreTrainedModel], name_or_path: str, **overri
 
 
 def run_trainer(
-    trainer: Trainer,
+    trainer: MonitoredTrainer,
     save: Callable[[PreTrainedModel, Path], None],
     describe: Callable[[dict[str, Any]], dict[str, Any]],
     result_names: dict[str, str],
@@ -40,10 +42,12 @@ def run_trainer(
 ) -> None:
     """Train and evaluate as the trainer's arguments say; metrics go to `train_results.json` and `eval_results.json`.
 
-    Beside trained weights, `run.json` says how they came about and what was measured of them.
+    Beside trained weights, `run.json` says how they came about and what was measured of them, and a picture shows the
+    curve.
 
     Args:
-        trainer (`Trainer`): goes on from the checkpoint that was named, else from the last in its output folder.
+        trainer (`MonitoredTrainer`):
+            Goes on from the checkpoint that was named, else from the last in its output folder.
         save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
         describe (`Callable`): what only the command knows of the training, given what is known here.
         result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
@@ -74,6 +78,7 @@ def run_trainer(
             "augmentation": data_args.augmentation,
             "num_plain_epochs": data_args.num_plain_epochs,
         }
+        stage |= _show_curve(trainer, stage)
         results = name_results(metrics, result_names, len(trainer.eval_dataset), dataset) if metrics else {}
         _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
 
@@ -93,6 +98,16 @@ def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, 
         "seed": args.seed,
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def _show_curve(trainer: MonitoredTrainer, stage: dict[str, Any]) -> dict[str, Any]:
+    """Draw the curve into the output folder; what `run.json` says of it, which is nothing where nothing was logged."""
+    curve = read_curve(trainer.state.log_history, trainer.quantities, stage["batch_size"])
+    if not len(curve.steps):
+        return {}
+    with staged_folder(trainer.args.output_dir) as folder:
+        draw_training_curve(curve, trainer.quantities).savefig(folder / CURVE_FILE)
+    return describe_curve(curve, trainer.quantities, stage["num_steps"] * stage["batch_size"])
 
 
 def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:

@@ -1,0 +1,154 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The curve of a training: read from the trainer's history, drawn, and written into `run.json`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
+
+CURVE_FILE = "training_curve.png"
+_MAX_RECORDED_POINTS = 100
+_TICK_STEPS = (1, 2, 5, 10)
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """What the logs of a training say beside its loss.
+
+    Args:
+        loss (`str`): name of the training loss in the logs; with `eval_` before it, of that of an evaluation.
+        loss_scale (`float`): what the model's loss is multiplied by for it.
+        throughput (`str`): name of what is trained on in a second.
+        items_per_row (`int`): how much of that is in one row of the data set.
+        formats (`dict[str, str]`): names in the logs, to how the progress bar shows them, in its order.
+    """
+
+    loss: str
+    loss_scale: float
+    throughput: str
+    items_per_row: int
+    formats: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """Figures by step; the arrays without `evaluation` in their names have one length, and those with it another."""
+
+    steps: np.ndarray
+    seconds: np.ndarray  # of training alone, from its start
+    losses: np.ndarray
+    learning_rates: np.ndarray
+    evaluation_steps: np.ndarray
+    evaluations: np.ndarray
+
+    def smoothed(self) -> np.ndarray:
+        """Each loss as the mean of a twentieth of all, that around it, and three at least; fewer at both ends."""
+        half_width = min(-(-len(self.losses) // 40), len(self.losses) // 4)
+        kernel = np.ones(2 * half_width + 1)
+        return np.convolve(self.losses, kernel, "same") / np.convolve(np.ones_like(self.losses), kernel, "same")
+
+
+def read_curve(log_history: Sequence[dict[str, Any]], quantities: Quantities, rows_per_step: int) -> TrainingCurve:
+    """Read the history of a trainer's state, which is in its checkpoints: that of a resumed run is whole.
+
+    Args:
+        log_history (`Sequence[dict]`): as `TrainerState` keeps it.
+        quantities (`Quantities`): what its figures are called.
+        rows_per_step (`int`): the batch size.
+
+    Returns:
+        `TrainingCurve`: with the last of several records of a step.
+    """
+    training = {record["step"]: record for record in log_history if quantities.throughput in record}
+    evaluation = f"eval_{quantities.loss}"
+    evaluations = {record["step"]: record[evaluation] for record in log_history if evaluation in record}
+    steps = np.array(list(training), dtype=np.int64)
+    throughputs = np.array([record[quantities.throughput] for record in training.values()], dtype=np.float64)
+    items = np.diff(steps, prepend=0) * rows_per_step * quantities.items_per_row
+    return TrainingCurve(
+        steps=steps,
+        seconds=np.cumsum(items / throughputs),
+        losses=np.array([record[quantities.loss] for record in training.values()], dtype=np.float64),
+        learning_rates=np.array([record["learning_rate"] for record in training.values()], dtype=np.float64),
+        evaluation_steps=np.array(list(evaluations), dtype=np.int64),
+        evaluations=np.array(list(evaluations.values()), dtype=np.float64),
+    )
+
+
+def describe_curve(curve: TrainingCurve, quantities: Quantities, num_rows: int) -> dict[str, Any]:
+    """What `run.json` says of a curve: the loss at its end, smoothed, the throughput, and up to 100 points of it.
+
+    Args:
+        curve (`TrainingCurve`): with one point or more.
+        quantities (`Quantities`): what its figures are called.
+        num_rows (`int`): rows of the data set that were trained on.
+    """
+    chosen = np.linspace(0, len(curve.steps) - 1, min(len(curve.steps), _MAX_RECORDED_POINTS)).round().astype(int)
+    columns = {
+        "step": curve.steps,
+        "seconds": curve.seconds,
+        quantities.loss: curve.smoothed(),
+        "learning_rate": curve.learning_rates,
+    }
+    return {
+        quantities.throughput: _to_json(num_rows * quantities.items_per_row / curve.seconds[-1:])[0],
+        f"train_{quantities.loss}": _to_json(curve.smoothed()[-1:])[0],
+        "curve": {name: _to_json(values[chosen]) for name, values in columns.items()},
+        "evaluations": {"step": _to_json(curve.evaluation_steps), quantities.loss: _to_json(curve.evaluations)},
+    }
+
+
+def _to_json(values: np.ndarray) -> list[float | int | None]:
+    """Numbers of six digits; `None` for what JSON has no number for."""
+    if values.dtype.kind == "i":
+        return values.tolist()
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
+
+
+def draw_training_curve(curve: TrainingCurve, quantities: Quantities) -> Figure:
+    """Draw losses and learning rate over the steps, with the seconds on top; lines differ in shade and form.
+
+    Args:
+        curve (`TrainingCurve`): with one point or more.
+        quantities (`Quantities`): what its figures are called.
+    """
+    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")  # no pyplot: it would keep state of its own
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    mark = "." if len(curve.steps) == 1 else ""
+    upper.plot(curve.steps, curve.losses, color="0.72", linewidth=0.8, marker=mark, label="training")
+    upper.plot(curve.steps, curve.smoothed(), color="black", linewidth=1.6, label="training, smoothed")
+    if len(curve.evaluations):
+        upper.plot(curve.evaluation_steps, curve.evaluations, "o--", color="tab:red", markersize=5, label="evaluation")
+    upper.set_xlim(left=0)
+    upper.set_yscale("log")
+    upper.yaxis.set_major_locator(MaxNLocator(9, steps=_TICK_STEPS))
+    upper.yaxis.set_minor_locator(NullLocator())
+    upper.yaxis.set_major_formatter(ScalarFormatter())
+    upper.set_ylabel(quantities.loss.replace("_", " "))
+    upper.grid(color="0.9")
+    upper.legend()
+    lower.plot(curve.steps, curve.learning_rates, color="black", linewidth=1.2, marker=mark)
+    lower.set_ylim(bottom=0)
+    lower.set_ylabel("learning rate")
+    lower.set_xlabel("step")
+    lower.grid(color="0.9")
+    _add_seconds(upper, curve)
+    return figure
+
+
+def _add_seconds(axes: Axes, curve: TrainingCurve) -> None:
+    top = axes.twiny()
+    ticks = [
+        tick
+        for tick in MaxNLocator(6, steps=_TICK_STEPS).tick_values(0, curve.seconds[-1])
+        if 0 <= tick <= curve.seconds[-1]
+    ]
+    places = np.interp(ticks, [0, *curve.seconds], [0, *curve.steps])
+    top.set_xticks(places, [f"{tick:g}" for tick in ticks])
+    top.set_xlim(axes.get_xlim())  # after the ticks, which widen it
+    top.set_xlabel("seconds of training")
