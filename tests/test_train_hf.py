@@ -273,6 +273,14 @@ def test_accelerate_launches_the_smoke_recipe(tmp_path):
     )
 
 
+def test_weights_of_other_sizes_are_saved_with_their_sizes(tiny_files, tmp_path):
+    output_dir = train(tmp_path / "out", do_train=True, max_steps=1, model_name_or_path=tiny_files)
+    saved, start = (GPT2Config.from_pretrained(folder) for folder in (output_dir, tiny_files))
+    for name in ("n_positions", "n_embd", "n_head", "n_layer"):
+        assert getattr(saved, name) == getattr(start, name)
+    GPT2LMHeadModel.from_pretrained(output_dir)
+
+
 def optimizer_of(model, output_dir, **settings):
     of_training = {name: value for name, value in settings.items() if name not in ("optimizer", "muon_learning_rate")}
     of_optimizer = {name: value for name, value in settings.items() if name not in of_training}

@@ -258,7 +258,8 @@ def describe_training(
 
 def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
     """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
-    model.config = build_language_model_config(tokenizer)
+    sizes = {name: getattr(model.config, name) for name in ("n_positions", "n_embd", "n_head", "n_layer", "n_inner")}
+    model.config = build_language_model_config(tokenizer, **sizes)
     model.generation_config = build_generation_config(tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
