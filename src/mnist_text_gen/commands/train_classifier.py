@@ -10,13 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers import EvalPrediction, Trainer, TrainingArguments, default_data_collator, set_seed
+import torch
+from transformers import EvalPrediction, TrainingArguments, default_data_collator, set_seed
+from transformers.modeling_outputs import ImageClassifierOutput
 
 from mnist_text_gen.corpus import load_image_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
 
 from .arguments import parse_arguments, run_command
+from .checkpointing import CheckpointingTrainer
+from .processes import ProcessArguments, check_num_processes
+from .resuming import collect_recipe
 from .sources import SourceArguments
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
@@ -53,9 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(argv: Sequence[str]) -> None:
-    model_args, data_args, training_args = parse_arguments(
-        [ModelArguments, DataTrainingArguments, TrainingArguments], argv, PROG, __doc__
+    model_args, data_args, process_args, training_args = parse_arguments(
+        [ModelArguments, DataTrainingArguments, ProcessArguments, TrainingArguments], argv, PROG, __doc__
     )
+    check_num_processes(process_args, training_args)
     if training_args.push_to_hub:
         raise ValueError(
             "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
@@ -73,12 +79,14 @@ def train(argv: Sequence[str]) -> None:
     training_args.remove_unused_columns = False
     model = build_model(model_args)
     check_output_folder(training_args.output_dir)
-    trainer = Trainer(
+    trainer = CheckpointingTrainer(
         model=model,
         args=training_args,
+        recipe=collect_recipe([model_args, data_args], data_args, training_args, model),
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         data_collator=default_data_collator,
+        compute_loss_func=mean_loss,
         compute_metrics=compute_accuracy,
     )
     run_trainer(
@@ -103,6 +111,12 @@ def describe_training(stage: dict[str, Any], training_args: TrainingArguments) -
     recipe = describe_recipe(stage, f"AdamW, {training_args.learning_rate:g}")
     description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
     return {"description": description, "recipe": recipe, **stage}
+
+
+def mean_loss(outputs: ImageClassifierOutput, labels: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
+    """Cross-entropy, divided by the images of the whole step: those of all processes and accumulated batches."""
+    loss = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
+    return loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:

@@ -17,7 +17,6 @@ import torch
 from transformers import (
     EvalPrediction,
     GPT2LMHeadModel,
-    Trainer,
     TrainingArguments,
     default_data_collator,
     set_seed,
@@ -35,7 +34,10 @@ from mnist_text_gen.modeling import (
 from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
+from .checkpointing import CheckpointingTrainer
+from .processes import ProcessArguments, check_num_processes
 from .publishing import publish, take_publication
+from .resuming import collect_recipe
 from .sources import SourceArguments
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
@@ -108,9 +110,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(argv: Sequence[str]) -> None:
-    model_args, data_args, optimizer_args, training_args = parse_arguments(
-        [ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments], argv, PROG, __doc__
+    model_args, data_args, optimizer_args, process_args, training_args = parse_arguments(
+        [ModelArguments, DataTrainingArguments, OptimizerArguments, ProcessArguments, TrainingArguments],
+        argv,
+        PROG,
+        __doc__,
     )
+    check_num_processes(process_args, training_args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
     with training_args.main_process_first(desc="corpus"):
@@ -128,9 +134,10 @@ def train(argv: Sequence[str]) -> None:
     model = build_model(model_args, tokenizer)
     check_output_folder(training_args.output_dir)
     publication = take_publication(training_args)
-    trainer = Trainer(
+    trainer = CheckpointingTrainer(
         model=model,
         args=training_args,
+        recipe=collect_recipe([model_args, data_args, optimizer_args], data_args, training_args, model, tokenizer),
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         processing_class=tokenizer,

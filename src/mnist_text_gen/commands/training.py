@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, Trainer
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PreTrainedModel
 
 from mnist_text_gen.corpus import identify_source
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import hash_weights, read_run, write_run
 
+from .checkpointing import CheckpointingTrainer, explain_failed_write
 from .sources import SourceArguments
+from .stopping import exit_if_stopped
 
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
@@ -31,7 +32,7 @@ def load_weights(model_class: type[PreTrainedModel], name_or_path: str, **overri
 
 
 def run_trainer(
-    trainer: Trainer,
+    trainer: CheckpointingTrainer,
     save: Callable[[PreTrainedModel, Path], None],
     describe: Callable[[dict[str, Any]], dict[str, Any]],
     result_names: dict[str, str],
@@ -43,7 +44,8 @@ def run_trainer(
     Beside trained weights, `run.json` says how they came about and what was measured of them.
 
     Args:
-        trainer (`Trainer`): goes on from the checkpoint that was named, else from the last in its output folder.
+        trainer (`CheckpointingTrainer`):
+            Goes on from the checkpoint that was named, else from the last whole one in its output folder.
         save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
         describe (`Callable`): what only the command knows of the training, given what is known here.
         result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
@@ -53,12 +55,15 @@ def run_trainer(
     args = trainer.args
     stage = None
     if args.do_train:
-        checkpoint = args.resume_from_checkpoint or get_last_checkpoint(args.output_dir)
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+        result = trainer.train(resume_from_checkpoint=trainer.choose_checkpoint())
+        exit_if_stopped(trainer, trainer.stop_on_signal)
+        stage = _describe_stage(trainer, trainer.train_seconds)
         trainer.save_metrics("train", result.metrics)
-        stage = _describe_stage(trainer, None if checkpoint else result.metrics["train_runtime"])
         if trainer.is_world_process_zero():
-            with staged_folder(args.output_dir) as folder:
+            with (
+                explain_failed_write(f"the model cannot be saved in {args.output_dir}"),
+                staged_folder(args.output_dir) as folder,
+            ):
                 save(trainer.accelerator.unwrap_model(trainer.model), folder)
     metrics = {}
     if args.do_eval:
@@ -74,8 +79,8 @@ def run_trainer(
         _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
 
 
-def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, Any]:
-    """What any run can say of itself; without the seconds where it was cut off, for they are only of the last part."""
+def _describe_stage(trainer: CheckpointingTrainer, train_seconds: float) -> dict[str, Any]:
+    """What any run can say of itself."""
     args, state = trainer.args, trainer.state
     return {
         "num_steps": state.global_step,
