@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""A Trainer whose checkpoints appear whole or not at all, and that goes on only from a whole one of the same recipe."""
+"""A Trainer whose checkpoints appear whole or not at all, and that goes on only from one of the same recipe."""
 
 import hashlib
 import json
