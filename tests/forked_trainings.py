@@ -1,9 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Trainings in processes of their own: `python forked_trainings.py program.json` runs one after the other.
+"""Trainings in processes of their own: `python forked_trainings.py program.json` runs chains of them.
 
-The program is a list of trainings: `argv`; `num_processes`, at work at the same time over gloo; and `kill`, the point
-(a key of `KILLS`) at which the process kills itself, or of two processes the second has another mishap. Printed is, as
-JSON, a list of lists of exit statuses. Processes are forked from this one, which has imported everything and computed
+The program is a list of chains, and a chain a list of trainings, one after the other: `argv`; `num_processes`, at work
+at the same time over gloo; `kill`, the point (a key of `KILLS`) at which the process kills itself, or of two processes
+the second has another mishap; `snapshot`, where the output folder is then copied to. Printed are, as JSON, the exit
+statuses of every training's processes. All are forked from this one, which has imported everything and computed
 nothing, so that each starts at once.
 """
 
@@ -23,6 +24,9 @@ import transformers.modeling_utils
 from transformers import Trainer
 
 from mnist_text_gen.commands import train_hf
+
+
+CHAINS_AT_ONCE = 4
 
 
 def kill_myself(*args, **kwargs):
@@ -121,16 +125,37 @@ def fork(argv: list[str], kill: str | None, environment: dict[str, str]) -> int:
         os._exit(status)
 
 
-def run(argv: list[str], num_processes: int = 1, kill: str | None = None) -> list[int]:
+def run(argv: list[str], num_processes: int = 1, kill: str | None = None, snapshot: str | None = None) -> list[int]:
     environments = [{}]
     if num_processes > 1:
         world = {"WORLD_SIZE": str(num_processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
         world["LOCAL_WORLD_SIZE"] = world["WORLD_SIZE"]
         environments = [world | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_processes)]
     pids = [fork(argv, kill, environment) for environment in environments]
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    if snapshot is not None:
+        shutil.copytree(argv[argv.index("--output_dir") + 1], snapshot)
+    return statuses
+
+
+def start(chain: list[dict], result: Path) -> int:
+    if pid := os.fork():
+        return pid
+    result.write_text(json.dumps([run(**training) for training in chain]))
+    os._exit(0)
+
+
+def main(program: Path) -> None:
+    chains, pids = json.loads(program.read_text()), set()
+    results = [program.with_suffix(f".{index}") for index in range(len(chains))]
+    for chain, result in zip(chains, results, strict=True):
+        if len(pids) == CHAINS_AT_ONCE:
+            pids.remove(os.wait()[0])
+        pids.add(start(chain, result))
+    while pids:
+        pids.remove(os.wait()[0])
+    print(json.dumps([json.loads(result.read_text()) for result in results]))
 
 
 if __name__ == "__main__":
-    statuses = [run(**training) for training in json.loads(Path(sys.argv[1]).read_text())]
-    print(json.dumps(statuses))
+    main(Path(sys.argv[1]))

@@ -243,13 +243,21 @@ def test_callback_keeps_its_own_state_in_the_checkpoint(tmp_path, train, monkeyp
         ({"bf16": True}, ["bf16: False in the checkpoint, True now"]),
         ({"per_device_train_batch_size": 8}, ["per_device_train_batch_size ×", "4 in the checkpoint, 8 now"]),
         ({"lr_scheduler_type": "linear"}, ["lr_scheduler_type: 'constant'", "max_steps: 'none' in the", "6 now"]),
-        ({"dataset_name": "mnist-5k"}, ["images and labels of dataset_name (sha256)"]),
     ],
 )
 def test_other_training_is_refused_with_the_difference_named(half, error_of, changes, found):
     line = error_of(half, **changes)
     assert [part for part in [str(half / "checkpoint-4"), *found] if part not in line] == []
     assert names(half) == {"checkpoint-2", "checkpoint-4"}
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+def test_one_other_pixel_or_label_is_refused(half, error_of, tmp_path, source, name):
+    other = Path(shutil.copytree(source, tmp_path / "other"))
+    data = bytearray((other / name).read_bytes())
+    data[-1] ^= 1
+    (other / name).write_bytes(data)
+    assert "training images and labels of dataset_name (sha256): " in error_of(half, dataset_name=other)
 
 
 def test_other_weights_and_another_tokenizer_are_refused(half, error_of, tmp_path, tiny_model, monkeypatch, tokenizer):
@@ -419,10 +427,10 @@ KILLS = {
 SAVE_TOTAL_LIMITS = {"while removing the old one": 1, "after the last step": 2}
 
 
-def run_forked(folder, trainings):
+def run_forked(folder, chains):
     """Exit statuses of trainings in processes of their own, and what these wrote to stderr."""
     program = folder / "program.json"
-    program.write_text(json.dumps(list(trainings.values())))
+    program.write_text(json.dumps([list(chain.values()) for chain in chains]))
     result = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "forked_trainings.py"), str(program)],
         cwd=folder,
@@ -433,12 +441,16 @@ def run_forked(folder, trainings):
         timeout=600,
     )
     assert result.returncode == 0, result.stderr
-    return dict(zip(trainings, json.loads(result.stdout.splitlines()[-1]), strict=True)), result.stderr
+    statuses = json.loads(result.stdout.splitlines()[-1])
+    names = [name for chain in chains for name in chain]
+    return dict(zip(names, [status for chain in statuses for status in chain], strict=True)), result.stderr
 
 
-def killed_training(folder, options_of, kill):
+def killed_chain(folder, options_of, kill):
     limit = {"save_total_limit": SAVE_TOTAL_LIMITS[kill]} if kill in SAVE_TOTAL_LIMITS else {}
-    return options_of(folder / kill, **limit)
+    argv = options_of(folder / kill, **limit)
+    killed = {"argv": argv, "kill": kill, "snapshot": str(folder / f"{kill}, killed")}
+    return {kill: killed, f"{kill}, resumed": {"argv": argv}}
 
 
 def shared_training(folder, options_of, layout, name, num_processes, max_steps):
@@ -449,36 +461,40 @@ def shared_training(folder, options_of, layout, name, num_processes, max_steps):
     return {"argv": argv, "num_processes": num_processes}
 
 
+def all_chains(folder, options_of):
+    chains = [{"whole": {"argv": options_of(folder / "whole")}}]
+    chains += [killed_chain(folder, options_of, kill) for kill in KILLS]
+    for mishap in ("full disk of one", "signal to one"):
+        argv = options_of(folder / mishap, ddp_backend="gloo", per_device_train_batch_size=2)
+        chains.append({mishap: {"argv": argv, "num_processes": 2, "kill": mishap}})
+    of_parts = [[("one", 1, 50)], [("two", 2, 50)]]
+    of_parts += [[("one, two", 1, 25), ("one, two", 2, 50)], [("two, one", 2, 25), ("two, one", 1, 50)]]
+    for layout in ("aligned", "sliding"):
+        for parts in of_parts:
+            chains.append({(layout, *part): shared_training(folder, options_of, layout, *part) for part in parts})
+    return chains
+
+
 @pytest.fixture(scope="module")
 def forked(tmp_path_factory, options_of):
     """The folder of all trainings that want a process of their own, their exit statuses, and stderr."""
     folder = tmp_path_factory.mktemp("forked")
-    trainings = {"whole": {"argv": options_of(folder / "whole")}}
-    trainings |= {kill: {"argv": killed_training(folder, options_of, kill), "kill": kill} for kill in KILLS}
-    for mishap in ("full disk of one", "signal to one"):
-        argv = options_of(folder / mishap, ddp_backend="gloo", per_device_train_batch_size=2)
-        trainings[mishap] = {"argv": argv, "num_processes": 2, "kill": mishap}
-    parts = [("one", 1, 50), ("two", 2, 50), ("one, two", 1, 25), ("one, two", 2, 50), ("two, one", 2, 25)]
-    for layout in ("aligned", "sliding"):
-        for part in [*parts, ("two, one", 1, 50)]:
-            trainings[(layout, *part)] = shared_training(folder, options_of, layout, *part)
-    return folder, *run_forked(folder, trainings)
+    return folder, *run_forked(folder, all_chains(folder, options_of))
 
 
 @pytest.mark.slow
-def test_run_killed_at_any_moment_ends_with_the_same_bits_as_one_never_stopped(forked, options_of):
+@pytest.mark.parametrize("kill", KILLS)
+def test_run_killed_at_any_moment_ends_with_the_same_bits_as_one_never_stopped(forked, kill):
     folder, statuses, log = forked
-    assert {kill: statuses[kill] for kill in KILLS} == {kill: [-signal.SIGKILL] for kill in KILLS}, log
-    left = {kill: checkpoints(folder / kill) for kill in KILLS}
-    for kill, steps in KILLS.items():
-        whole = {f"checkpoint-{step}" for step in steps}
-        assert {name for name in left[kill] if checkpointing.find_fault(folder / kill / name) is None} == whole, kill
-        assert all(name in whole or name.startswith(".staging-") for name in left[kill]), left[kill]
-    assert any(name.startswith(".staging-") for name in left["in the optimizer"])
-    resumed, log = run_forked(folder, {kill: {"argv": killed_training(folder, options_of, kill)} for kill in KILLS})
-    assert resumed == {kill: [0] for kill in KILLS}, log
-    assert [kill for kill in KILLS if differing(folder / kill, folder / "whole")] == []
-    assert not [name for kill in KILLS for name in names(folder / kill) if name.startswith(".")]
+    assert statuses[kill] == [-signal.SIGKILL], log
+    whole = {f"checkpoint-{step}" for step in KILLS[kill]}
+    killed = folder / f"{kill}, killed"
+    left = names(killed) - {"train_results.json", "all_results.json"}
+    assert {name for name in left if checkpointing.find_fault(killed / name) is None} == whole
+    assert all(name.startswith(".staging-") for name in left - whole), left
+    assert statuses[f"{kill}, resumed"] == [0], log
+    assert differing(folder / kill, folder / "whole") == []
+    assert not [name for name in names(folder / kill) if name.startswith(".")]
 
 
 @pytest.mark.slow

@@ -75,8 +75,10 @@ def collect_recipe(
         tokenizer (`PreTrainedTokenizerBase`, *optional*): the tokenizer of a language model.
 
     Returns:
-        `dict[str, Any]`: names to values that JSON can hold.
+        `dict[str, Any]`: names to values that JSON can hold; none where nothing is trained.
     """
+    if not training_args.do_train:
+        return {}
     recipe = {name: value for part in arguments for name, value in asdict(part).items() if name not in _FREE_ARGUMENTS}
     recipe |= {name: getattr(training_args, name) for name in _TRAINING_ARGUMENTS}
     recipe["rows in a step (per_device_train_batch_size × gradient_accumulation_steps × processes)"] = (
