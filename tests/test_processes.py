@@ -19,8 +19,8 @@ def environment(monkeypatch):
     return lambda **values: [monkeypatch.setenv(name, value) for name, value in values.items()]
 
 
-def check(found, expected=None):
-    check_num_processes(ProcessArguments(expected), SimpleNamespace(world_size=found))
+def check(found, expected=None, ddp_backend=None):
+    check_num_processes(ProcessArguments(expected), SimpleNamespace(world_size=found, ddp_backend=ddp_backend))
 
 
 def launch(*options):
@@ -58,6 +58,11 @@ def test_processes_that_do_not_know_of_each_other_are_found_out(environment):
     environment(WORLD_SIZE="4")
     with pytest.raises(ValueError, match="WORLD_SIZE is 4, and 1 at work"):
         check(1)
+
+
+def test_backend_for_several_processes_is_not_for_one(environment):
+    with pytest.raises(ValueError, match="ddp_backend is 'gloo', and one process at work"):
+        check(1, ddp_backend="gloo")
 
 
 @pytest.mark.parametrize("command", [train_hf, train_classifier])

@@ -39,6 +39,8 @@ def check_num_processes(process_args: ProcessArguments, training_args: TrainingA
     """
     found, expected = training_args.world_size, process_args.expected_num_processes
     how = "accelerate launch --multi_gpu --num_processes N starts N, on CPUs if --use_cpu --ddp_backend gloo end it"
+    if training_args.ddp_backend is not None and not torch.distributed.is_initialized():
+        raise ValueError(f"ddp_backend is {training_args.ddp_backend!r}, and one process at work; {how}")
     if expected is not None:
         if found != expected:
             raise ValueError(f"expected_num_processes is {expected}, and {found} at work; {how}")

@@ -2,9 +2,9 @@
 """Train the language model: `accelerate launch train_hf.py recipes/fast.yaml --output_dir runs/fast`.
 
 The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
-`--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last
-checkpoint. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with classifier, code, pictures
-and card; whether it may is checked at the start.
+`--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last whole
+checkpoint; SIGTERM and Ctrl-C save one. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with
+classifier, code, pictures and card; whether it may is checked at the start.
 """
 
 from collections.abc import Sequence
