@@ -458,7 +458,9 @@ def shared_training(folder, options_of, layout, name, num_processes, max_steps):
     options = {"layout": layout, "num_augmented_copies": int(layout == "aligned"), "dropout": 0}
     options |= {"logging_steps": 1, "save_steps": 25, "save_total_limit": 1}
     options |= {"ddp_backend": "gloo"} if num_processes > 1 else {}
-    options["per_device_train_batch_size"] = 8 // num_processes
+    # the last batch of an epoch is a smaller one: 2 of 122 rows, 5 of 8,969
+    options["num_train_samples"], batch_size = {"aligned": (61, 8), "sliding": (60, 6)}[layout]
+    options["per_device_train_batch_size"] = batch_size // num_processes
     argv = options_of(folder / layout / name, max_steps=max_steps, **options)
     return {"argv": argv, "num_processes": num_processes}
 
