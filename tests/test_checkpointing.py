@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
@@ -361,10 +362,18 @@ def small_disk(tmp_path):
 
 def test_real_full_disk_is_one_line_and_leaves_the_last_checkpoint(small_disk, error_of):
     line = error_of(small_disk / "run")
-    assert "cannot be saved in" in line
-    assert "the last whole one is checkpoint-2" in line
+    assert f"checkpoint-4 cannot be saved in {small_disk / 'run'}; the last whole one is checkpoint-2: " in line
     assert names(small_disk / "run") == {"checkpoint-2"}
     assert find_last_checkpoint(small_disk / "run") == small_disk / "run" / "checkpoint-2"
+
+
+def test_full_disk_at_the_end_is_one_line_and_leaves_no_half_model(half, error_of, monkeypatch):
+    def save(*args):
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(train_hf, "save_language_model", save)
+    assert error_of(half).endswith(f"the model cannot be saved in {half}: No space left on device (os error 28)")
+    assert names(half) == {"checkpoint-2", "checkpoint-4", "checkpoint-6"}
 
 
 def signal_in_step(monkeypatch, number, *signals):

@@ -137,7 +137,7 @@ class CheckpointingTrainer(Trainer):
         about = (
             f"{target.name} cannot be saved in {target.parent}; the last whole one is {last.name if last else 'none'}"
         )
-        with explain_failed_write(about):
+        with explain_failed_write(about, target.parent):
             raise error or OSError("another process failed")
 
     def _write_checkpoint(self, staging: Path, target: Path) -> None:
@@ -245,14 +245,18 @@ def find_fault(checkpoint: Path) -> str | None:
 
 
 @contextmanager
-def explain_failed_write(about: str) -> Iterator[None]:
+def explain_failed_write(about: str, folder: str | os.PathLike) -> Iterator[None]:
     """Make one `OSError` of what Python, safetensors and PyTorch raise when a disk is full or can't be written to."""
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
-            raise
+    except (OSError, SafetensorError) as error:
         raise OSError(f"{about}: {error}") from error
+    except RuntimeError as error:
+        # torch.save says where it noticed, in its own source, and not what the system answered
+        if "inline_container.cc" not in str(error):
+            raise
+        free = shutil.disk_usage(folder).free
+        raise OSError(f"{about}: PyTorch could not write all of a file; {free:,} bytes are free") from error
 
 
 def _list_checkpoints(output_dir: Path) -> list[Path]:

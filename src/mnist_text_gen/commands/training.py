@@ -61,7 +61,7 @@ def run_trainer(
         trainer.save_metrics("train", result.metrics)
         if trainer.is_world_process_zero():
             with (
-                explain_failed_write(f"the model cannot be saved in {args.output_dir}"),
+                explain_failed_write(f"the model cannot be saved in {args.output_dir}", args.output_dir),
                 staged_folder(args.output_dir) as folder,
             ):
                 save(trainer.accelerator.unwrap_model(trainer.model), folder)
