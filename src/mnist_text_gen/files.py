@@ -36,6 +36,7 @@ def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
     staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=target))
     try:
         yield staging
+        sync_folder(staging)
         for path in sorted(staging.rglob("*")):
             if path.is_file():
                 destination = target / path.relative_to(staging)
@@ -43,6 +44,21 @@ def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
                 path.replace(destination)
     finally:
         shutil.rmtree(staging)
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+    """Have every file and folder in `folder` on the disk, and not only in memory, before anything is renamed."""
+    for path in [Path(folder), *Path(folder).rglob("*")]:
+        sync_entry(path)
+
+
+def sync_entry(path: str | os.PathLike) -> None:
+    """Have one file on the disk, or the names in one folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_staging_folders(target: str | os.PathLike) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
-from transformers import GPT2LMHeadModel, PreTrainedModel, ProgressCallback, Trainer, TrainerCallback
+from transformers import GPT2LMHeadModel, PreTrainedModel, ProgressCallback, TrainerCallback
 from transformers.integrations import (
     TensorBoardCallback,
     TrackioCallback,
@@ -24,6 +24,7 @@ from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_generation_config, decode
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
+from .checkpointing import CheckpointingTrainer
 from .curve import Quantities
 
 
@@ -39,14 +40,14 @@ def check_trackers(report_to: Sequence[str]) -> None:
             raise ValueError(f'report_to is {name!r}, which is not installed; pip install "mnist-text-gen[{name}]"')
 
 
-class MonitoredTrainer(Trainer):
-    """A `Trainer` whose logs say more, and which draws samples at every evaluation.
+class MonitoredTrainer(CheckpointingTrainer):
+    """A Trainer whose logs say more, and which draws samples at every evaluation.
 
     Logs have the loss and the throughput as `quantities` name them; the state, and so checkpoints, and trackers get
     them too. Samples go to `samples/step-NNNNNN.png` in the output folder, and to TensorBoard and trackio.
 
     Args:
-        *args, **kwargs: those of `Trainer`.
+        *args, **kwargs: those of [`CheckpointingTrainer`].
         quantities (`Quantities`): what the logs say.
         draw_samples (`Callable[[PreTrainedModel], PIL.Image.Image]`, *optional*): draws what the model can do by now.
     """

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The arguments that make a training what it is, for `run.json`."""
+"""The arguments that make a training what it is: for `run.json`, and for its checkpoints."""
 
 from dataclasses import fields
 from enum import Enum
@@ -27,6 +27,10 @@ _TRAINING_ARGUMENTS = (
     "adam_epsilon",
     "max_grad_norm",
     "label_smoothing_factor",
+    "neftune_noise_alpha",
+    "average_tokens_across_devices",
+    "dataloader_drop_last",
+    "train_sampling_strategy",
     "bf16",
     "fp16",
     "seed",

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from transformers import EvalPrediction, TrainingArguments, default_data_collator, set_seed
+from transformers.modeling_outputs import ImageClassifierOutput
 
 from mnist_text_gen.corpus import load_image_corpus
 from mnist_text_gen.files import check_output_folder
@@ -20,7 +22,9 @@ from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
 from .curve import Quantities
 from .monitoring import MonitoredTrainer, check_trackers
+from .processes import ProcessArguments, check_num_processes
 from .recipe import describe_arguments
+from .resuming import collect_recipe
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
@@ -49,7 +53,7 @@ class ModelArguments:
     dropout: float = field(default=0.3, metadata={"help": "Dropout before the last layer, in [0, 1)."})
 
 
-ARGUMENTS = (ModelArguments, AugmentedSourceArguments, TrainingArguments)
+ARGUMENTS = (ModelArguments, AugmentedSourceArguments, ProcessArguments, TrainingArguments)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(argv: Sequence[str]) -> None:
-    model_args, data_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    model_args, data_args, process_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    check_num_processes(process_args, training_args)
     check_trackers(training_args.report_to)
     if training_args.push_to_hub:
         raise ValueError(
@@ -80,9 +85,11 @@ def train(argv: Sequence[str]) -> None:
     trainer = MonitoredTrainer(
         model=model,
         args=training_args,
+        recipe=collect_recipe([model_args, data_args], data_args, training_args, model),
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         data_collator=default_data_collator,
+        compute_loss_func=mean_loss,
         compute_metrics=compute_accuracy,
         callbacks=[augmentation],
         quantities=QUANTITIES,
@@ -115,6 +122,12 @@ def describe_training(
     description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
     arguments = describe_arguments(training_args, model_args, data_args)
     return {"description": description, "recipe": recipe, "arguments": arguments, **stage}
+
+
+def mean_loss(outputs: ImageClassifierOutput, labels: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
+    """Cross-entropy, divided by the images of the whole step: those of all processes and accumulated batches."""
+    loss = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
+    return loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:

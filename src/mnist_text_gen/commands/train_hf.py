@@ -2,9 +2,9 @@
 """Train the language model: `accelerate launch train_hf.py recipes/fast.yaml --output_dir runs/fast`.
 
 The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
-`--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last
-checkpoint. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with classifier, code, pictures
-and card; whether it may is checked at the start.
+`--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last whole
+checkpoint; SIGTERM and Ctrl-C save one. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with
+classifier, code, pictures and card; whether it may is checked at the start.
 """
 
 from collections.abc import Sequence
@@ -40,8 +40,10 @@ from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
 from .curve import Quantities
 from .monitoring import MonitoredTrainer, check_trackers, draw_digits
+from .processes import ProcessArguments, check_num_processes
 from .publishing import publish, take_publication
 from .recipe import describe_arguments
+from .resuming import collect_recipe
 from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
@@ -120,7 +122,7 @@ class OptimizerArguments:
             raise ValueError(f"muon_learning_rate is {self.muon_learning_rate}; allowed is more than 0")
 
 
-ARGUMENTS = (ModelArguments, DataTrainingArguments, OptimizerArguments, TrainingArguments)
+ARGUMENTS = (ModelArguments, DataTrainingArguments, OptimizerArguments, ProcessArguments, TrainingArguments)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -128,7 +130,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> None:
-    model_args, data_args, optimizer_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    model_args, data_args, optimizer_args, process_args, training_args = parse_arguments(
+        ARGUMENTS, argv, PROG, __doc__
+    )
+    check_num_processes(process_args, training_args)
     check_trackers(training_args.report_to)
     augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
@@ -151,6 +156,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     trainer = MonitoredTrainer(
         model=model,
         args=training_args,
+        recipe=collect_recipe([model_args, data_args, optimizer_args], data_args, training_args, model, tokenizer),
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         processing_class=tokenizer,

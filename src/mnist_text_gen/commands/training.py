@@ -9,16 +9,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, Trainer
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import PreTrainedModel
 
 from mnist_text_gen.corpus import identify_source
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import hash_weights, read_run, write_run
 
 from .augmented_source import AugmentedSourceArguments
+from .checkpointing import explain_failed_write
 from .curve import CURVE_FILE, describe_curve, draw_training_curve, read_curve
 from .monitoring import MonitoredTrainer
+from .stopping import exit_if_stopped
 
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
@@ -47,7 +48,7 @@ def run_trainer(
 
     Args:
         trainer (`MonitoredTrainer`):
-            Goes on from the checkpoint that was named, else from the last in its output folder.
+            Goes on from the checkpoint that was named, else from the last whole one in its output folder.
         save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
         describe (`Callable`): what only the command knows of the training, given what is known here.
         result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
@@ -57,12 +58,15 @@ def run_trainer(
     args = trainer.args
     stage = None
     if args.do_train:
-        checkpoint = args.resume_from_checkpoint or get_last_checkpoint(args.output_dir)
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+        result = trainer.train(resume_from_checkpoint=trainer.choose_checkpoint())
+        exit_if_stopped(trainer, trainer.stop_on_signal)
+        stage = _describe_stage(trainer, trainer.train_seconds)
         trainer.save_metrics("train", result.metrics)
-        stage = _describe_stage(trainer, None if checkpoint else result.metrics["train_runtime"])
         if trainer.is_world_process_zero():
-            with staged_folder(args.output_dir) as folder:
+            with (
+                explain_failed_write(f"the model cannot be saved in {args.output_dir}", args.output_dir),
+                staged_folder(args.output_dir) as folder,
+            ):
                 save(trainer.accelerator.unwrap_model(trainer.model), folder)
     metrics = {}
     if args.do_eval:
@@ -83,8 +87,8 @@ def run_trainer(
         _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
 
 
-def _describe_stage(trainer: Trainer, train_seconds: float | None) -> dict[str, Any]:
-    """What any run can say of itself; without the seconds where it was cut off, for they are only of the last part."""
+def _describe_stage(trainer: MonitoredTrainer, train_seconds: float) -> dict[str, Any]:
+    """What any run can say of itself."""
     args, state = trainer.args, trainer.state
     return {
         "num_steps": state.global_step,

@@ -1,0 +1,79 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""SIGTERM and Ctrl-C: finish the step, save a checkpoint, leave."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from .processes import agree_on_largest
+
+
+# A launcher passes on the Ctrl-C that the terminal has already sent to all processes: that is not a second one.
+_SECONDS_OF_ONE_SIGNAL = 1.0
+
+
+class StopOnSignal(TrainerCallback):
+    """Ends the training of all processes after the step at hand, with a checkpoint, when one gets SIGTERM or SIGINT.
+
+    A second signal acts at once, as if nobody were watching.
+    """
+
+    def __init__(self):
+        self.stopped_by: signal.Signals | None = None
+        self._received, self._received_at, self._previous = 0, 0.0, {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch inside the block; a signal that no step was left to obey is sent again behind it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python gives signals to the main thread only
+            return
+        self.stopped_by, self._received = None, 0
+        self._previous = {number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            self._restore()
+        if self._received and self.stopped_by is None:
+            signal.raise_signal(self._received)
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _receive(self, number: int, frame) -> None:
+        now = time.monotonic()
+        if not self._received:
+            self._received, self._received_at = number, now
+        elif now - self._received_at > _SECONDS_OF_ONE_SIGNAL:
+            self._restore()
+            signal.raise_signal(number)
+
+    def on_step_end(self, args: TrainingArguments, state, control, **kwargs):
+        if number := agree_on_largest(self._received, args):
+            self.stopped_by = signal.Signals(number)
+            control.should_save = control.should_training_stop = True
+            control.should_evaluate = False
+
+    def on_epoch_end(self, args: TrainingArguments, state, control, **kwargs):
+        if self.stopped_by is not None:
+            control.should_save = control.should_evaluate = False
+
+
+def exit_if_stopped(trainer: Trainer, stop_on_signal: StopOnSignal) -> None:
+    """Leave the command with 128 + the signal's number, as a shell would report it, if a signal ended the training."""
+    stopped_by = stop_on_signal.stopped_by
+    if stopped_by is None:
+        return
+    if trainer.is_world_process_zero():
+        checkpoint = Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"
+        sys.stderr.write(
+            f"Stopped by {stopped_by.name}; {checkpoint} is saved. The same command goes on from there.\n"
+        )
+    sys.exit(128 + stopped_by)
