@@ -105,7 +105,7 @@ def read_results(path: Path) -> dict[str, dict]:
 
 def run(trial: Trial, args: argparse.Namespace) -> dict:
     """Train and judge; seconds are of the training alone."""
-    model_args, data_args, optimizer_args, training_args = parse(trial, args)
+    model_args, data_args, optimizer_args, _, training_args = parse(trial, args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
     corpus = load_corpus(

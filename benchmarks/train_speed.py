@@ -177,7 +177,8 @@ def train(way: str, recipe: Path, num_steps: int, options: Sequence[str]) -> Ste
 
 def stock_trainer(argv: Sequence[str], callback: TrainerCallback) -> Trainer:
     """Transformers' own classes alone around a recipe's corpus, model and optimizer."""
-    model_args, data_args, optimizer_args, training_args = parse_arguments(train_hf.ARGUMENTS, argv, train_hf.PROG, "")
+    arguments = parse_arguments(train_hf.ARGUMENTS, argv, train_hf.PROG, "")
+    model_args, data_args, optimizer_args, _, training_args = arguments
     set_seed(training_args.seed)
     training_args.remove_unused_columns = False  # the windows are cut when they are read
     tokenizer = MnistTextTokenizer()

@@ -83,7 +83,7 @@ def test_recipe_trains_and_evaluates_also_on_a_cpu(path, no_gpu):
 
 def test_specification_recipe_is_the_specification(no_gpu):
     path = next(path for path in RECIPES if path.stem == "specification")
-    model_args, data_args, optimizer_args, training_args = parse_recipe(path)
+    model_args, data_args, optimizer_args, _, training_args = parse_recipe(path)
     assert model_args == train_hf.ModelArguments(
         model_name_or_path=None, dropout=0.1, activation_function="gelu_new", attn_implementation="sdpa"
     )
