@@ -25,7 +25,7 @@ from mnist_text_gen.commands.checkpointing import CheckpointingTrainer, find_las
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
-    "num_train_samples": 61,
+    "num_train_samples": 62,
     "num_eval_samples": 8,
     "per_device_train_batch_size": 4,
     "per_device_eval_batch_size": 8,
@@ -51,7 +51,7 @@ def write_idx(path, magic, values):
 def source(tmp_path_factory, mnist_5k):
     """A few images that are read at once, as IDX files."""
     folder = tmp_path_factory.mktemp("source")
-    for name, split, number in (("train", "train", 61), ("t10k", "test", 8)):
+    for name, split, number in (("train", "train", 62), ("t10k", "test", 8)):
         images, labels = mnist_5k[split].first(number, "number")
         write_idx(folder / f"{name}-images-idx3-ubyte", 0x803, images)
         write_idx(folder / f"{name}-labels-idx1-ubyte", 0x801, labels)
