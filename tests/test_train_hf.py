@@ -94,7 +94,7 @@ def test_record_says_how_it_was_trained_and_what_came_out(trained):
     text = (trained / "run.json").read_text()
     run = json.loads(text)
     (stage,) = run["training"]
-    assert stage["arguments"]["optimizer"] == "muon" and stage["arguments"]["attn_implementation"] == "eager"
+    assert stage["arguments"]["optimizer"] == "muon" and stage["arguments"]["attn_implementation"] == "causal"
     assert (stage["seed"], stage["num_tokens"], stage["num_steps"]) == (42, 2 * 4 * 152, 2)
     assert stage["versions"]["torch"] == torch.__version__
     assert stage["train_seconds"] > 0 and stage["tokens_per_second"] > 0
