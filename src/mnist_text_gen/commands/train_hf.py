@@ -207,7 +207,9 @@ def build_optimizer(
     learning_rate, weight_decay = training_args.learning_rate, training_args.weight_decay
     betas, eps = (training_args.adam_beta1, training_args.adam_beta2), training_args.adam_epsilon
     if args.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay)
+        return torch.optim.Adam(
+            model.parameters(), lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay, fused=True
+        )
     from pytorch_optimizer import Muon
 
     # Muon (https://kellerjordan.github.io/posts/muon) is for hidden matrices; embeddings, norms and biases take Adam.
