@@ -26,11 +26,12 @@ TINY = ["--num_train_samples", "16", "--per_device_train_batch_size", "2", "--pe
 def benchmarks(monkeypatch):
     """The modules, which import each other by their names alone."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import recipe_search
     import time_to_nats
     import train_speed
 
     verbosity = logging.get_verbosity()
-    yield SimpleNamespace(train_speed=train_speed, time_to_nats=time_to_nats)
+    yield SimpleNamespace(train_speed=train_speed, time_to_nats=time_to_nats, recipe_search=recipe_search)
     logging.set_verbosity(verbosity)
 
 
@@ -219,3 +220,51 @@ def test_train_speed_compares_the_stock_trainer_with_ours(benchmarks, tiny_train
     rows = re.findall(r"^\| (.+?) \|.* ([\d,]+) \|$", capsys.readouterr().out, flags=re.MULTILINE)
     expected = {way: f"{train_speed.tokens_per_second(times)[1]:,.0f}" for way, times in found.items()}
     assert dict(rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("growth", "sizes"), [(0, [16] * 6), (1, [16, 16, 16, 32]), (2, [16, 16, 32]), (5, [16]), (6, [])]
+)
+def test_batches_that_grow_have_as_many_texts_at_each_size(benchmarks, growth, sizes):
+    assert benchmarks.recipe_search.split_batches(96, 16, growth) == sizes
+
+
+def test_average_of_the_weights_follows_them_and_is_put_in(benchmarks):
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = benchmarks.recipe_search.WeightAverage(model, decay=0.5)
+    expected = model.weight.item()
+    for step, value in enumerate((3.0, 5.0, 4.0), start=1):
+        model.weight.data.fill_(value)
+        average.on_step_end(None, SimpleNamespace(global_step=step), None)
+        decay = min(0.5, step / (step + 10))
+        expected = decay * expected + (1 - decay) * value
+    average.put_in()
+    assert model.weight.item() == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_recipe_search_changes_one_thing_a_trial_and_does_none_twice(
+    benchmarks, tiny_training, tmp_path, capsys, monkeypatch
+):
+    names = ["the recipe", "z-loss 1e-4", "batch 16, then 32, then 64", "no cooldown, average of the weights (0.95)"]
+    sizes = ["--texts", "96", "--train_images", "100", "--eval_images", "8"]
+    argv = [
+        "recipe_search.py",
+        "--source",
+        "mnist-5k",
+        *sizes,
+        "--results",
+        str(tmp_path / "found"),
+        "--trials",
+        *names,
+    ]
+    monkeypatch.setattr("sys.argv", argv)
+    benchmarks.recipe_search.main()
+    found = benchmarks.recipe_search.read_results(tmp_path / "found")
+    assert list(found) == sorted(names, key=[trial.name for trial in benchmarks.recipe_search.TRIALS].index)
+    assert {name: result["steps"] for name, result in found.items()} == dict.fromkeys(names, 3)
+    assert len({result["nats"] for result in found.values()}) == 4
+    assert f"| z-loss 1e-4 | {found['z-loss 1e-4']['nats']:.1f} | 3 |" in capsys.readouterr().out
+
+    monkeypatch.setattr(benchmarks.recipe_search, "run", None)
+    benchmarks.recipe_search.main()
