@@ -360,6 +360,15 @@ def signal_in_step(monkeypatch, number, *signals):
     monkeypatch.setattr(Trainer, "training_step", counted)
 
 
+@pytest.fixture
+def at_a_terminal():
+    """Ctrl-C interrupts, as it does in a terminal; workers of pytest-xdist ignore it."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_finishes_the_step_saves_and_exits_and_the_same_command_goes_on(
     tmp_path, train, finished, capsys, sent, status
@@ -379,6 +388,16 @@ def test_signal_finishes_the_step_saves_and_exits_and_the_same_command_goes_on(
     assert differing(tmp_path / "run", finished) == []
 
 
+@pytest.mark.usefixtures("at_a_terminal")
+def test_signal_that_is_ignored_stays_ignored(tmp_path, train, monkeypatch):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal_in_step(monkeypatch, 3, signal.SIGINT)
+    train(tmp_path / "run", max_steps=4)
+    assert checkpoints(tmp_path / "run") == {"checkpoint-2", "checkpoint-4"}
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("at_a_terminal")
 def test_second_ctrl_c_interrupts_at_once(tmp_path, train, monkeypatch):
     signal_in_step(monkeypatch, 3, signal.SIGINT, 1.1, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):

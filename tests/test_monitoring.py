@@ -53,6 +53,7 @@ def build_trainer(tiny_model, tokenizer, mnist_5k, tmp_path):
             compute_metrics=train_hf.build_metrics(),
             preprocess_logits_for_metrics=token_losses,
             callbacks=callbacks,
+            recipe={},
             quantities=train_hf.QUANTITIES,
             draw_samples=draw_samples,
         )

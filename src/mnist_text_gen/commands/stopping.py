@@ -35,7 +35,9 @@ class StopOnSignal(TrainerCallback):
             yield  # Python gives signals to the main thread only
             return
         self.stopped_by, self._received = None, 0
-        self._previous = {number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)}
+        # what is ignored stays so: a shell asks for that for what it runs in the background
+        watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) != signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._receive) for number in watched}
         try:
             yield
         finally:
