@@ -75,6 +75,8 @@ def online(hub, monkeypatch, tmp_path):
     changes = {"ENDPOINT": hub.url, "HUGGINGFACE_CO_URL_TEMPLATE": template, "HF_HUB_CACHE": str(tmp_path / "cache")}
     for name, value in {**changes, "HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
         monkeypatch.setattr(constants, name, value)
+    # Transformers keeps one client, of the Hub that was there when it was first asked for
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None)
     return online
 
 
