@@ -19,7 +19,6 @@ from transformers import Trainer, TrainerCallback, default_data_collator, set_se
 from mnist_text_gen.commands import train_hf
 from mnist_text_gen.commands.arguments import parse_arguments
 from mnist_text_gen.commands.augmented_source import AugmentationCallback
-from mnist_text_gen.corpus import load_corpus
 from mnist_text_gen.modeling import token_losses
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
@@ -108,15 +107,7 @@ def run(trial: Trial, args: argparse.Namespace) -> dict:
     model_args, data_args, optimizer_args, _, training_args = parse(trial, args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
-    corpus = load_corpus(
-        args.source,
-        tokenizer,
-        num_train_samples=data_args.num_train_samples,
-        num_eval_samples=args.eval_images,
-        layout=data_args.layout,
-        augmentation=data_args.augmentation,
-        seed=training_args.seed,
-    )
+    corpus = train_hf.build_corpus(data_args, tokenizer, training_args.seed)
     model = train_hf.build_model(model_args, tokenizer)
     average = WeightAverage(model, trial.ema)
     trainer = TrialTrainer(
@@ -147,6 +138,8 @@ def parse(trial: Trial, args: argparse.Namespace) -> tuple:
     steps = len(split_batches(args.texts, batch_size, trial.growth))
     schedule = {"num_decay_steps": round(0.6 * steps), "decay_type": "linear", "min_lr_ratio": 0.0}
     options = {
+        "dataset_name": args.source,
+        "num_eval_samples": args.eval_images,
         "max_steps": steps,
         "warmup_steps": round(0.05 * steps),
         "lr_scheduler_kwargs": json.dumps(schedule),

@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 from generation import show_table
+from matplotlib.figure import Figure
 from train_speed import OURS, QUIET, RECIPES, Clock, StepTimes, add_options_argument, check_workers, describe_clock
 from train_speed import train as train_steps
 from transformers import TrainerCallback
@@ -265,17 +266,13 @@ def show_ratio(runs: dict[str, dict[str, Any]]) -> None:
 
 def plot(runs: dict[str, dict[str, Any]], folder: Path, num_images: int) -> None:
     # told apart by line and marker, so that it can be read in grey
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
     ours = [run["points"][-1] for name, run in runs.items() if name != SPECIFICATION]
     lines = {
         "the specification's recipe": (runs.get(SPECIFICATION, {"points": []})["points"], "o-", "black"),
         "ours, a training each": (ours, "s--", "tab:blue"),
     }
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
     for label, (points, style, color) in lines.items():
         if points:
             seconds, nats = ([point[key] for point in points] for key in ("seconds", "nats_per_image"))
@@ -285,7 +282,6 @@ def plot(runs: dict[str, dict[str, Any]], folder: Path, num_images: int) -> None
     axes.legend()
     with staged_folder(folder) as staging:
         figure.savefig(staging / PLOT_FILE, dpi=150)
-    pyplot.close(figure)
 
 
 if __name__ == "__main__":

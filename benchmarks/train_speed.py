@@ -25,7 +25,6 @@ from transformers.utils import logging
 
 from mnist_text_gen.commands import train_hf
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.corpus import load_corpus
 from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
 
 
@@ -182,9 +181,7 @@ def stock_trainer(argv: Sequence[str], callback: TrainerCallback) -> Trainer:
     set_seed(training_args.seed)
     training_args.remove_unused_columns = False  # the windows are cut when they are read
     tokenizer = MnistTextTokenizer()
-    corpus = load_corpus(
-        data_args.dataset_name, tokenizer, num_train_samples=data_args.num_train_samples, layout=data_args.layout
-    )
+    corpus = train_hf.build_corpus(data_args, tokenizer, training_args.seed)
     model = train_hf.build_model(model_args, tokenizer)
     return Trainer(
         model=model,

@@ -25,7 +25,7 @@ _IDX_SPLITS = {"train": "train", "test": "t10k"}
 # A source without a test split gives every fifth image of a class to it.
 _TEST_SHARE = 0.2
 _SPLIT_SEED = 0
-# Of the 60,000 training images of MNIST, and then their labels, a byte a pixel and a label.
+# Of the 60,000 training images of MNIST, see `LabelledImages.hash`.
 _MNIST_SHA256 = "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b"
 
 
@@ -42,6 +42,10 @@ class LabelledImages(NamedTuple):
         if not 1 <= num_samples <= len(self.images):
             raise ValueError(f"{name} is {num_samples}; allowed is 1 to {len(self.images)}, what the source holds")
         return LabelledImages(self.images[:num_samples], self.labels[:num_samples])
+
+    def hash(self) -> str:
+        """SHA-256 of the images, and then of their labels, a byte a pixel and a label."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
 
 
 def load_images(source: str = HUB_SOURCE) -> dict[str, LabelledImages]:
@@ -85,9 +89,7 @@ def identify_source(source: str) -> str | None:
     """
     if not Path(source).exists():
         return source
-    images, labels = load_images(source)["train"]
-    digest = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
-    return HUB_SOURCE if digest == _MNIST_SHA256 else None
+    return HUB_SOURCE if load_images(source)["train"].hash() == _MNIST_SHA256 else None
 
 
 def _check_split(split: LabelledImages, name: str) -> None:

@@ -94,10 +94,8 @@ def _hash_text(text: str) -> str:
 
 
 def _hash_images(data_args: AugmentedSourceArguments) -> str:
-    train = load_images(data_args.dataset_name)["train"].first(data_args.num_train_samples, "num_train_samples")
-    digest = hashlib.sha256(train.images.tobytes())
-    digest.update(train.labels.tobytes())
-    return digest.hexdigest()
+    train = load_images(data_args.dataset_name)["train"]
+    return train.first(data_args.num_train_samples, "num_train_samples").hash()
 
 
 def _hash_model(model: PreTrainedModel) -> str:

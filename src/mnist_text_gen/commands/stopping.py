@@ -68,9 +68,8 @@ class StopOnSignal(TrainerCallback):
             control.should_save = control.should_evaluate = False
 
 
-def exit_if_stopped(trainer: Trainer, stop_on_signal: StopOnSignal) -> None:
+def exit_if_stopped(trainer: Trainer, stopped_by: signal.Signals | None) -> None:
     """Leave the command with 128 + the signal's number, as a shell would report it, if a signal ended the training."""
-    stopped_by = stop_on_signal.stopped_by
     if stopped_by is None:
         return
     if trainer.is_world_process_zero():

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import evaluate
 import torch
+from datasets import DatasetDict
 from transformers import (
     EvalPrediction,
     GPT2LMHeadModel,
@@ -139,15 +140,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
     with training_args.main_process_first(desc="corpus"):
-        corpus = load_corpus(
-            data_args.dataset_name,
-            tokenizer,
-            num_train_samples=data_args.num_train_samples,
-            num_eval_samples=data_args.num_eval_samples,
-            layout=data_args.layout,
-            augmentation=data_args.augmentation,
-            seed=training_args.seed,
-        )
+        corpus = build_corpus(data_args, tokenizer, training_args.seed)
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False
     model = build_model(model_args, tokenizer)
@@ -179,6 +172,18 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     )
     if publication is not None and trainer.is_world_process_zero():
         publish(Path(training_args.output_dir), publication, model_args.classifier_name_or_path)
+
+
+def build_corpus(args: DataTrainingArguments, tokenizer: MnistTextTokenizer, seed: int) -> DatasetDict:
+    return load_corpus(
+        args.dataset_name,
+        tokenizer,
+        num_train_samples=args.num_train_samples,
+        num_eval_samples=args.num_eval_samples,
+        layout=args.layout,
+        augmentation=args.augmentation,
+        seed=seed,
+    )
 
 
 def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHeadModel:

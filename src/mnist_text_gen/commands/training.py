@@ -59,8 +59,8 @@ def run_trainer(
     stage = None
     if args.do_train:
         result = trainer.train(resume_from_checkpoint=trainer.choose_checkpoint())
-        exit_if_stopped(trainer, trainer.stop_on_signal)
-        stage = _describe_stage(trainer, trainer.train_seconds)
+        exit_if_stopped(trainer, trainer.stop_on_signal.stopped_by)
+        stage = _describe_stage(trainer)
         trainer.save_metrics("train", result.metrics)
         if trainer.is_world_process_zero():
             with (
@@ -87,7 +87,7 @@ def run_trainer(
         _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
 
 
-def _describe_stage(trainer: MonitoredTrainer, train_seconds: float) -> dict[str, Any]:
+def _describe_stage(trainer: MonitoredTrainer) -> dict[str, Any]:
     """What any run can say of itself."""
     args, state = trainer.args, trainer.state
     return {
@@ -95,7 +95,7 @@ def _describe_stage(trainer: MonitoredTrainer, train_seconds: float) -> dict[str
         "num_epochs": round(state.epoch, 2),
         "batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
         "learning_rate": args.learning_rate,
-        "train_seconds": train_seconds,
+        "train_seconds": trainer.train_seconds,
         "hardware": describe_device(args.device, args.world_size),
         "num_processes": args.world_size,
         "bf16": args.bf16,
