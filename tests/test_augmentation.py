@@ -88,6 +88,14 @@ def test_strokes_get_thinner_and_thicker_but_not_on_average(images):
     assert ratios.max() > 1.1
 
 
+def test_strokes_change_also_where_nothing_is_moved(images, monkeypatch):
+    for name in ("ROTATION", "SHEAR", "LOG_SCALE", "ELASTIC"):
+        monkeypatch.setattr(f"mnist_text_gen.corpus.augmentation.{name}", 0.0)
+    ratios = binarize_images(augment_images(images, range(200))).mean((1, 2)) / binarize_images(images).mean((1, 2))
+    assert ratios.min() < 0.9
+    assert ratios.max() > 1.3
+
+
 def test_strength_zero_changes_nothing_and_more_changes_more(images):
     assert (augment_images(images, range(200), strength=0) == images).all()
     changes = [np.abs(augment_images(images, range(200), strength=s).astype(int) - images).mean() for s in (0.3, 1, 2)]
