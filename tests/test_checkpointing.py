@@ -388,6 +388,18 @@ def test_signal_finishes_the_step_saves_and_exits_and_the_same_command_goes_on(
     assert differing(tmp_path / "run", finished) == []
 
 
+def test_output_folder_is_synced_once_it_has_the_checkpoint(tmp_path, train, monkeypatch):
+    synced, sync = [], checkpointing.sync_entry
+
+    def note(path):
+        synced.append((path, checkpoints(path)))
+        sync(path)
+
+    monkeypatch.setattr(checkpointing, "sync_entry", note)
+    train(tmp_path / "run", max_steps=2)
+    assert synced == [(tmp_path / "run", {"checkpoint-2"})]
+
+
 @pytest.mark.usefixtures("at_a_terminal")
 def test_signal_that_is_ignored_stays_ignored(tmp_path, train, monkeypatch):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
