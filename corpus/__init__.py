@@ -1,11 +1,13 @@
 """From MNIST-like images to the data sets that the models are trained on."""
 
 from .augmentation import augment_images
+from .binarization import BINARIZATIONS, sample_images
 from .corpus import LAYOUTS, load_corpus, load_image_corpus, set_epoch
 from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
 __all__ = [
+    "BINARIZATIONS",
     "HUB_SOURCE",
     "LAYOUTS",
     "PACKAGED_SOURCE",
@@ -15,5 +17,6 @@ __all__ = [
     "load_corpus",
     "load_image_corpus",
     "load_images",
+    "sample_images",
     "set_epoch",
 ]

@@ -10,10 +10,13 @@ import pyarrow as pa
 from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer, binarize_images
 
 from .augmentation import augment_images
+from .binarization import BINARIZATIONS, sample_images
 from .sources import HUB_SOURCE, LabelledImages, load_images
 
 
 LAYOUTS = ("aligned", "sliding")
+# Epochs are below it, so test images are drawn with keys that no training image has.
+_TEST_EPOCH = 2**32 - 1
 
 
 def load_corpus(
@@ -24,6 +27,7 @@ def load_corpus(
     layout: Literal["aligned", "sliding"] = "aligned",
     augmentation: float = 0.0,
     seed: int = 0,
+    binarization: Literal["rounded", "sampled"] = "rounded",
 ) -> datasets.DatasetDict:
     """Turn a source of MNIST-like images into rows of text for the language model.
 
@@ -39,7 +43,11 @@ def load_corpus(
         augmentation (`float`, defaults to 0.0):
             Strength of the distortions of the training images in the aligned layout (see [`augment_images`]). They are
             drawn when a row is read, from `seed`, the epoch (see [`set_epoch`]) and the row number alone.
-        seed (`int`, defaults to 0): seed of the distortions.
+        seed (`int`, defaults to 0): seed of the distortions, and of sampled training images.
+        binarization (`"rounded"` or `"sampled"`, defaults to `"rounded"`):
+            `"rounded"`: scaled to 30×30 and rounded (see [`~mnist_text_gen.tokenizer.binarize_images`]), the text form
+            of the specification. `"sampled"`: each pixel is drawn, and a border added (see [`sample_images`]), in the
+            aligned layout only; training images anew in each epoch, test images once, whatever the seed.
 
     Returns:
         `datasets.DatasetDict`: `train` and `test`, rows of `text` (str, 152 characters), `input_ids`, `attention_mask`
@@ -47,23 +55,24 @@ def load_corpus(
         and `label` (int, the class; of a window, that of the text in which it begins).
 
     Raises:
-        ValueError: for an unknown layout, more samples than the source holds, an augmentation below 0 or in the
-            sliding layout, and what [`load_images`] refuses.
+        ValueError: for an unknown layout or binarization, more samples than the source holds, an augmentation below
+            0 or in the sliding layout, sampled images there, and what [`load_images`] refuses.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
     _check_augmentation(augmentation, layout)
+    _check_binarization(binarization, layout)
     tokenizer = tokenizer or MnistTextTokenizer()
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
     if layout == "sliding":
         rows = _lazy_rows(_SlidingWindows(train, tokenizer))
-    elif augmentation:
-        rows = _lazy_rows(_AugmentedTexts(train, tokenizer, augmentation, seed))
+    elif augmentation or binarization == "sampled":
+        rows = _lazy_rows(_TrainingTexts(_TrainingImages(train, augmentation, binarization, seed), tokenizer))
     else:
         rows = _aligned_rows(train, tokenizer)
-    return datasets.DatasetDict(train=rows, test=_aligned_rows(test, tokenizer))
+    return datasets.DatasetDict(train=rows, test=_aligned_rows(_test_images(test, binarization), tokenizer))
 
 
 def load_image_corpus(
@@ -72,11 +81,12 @@ def load_image_corpus(
     num_eval_samples: int | None = None,
     augmentation: float = 0.0,
     seed: int = 0,
+    binarization: Literal["rounded", "sampled"] = "rounded",
 ) -> datasets.DatasetDict:
     """Turn a source of MNIST-like images into binary images for the classifier.
 
     Args:
-        source, num_train_samples, num_eval_samples, augmentation, seed:
+        source, num_train_samples, num_eval_samples, augmentation, seed, binarization:
             As in [`load_corpus`], but all training images by default.
 
     Returns:
@@ -84,11 +94,13 @@ def load_image_corpus(
         `labels` (int, the class).
     """
     _check_augmentation(augmentation)
+    _check_binarization(binarization)
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
     return datasets.DatasetDict(
-        train=_lazy_rows(_BinaryImages(train, augmentation, seed)), test=_lazy_rows(_BinaryImages(test))
+        train=_lazy_rows(_BinaryImages(_TrainingImages(train, augmentation, binarization, seed))),
+        test=_lazy_rows(_BinaryImages(_TrainingImages(_test_images(test, binarization)))),
     )
 
 
@@ -115,6 +127,20 @@ def _check_augmentation(augmentation: float, layout: str = "aligned") -> None:
         raise ValueError(
             f"augmentation is {augmentation} in the {layout} layout; allowed is 0, and in the aligned layout more"
         )
+
+
+def _check_binarization(binarization: str, layout: str = "aligned") -> None:
+    if binarization not in BINARIZATIONS:
+        raise ValueError(f"binarization is {binarization!r}; allowed are {' and '.join(map(repr, BINARIZATIONS))}")
+    if binarization == "sampled" and layout != "aligned":
+        raise ValueError(f"binarization is 'sampled' in the {layout} layout; allowed there is 'rounded'")
+
+
+def _test_images(split: LabelledImages, binarization: str) -> LabelledImages:
+    """The test images as every model sees them."""
+    images = _TrainingImages(split, binarization=binarization)
+    images.epoch = _TEST_EPOCH
+    return images.read(np.arange(len(images)))
 
 
 def _encode(tokenizer: MnistTextTokenizer, split: LabelledImages) -> tuple[list[str], np.ndarray]:
@@ -168,12 +194,11 @@ class _SlidingWindows:
         return _text_columns(texts, input_ids, self.classes[starts // TEXT_LENGTH])
 
 
-class _AugmentedTexts:
-    """Row i is image i, distorted."""
+class _TrainingTexts:
+    """Row i is image i of the epoch, as text."""
 
-    def __init__(self, split: LabelledImages, tokenizer: MnistTextTokenizer, augmentation: float, seed: int):
-        self.images = _AugmentedImages(split, augmentation, seed)
-        self.tokenizer = tokenizer
+    def __init__(self, images: "_TrainingImages", tokenizer: MnistTextTokenizer):
+        self.images, self.tokenizer = images, tokenizer
 
     def __len__(self) -> int:
         return len(self.images)
@@ -185,10 +210,10 @@ class _AugmentedTexts:
 
 
 class _BinaryImages:
-    """The same rows as `_AugmentedTexts`, as pixels for the classifier."""
+    """The same rows as `_TrainingTexts`, as pixels for the classifier."""
 
-    def __init__(self, split: LabelledImages, augmentation: float = 0.0, seed: int = 0):
-        self.images = _AugmentedImages(split, augmentation, seed)
+    def __init__(self, images: "_TrainingImages"):
+        self.images = images
 
     def __len__(self) -> int:
         return len(self.images)
@@ -199,19 +224,24 @@ class _BinaryImages:
         return {"pixel_values": list(pixel_values), "labels": split.labels.tolist()}
 
 
-class _AugmentedImages:
-    def __init__(self, split: LabelledImages, augmentation: float, seed: int):
-        self.split, self.augmentation, self.seed = split, augmentation, seed
+class _TrainingImages:
+    """Images as an epoch sees them: distorted, drawn pixel by pixel, both, or as they are."""
+
+    def __init__(self, split: LabelledImages, augmentation: float = 0.0, binarization: str = "rounded", seed: int = 0):
+        self.split, self.augmentation, self.binarization, self.seed = split, augmentation, binarization, seed
         self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.split.images)
 
     def read(self, rows: np.ndarray) -> LabelledImages:
+        """Images `rows`, grey `[N, 28, 28]` or, where they are sampled, binary `[N, 30, 30]`."""
         images, labels = self.split.images[rows], self.split.labels[rows]
+        keys = (np.uint64(self.epoch) << np.uint64(32)) + rows.astype(np.uint64)
         if self.augmentation:
-            keys = (np.uint64(self.epoch) << np.uint64(32)) + rows.astype(np.uint64)
             images = augment_images(images, keys, self.seed, self.augmentation)
+        if self.binarization == "sampled":
+            images = sample_images(images, keys, self.seed)
         return LabelledImages(images, labels)
 
 

@@ -93,8 +93,9 @@ def test_workers_that_stay_are_refused(tmp_path):
     args = TrainingArguments(
         output_dir=str(tmp_path), dataloader_persistent_workers=True, dataloader_num_workers=1, use_cpu=True
     )
-    with pytest.raises(ValueError, match="dataloader_persistent_workers is true; allowed with augmentation is false"):
-        AugmentationCallback(AugmentedSourceArguments(augmentation=1.0), args)
+    for options in ({"augmentation": 1.0}, {"binarization": "sampled"}):
+        with pytest.raises(ValueError, match="dataloader_persistent_workers is true; allowed with augmentation or"):
+            AugmentationCallback(AugmentedSourceArguments(**options), args)
     AugmentationCallback(AugmentedSourceArguments(), args)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import default_data_collator
 
-from mnist_text_gen.corpus import augment_images, load_corpus, load_image_corpus, set_epoch
+from mnist_text_gen.corpus import augment_images, load_corpus, load_image_corpus, sample_images, set_epoch
 from mnist_text_gen.tokenizer import binarize_images
 
 
@@ -14,9 +14,10 @@ NUM_TRAIN, NUM_TEST, STRENGTH = 12, 5, 0.75
 LAYOUTS = {
     "aligned": {},
     "augmented": {"augmentation": STRENGTH, "seed": 7},
+    "sampled": {"binarization": "sampled", "seed": 7},
     "sliding": {"layout": "sliding"},
 }
-NUM_ROWS = {"aligned": NUM_TRAIN, "augmented": NUM_TRAIN, "sliding": NUM_TRAIN * 152 - 151}
+NUM_ROWS = {"aligned": NUM_TRAIN, "augmented": NUM_TRAIN, "sampled": NUM_TRAIN, "sliding": NUM_TRAIN * 152 - 151}
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +108,8 @@ def test_aligned_columns_are_int64_of_fixed_length(load):
     assert features["label"].dtype == "int64"
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_test_split_is_the_plain_aligned_texts_in_every_layout(load, mnist_5k, tokenizer, layout):
+@pytest.mark.parametrize("layout", ["aligned", "augmented", "sliding"])
+def test_test_split_is_the_plain_aligned_texts_unless_sampled(load, mnist_5k, tokenizer, layout):
     images, labels = mnist_5k["test"].first(NUM_TEST, "test")
     assert list(load(layout)["test"]["text"]) == tokenizer.encode_images(images, labels)
 
@@ -202,6 +203,32 @@ def test_another_seed_distorts_every_image_in_another_way(augmented, source):
     assert all(first != second for first, second in zip(other[:]["text"], augmented[:]["text"], strict=True))
 
 
+@pytest.mark.parametrize("augmentation", [0.0, STRENGTH])
+def test_sampled_row_is_drawn_with_seed_epoch_and_row_number(source, train, tokenizer, augmentation):
+    options = {"augmentation": augmentation, "binarization": "sampled", "seed": 7}
+    rows = load_corpus(source, num_train_samples=NUM_TRAIN, **options)["train"]
+    pixels = load_image_corpus(source, NUM_TRAIN, **options)["train"]
+    for epoch in (0, 3, 0):
+        set_epoch(rows, epoch)
+        set_epoch(pixels, epoch)
+        keys = [epoch * 2**32 + index for index in range(NUM_TRAIN)]
+        images = augment_images(train.images, keys, 7, augmentation) if augmentation else train.images
+        wanted = sample_images(images, keys, 7)
+        assert rows[:]["text"] == tokenizer.encode_images(wanted, train.labels)
+        assert np.array_equal(np.concatenate(pixels[:]["pixel_values"]), wanted)
+
+
+def test_sampled_test_images_are_the_same_for_every_seed_and_have_keys_of_their_own(source, mnist_5k, tokenizer):
+    images, labels = mnist_5k["test"].first(NUM_TEST, "test")
+    wanted = sample_images(images, [(2**32 - 1) * 2**32 + index for index in range(NUM_TEST)])
+    for seed in (0, 7):
+        options = {"num_eval_samples": NUM_TEST, "binarization": "sampled", "seed": seed}
+        rows = load_corpus(source, num_train_samples=NUM_TRAIN, **options)["test"]
+        assert rows["text"][:] == tokenizer.encode_images(wanted, labels)
+        pixels = load_image_corpus(source, NUM_TRAIN, **options)["test"][:]["pixel_values"]
+        assert np.array_equal(np.concatenate(pixels), wanted)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_default_collator_gives_token_labels_and_not_classes(load, layout):
     # the rows also have a `label`, which the collator would make the batch's `labels` were there no other
@@ -245,6 +272,11 @@ def test_all_images_are_taken_where_none_asks_for_fewer(source):
         (
             {"augmentation": 1.0, "layout": "sliding"},
             "^augmentation is 1.0 in the sliding layout; allowed is 0, and in the aligned layout more$",
+        ),
+        ({"binarization": "grey"}, "^binarization is 'grey'; allowed are 'rounded' and 'sampled'$"),
+        (
+            {"binarization": "sampled", "layout": "sliding"},
+            "^binarization is 'sampled' in the sliding layout; allowed there is 'rounded'$",
         ),
     ],
 )
@@ -304,6 +336,7 @@ def test_default_collator_stacks_classifier_rows(source, train):
     ("options", "message"),
     [
         ({"augmentation": -1}, "^augmentation is -1 in"),
+        ({"binarization": "otsu"}, "^binarization is 'otsu'; allowed are 'rounded' and 'sampled'$"),
         ({"num_train_samples": 21}, "^num_train_samples is 21; allowed is 1 to 20, what the source holds$"),
         ({"num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the source holds$"),
     ],

@@ -1,19 +1,20 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The training images of both training commands: distorted, anew in each epoch."""
+"""The training images of both training commands: distorted, or drawn pixel by pixel, anew in each epoch."""
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from transformers import TrainerCallback, TrainingArguments
 
-from mnist_text_gen.corpus import set_epoch
+from mnist_text_gen.corpus import BINARIZATIONS, set_epoch
 
 from .sources import SourceArguments
 
 
 @dataclass
 class AugmentedSourceArguments(SourceArguments):
-    """The images, and how they are distorted for the training."""
+    """The images, how they become binary, and how they are distorted for the training."""
 
     augmentation: float = field(
         default=0.0,
@@ -21,6 +22,13 @@ class AugmentedSourceArguments(SourceArguments):
     )
     num_plain_epochs: int = field(
         default=0, metadata={"help": "So many epochs at the end see the images as they are, and not distorted."}
+    )
+    binarization: Literal[BINARIZATIONS] = field(
+        default="rounded",
+        metadata={
+            "help": "rounded: scaled to 30×30 and rounded, as specified; sampled: each pixel drawn with its grey "
+            "value for probability, anew in each epoch, in a blank border, as in the literature on likelihoods."
+        },
     )
 
     def __post_init__(self):
@@ -37,10 +45,11 @@ class AugmentationCallback(TrainerCallback):
     """
 
     def __init__(self, args: AugmentedSourceArguments, training_args: TrainingArguments):
-        if args.augmentation and training_args.dataloader_persistent_workers:
+        changes = args.augmentation or args.binarization == "sampled"
+        if changes and training_args.dataloader_persistent_workers:
             raise ValueError(
-                "dataloader_persistent_workers is true; allowed with augmentation is false, for workers that stay do "
-                "not learn that an epoch begins"
+                "dataloader_persistent_workers is true; allowed with augmentation or sampled pixels is false, for "
+                "workers that stay do not learn that an epoch begins"
             )
         self.args = args
 

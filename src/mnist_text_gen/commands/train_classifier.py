@@ -77,6 +77,7 @@ def train(argv: Sequence[str]) -> None:
             num_eval_samples=data_args.num_eval_samples,
             augmentation=data_args.augmentation,
             seed=training_args.seed,
+            binarization=data_args.binarization,
         )
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False

@@ -183,6 +183,7 @@ def build_corpus(args: DataTrainingArguments, tokenizer: MnistTextTokenizer, see
         layout=args.layout,
         augmentation=args.augmentation,
         seed=seed,
+        binarization=args.binarization,
     )
 
 
