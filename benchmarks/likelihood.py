@@ -116,6 +116,8 @@ def measure(
     splits = load_images(source)
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
+    if len(test.labels) < 2:
+        raise ValueError("num_eval_samples is 1; allowed is 2 or more, for an interval")
     check_output_folder(cache, "cache")
     named_models = {THIS_MODEL: model, **(others or {})}
     for name, folder in named_models.items():
@@ -194,8 +196,7 @@ def summarise(losses: np.ndarray) -> dict[str, Any]:
     metric = evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
     found = metric.compute(token_losses=losses)
     images = losses.sum(axis=1, dtype=np.float64)
-    error = images.std(ddof=1) / len(images) ** 0.5 if len(images) > 1 else float("nan")
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(error)
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(images.std(ddof=1) / len(images) ** 0.5)
     mean = found["nats_per_image"]
     return {
         "nats_per_image": mean,
@@ -219,10 +220,8 @@ def show(found: dict[str, Any]) -> None:
                 "?" if seconds is None else f"{seconds:,.0f}",
             ]
         )
-    print(
-        f"{found['num_samples']:,} test images, given their class; baselines: {found['num_train_samples']:,} ", end=""
-    )
-    print(f"training images, {found['clock']}")
+    print(f"{found['num_samples']:,} test images, given their class; ", end="")
+    print(f"baselines: {found['num_train_samples']:,} training images, {found['clock']}")
     head = ["model", "nats an image", "95 % interval", "bits a pixel", "parameters", "training seconds"]
     show_table(head, rows)
 

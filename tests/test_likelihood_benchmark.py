@@ -21,12 +21,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def benchmarks(monkeypatch):
-    """The modules, which import each other by their names alone."""
+def benchmarks(monkeypatch, mnist_5k):
+    """The modules, which import each other by their names alone; the images are read once."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import baselines
     import likelihood
 
+    monkeypatch.setattr(likelihood, "load_images", {"mnist-5k": mnist_5k}.__getitem__)
     verbosity = logging.get_verbosity()
     yield SimpleNamespace(baselines=baselines, likelihood=likelihood)
     logging.set_verbosity(verbosity)
@@ -40,7 +41,11 @@ def tiny(benchmarks):
             "sizes": {"num_rows": 2},
             "options": {"alpha": 0.1, "num_epochs": 2, "learning_rate": 0.03, "batch_size": 8},
         },
-        "PixelCNN": {"choices": (2,), "sizes": {"num_channels": 4, "num_blocks": 2}},
+        "PixelCNN": {
+            "choices": (2,),
+            "sizes": {"num_channels": 4, "num_blocks": 2},
+            "options": {"learning_rate": 0.03, "batch_size": 5},
+        },
     }
     return {
         name: dataclasses.replace(baseline, **changes.get(baseline.model.__name__, {}))
@@ -56,17 +61,25 @@ def examples(benchmarks, mnist_5k):
     return benchmarks.baselines.Examples.from_images(LabelledImages(images[rows], labels[rows]))
 
 
-@pytest.fixture(params=["position", "class", "regression", "pixelcnn"])
-def model(request, benchmarks, tiny, examples):
-    """Each of the baselines, with weights that make all its inputs matter."""
-    name = dict(zip(["position", "class", "regression", "pixelcnn"], tiny, strict=True))[request.param]
+def build(benchmarks, tiny, examples, name):
+    """A baseline with weights that make all its inputs matter."""
     built = tiny[name].build(seed=1).eval()
-    if request.param in ("position", "class"):
+    if isinstance(built, benchmarks.baselines.SymbolFrequencies):
         benchmarks.baselines.count(built, examples, 0.5, seed=0)
     generator = torch.Generator().manual_seed(2)
     for parameter in built.parameters():
         parameter.data += 0.3 * torch.randn(parameter.shape, generator=generator)
     return built
+
+
+@pytest.fixture(params=range(4), ids=["position", "class", "regression", "pixelcnn"])
+def model(request, benchmarks, tiny, examples):
+    return build(benchmarks, tiny, examples, list(tiny)[request.param])
+
+
+@pytest.fixture
+def pixelcnn(benchmarks, tiny, examples):
+    return build(benchmarks, tiny, examples, "PixelCNN")
 
 
 def with_pixels(benchmarks, examples, pixels):
@@ -128,12 +141,10 @@ def test_regression_equals_a_loop_over_what_each_symbol_may_see(benchmarks, tiny
 
 
 @torch.no_grad()
-def test_pixelcnn_equals_a_loop_that_draws_nothing_ahead(benchmarks, model, examples):
-    if not isinstance(model, benchmarks.baselines.PixelCNN):
-        pytest.skip("of the PixelCNN")
-    image, label = examples.pixels[4], examples.labels[4:5]
+def test_pixelcnn_equals_a_loop_that_draws_nothing_ahead(pixelcnn, examples):
+    model, image, label = pixelcnn, examples.pixels[4], examples.labels[4:5]
     nats = 0.0
-    for pixel in range(0, 900):
+    for pixel in range(900):
         drawn = torch.ones(900, dtype=torch.uint8)  # wrong, if it were seen
         drawn[:pixel] = image.flatten()[:pixel]
         probability = torch.sigmoid(model.logits(drawn.view(1, 30, 30), label).flatten()[pixel].double()).item()
@@ -268,6 +279,7 @@ def test_language_model_is_measured_on_its_151_predicted_tokens(
         (["--others", "a=nowhere"], "the folder of 'a' is 'nowhere'; allowed is one with a language model"),
         (["--num_train_samples", "4001"], "num_train_samples is 4001; allowed is 1 to 4000"),
         (["--num_eval_samples", "0"], "num_eval_samples is 0; allowed is 1 to 1000"),
+        (["--num_eval_samples", "1"], "num_eval_samples is 1; allowed is 2 or more"),
     ],
 )
 def test_command_refuses_in_one_line(benchmarks, refusal_of, tmp_path, option, message):
