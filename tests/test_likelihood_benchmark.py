@@ -106,6 +106,13 @@ def test_probabilities_of_a_symbol_sum_to_one_and_do_not_see_what_follows(benchm
 
 
 @torch.no_grad()
+def test_all_but_the_first_baseline_are_given_the_class(model, examples):
+    others = examples._replace(labels=(examples.labels + 1) % 10)
+    changed = (model(examples) != model(others)).any(1)
+    assert changed.tolist() == [bool(list(model.parameters())) or len(model.log_probabilities) > 1] * 30
+
+
+@torch.no_grad()
 def test_frequencies_are_smoothed_counts(benchmarks, examples):
     count = benchmarks.baselines.count
     for class_conditional in (False, True):
