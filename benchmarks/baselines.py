@@ -274,7 +274,7 @@ def train_regression(
 
 
 @torch.no_grad()
-def symbol_nats(model: nn.Module, examples: Examples) -> np.ndarray:
+def baseline_nats(model: nn.Module, examples: Examples) -> np.ndarray:
     """Nats of every symbol under a baseline, float32 `[N, 150]`."""
     starts = range(0, len(examples.labels), EVAL_BATCH_SIZE)
     batches = [model(examples.take(slice(start, start + EVAL_BATCH_SIZE))) for start in starts]
@@ -359,7 +359,7 @@ def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple
     for choice in baseline.choices if len(baseline.choices) > 1 else ():
         model = baseline.build(seed)
         baseline.fit(model, learned, choice, seed, **baseline.options)
-        found[choice] = float(symbol_nats(model, held_out).sum(1, dtype=np.float64).mean())
+        found[choice] = float(baseline_nats(model, held_out).sum(1, dtype=np.float64).mean())
     choosing_seconds = clock.read()[0]
     choice = min(found, key=found.get) if found else baseline.choices[0]
     model = baseline.build(seed)

@@ -23,7 +23,7 @@ import evaluate
 import numpy as np
 import torch
 from accelerate import PartialState
-from baselines import BASELINES, Baseline, Examples, fit_baseline, symbol_nats
+from baselines import BASELINES, Baseline, Examples, baseline_nats, fit_baseline
 from generation import show_table
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
@@ -126,7 +126,7 @@ def measure(
     rows = {}
     for name, baseline in baselines.items():
         fitted, record = fit_or_load(baseline, train, Path(cache), seed)
-        nats = symbol_nats(fitted, Examples.from_images(test))
+        nats = baseline_nats(fitted, Examples.from_images(test))
         rows[name] = summarise(nats) | {"num_parameters": fitted.num_parameters} | record
     for name, folder in named_models.items():
         rows[name] = measure_language_model(folder, test)
