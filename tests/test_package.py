@@ -80,8 +80,9 @@ def expected_names(source):
     names = {path.relative_to(package).as_posix() for path in package.rglob("*.py")} | {"mnist_text_gen/py.typed"}
     for room in ROOMS:
         names |= {f"mnist_text_gen/{room}/{path.name}" for path in (source / room).glob("*.py")}
-    for data in ("metrics/image_nats", "checkpoints/mnist-text-gen"):
-        files = [path for path in (source / data).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    metrics = [path.parent for path in source.glob("metrics/*/app.py")]
+    for data in (*metrics, source / "checkpoints/mnist-text-gen"):
+        files = [path for path in data.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         names |= {f"mnist_text_gen/{path.relative_to(source).as_posix()}" for path in files}
     return names
 
@@ -107,6 +108,8 @@ def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel, expected
         "mnist_text_gen/modeling/pipeline_mnist_text_generation.py",
         "mnist_text_gen/commands/sample_hf.py",
         "mnist_text_gen/metrics/image_nats/image_nats.py",
+        "mnist_text_gen/metrics/class_agreement/class_agreement.py",
+        "mnist_text_gen/metrics/mnist_text_validity/tokenization_mnist_text.py",
         "mnist_text_gen/checkpoints/mnist-text-gen/classifier/config.json",
     } <= expected_names
     assert names_in_wheel(wheel) == expected_names

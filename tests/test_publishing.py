@@ -250,6 +250,19 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
     check_python_blocks(hub, ada, run, readme, changes)
 
 
+def test_stranger_loads_a_metric_that_needs_the_file_beside_it(online, run):
+    online("ada")
+    name = HfApi().create_repo("mnist_text_validity", repo_type="space", space_sdk="gradio").repo_id
+    HfApi().upload_folder(folder_path=ROOT / "metrics" / "mnist_text_validity", repo_id=name, repo_type="space")
+    code = STRANGER + (
+        "import json, evaluate\n"
+        "texts = ['5' + ':' * 150 + ')', '0)']\n"
+        f"result = evaluate.load({name!r}).compute(predictions=texts, references=[5, 0])\n"
+        "print(json.dumps([result['validity'], result['errors']['early_end']]))\n"
+    )
+    assert run(code) == [0.5, 1]
+
+
 def replace(text, changes):
     for old, new in changes.items():
         text = text.replace(old, new)

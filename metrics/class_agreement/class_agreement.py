@@ -1,0 +1,105 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Share of images that a classifier takes for the wanted class, with exact intervals, per class, and as a table."""
+
+import datasets
+import evaluate
+import numpy as np
+from scipy.stats import binomtest
+
+
+_DESCRIPTION = """
+Share of generated images that a classifier takes for the wanted class, with an exact binomial interval, over all and
+for each class, and the table of which class was taken for which.
+"""
+
+_CITATION = """
+@article{clopper1934use,
+  title={The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial},
+  author={Clopper, C. J. and Pearson, E. S.},
+  journal={Biometrika},
+  volume={26},
+  number={4},
+  pages={404--413},
+  year={1934}
+}
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (list of int, 0 to num_classes - 1): the class that the classifier takes each image for.
+    references (list of int, 0 to num_classes - 1): the class that was wanted of each image.
+    num_classes (int, defaults to 10): number of classes.
+    confidence_level (float, defaults to 0.95): of the intervals, above 0 and below 1.
+
+Returns:
+    class_agreement (float): share of images that are taken for the wanted class, in [0, 1].
+    interval (list of 2 float): exact interval of that share (Clopper and Pearson, 1934).
+    num_samples (int): number of images.
+    per_class (list of num_classes dict): class_agreement, interval and num_samples of the images of which that class
+        was wanted; for a class without images, the first two are None.
+    confusion (list of num_classes lists of num_classes int): number of images, a row for each wanted class, a column
+        for each class that they are taken for.
+
+Raises:
+    ValueError: for no images, another number of references than predictions, a class that is no integer from 0 to
+        num_classes - 1, and a num_classes or confidence_level out of range.
+
+Examples:
+    >>> import evaluate
+    >>> metric = evaluate.load("metrics/class_agreement")
+    >>> result = metric.compute(predictions=[3, 3, 8, 7], references=[3, 3, 3, 7])
+    >>> result["class_agreement"], result["confusion"][3][8]
+    (0.75, 1)
+"""
+
+
+class ClassAgreement(evaluate.Metric):
+    def _info(self):
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features(
+                # evaluate would cut a probability of 0.9 to the integer 0 and say nothing
+                {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
+            ),
+        )
+
+    def _compute(self, predictions, references, num_classes=10, confidence_level=0.95):
+        if not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes!r}; allowed is an int, 1 or more")
+        if not 0 < confidence_level < 1:
+            raise ValueError(f"confidence_level is {confidence_level!r}; allowed is a number above 0 and below 1")
+        if not predictions:
+            raise ValueError("predictions are 0 images; allowed is 1 and more")
+        taken_for = _check_classes(predictions, num_classes, "predictions")
+        wanted = _check_classes(references, num_classes, "references")
+        confusion = np.bincount(wanted * num_classes + taken_for, minlength=num_classes**2)
+        confusion = confusion.reshape(num_classes, num_classes)
+        agreed, totals = confusion.diagonal().tolist(), confusion.sum(axis=1).tolist()
+        return {
+            **_summarize(sum(agreed), sum(totals), confidence_level),
+            "per_class": [_summarize(*counts, confidence_level) for counts in zip(agreed, totals, strict=True)],
+            "confusion": confusion.tolist(),
+        }
+
+
+def _check_classes(classes: list[float], num_classes: int, name: str) -> np.ndarray:
+    classes = np.asarray(classes, dtype=np.float64)  # None becomes NaN
+    wrong = np.flatnonzero(~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes))))
+    if wrong.size:
+        raise ValueError(
+            f"{name}[{wrong[0]}] is {classes[wrong[0]]:g}; allowed are the integers 0 to {num_classes - 1}"
+        )
+    return classes.astype(np.int64)
+
+
+def _summarize(num_agreed: int, num_samples: int, confidence_level: float) -> dict:
+    if not num_samples:
+        return {"class_agreement": None, "interval": None, "num_samples": 0}
+    interval = binomtest(num_agreed, num_samples).proportion_ci(confidence_level, method="exact")
+    return {
+        "class_agreement": num_agreed / num_samples,
+        "interval": [float(bound) for bound in interval],
+        "num_samples": num_samples,
+    }

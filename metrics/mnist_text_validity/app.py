@@ -1,0 +1,37 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The page of the metric's Space: texts and the wanted digits in, share of valid texts and errors out."""
+
+import json
+from pathlib import Path
+
+import evaluate
+import gradio as gr
+
+
+BLANK = ":" * 150
+
+# in memory: after a refusal, a metric on disk waits a second for its own lock
+metric = evaluate.load(str(Path(__file__).with_name("mnist_text_validity.py")), keep_in_memory=True)
+
+
+def compute(predictions: str, references: str) -> dict:
+    try:
+        # a line each and no JSON, in which the pixel symbol \ would have to be doubled
+        return metric.compute(predictions=predictions.split("\n"), references=json.loads(references))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise gr.Error(f"predictions are texts, a line each, references a list with a digit each: {error}") from error
+
+
+page = gr.Interface(
+    compute,
+    inputs=[
+        gr.Textbox(f"5{BLANK})\n0{BLANK}", label="predictions: texts, a line each"),
+        gr.Textbox("[5, 0]", label="references: a list of the wanted digits"),
+    ],
+    outputs=gr.JSON(label="validity, interval, num_samples, errors"),
+    title="MNIST text validity",
+    description=metric.description,
+)
+
+if __name__ == "__main__":
+    page.launch()

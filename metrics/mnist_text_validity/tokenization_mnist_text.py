@@ -1,0 +1,313 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Text form of an MNIST image, and the tokenizer that owns it.
+
+A text is 152 characters: the class digit, 150 pixel symbols, and `)`. Six pixels, row by row, most significant first,
+are one symbol, so that 900 binary pixels are 150 symbols of the 64 from `:` (all six off) to `y` (all six on). ASCII
+and ids run without a gap: class digits are ASCII 48-57 with ids 0-9, pixel symbols are ASCII 58-121 with ids 10-73,
+and `)` has the one id that is left, 74.
+
+This file has no import from the rest of the package: it also travels to the Hub, as the tokenizer's remote code.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import extract_commit_hash
+
+
+IMAGE_SIZE = 30
+PIXELS_PER_SYMBOL = 6
+NUM_PIXEL_SYMBOLS = IMAGE_SIZE * IMAGE_SIZE // PIXELS_PER_SYMBOL  # 150
+TEXT_LENGTH = 1 + NUM_PIXEL_SYMBOLS + 1  # 152: class digit, pixels, end
+FIRST_PIXEL_ASCII = 58
+LAST_PIXEL_ASCII = FIRST_PIXEL_ASCII + 2**PIXELS_PER_SYMBOL - 1  # 121
+CLASS_SYMBOLS = "0123456789"
+PIXEL_SYMBOLS = "".join(map(chr, range(FIRST_PIXEL_ASCII, LAST_PIXEL_ASCII + 1)))
+END_SYMBOL = ")"
+VOCAB = {symbol: index for index, symbol in enumerate(CLASS_SYMBOLS + PIXEL_SYMBOLS + END_SYMBOL)}
+
+_ILLEGAL_SYMBOL = re.compile(r"[^0-y)]")  # ASCII 48-121 has no gap
+_PIXEL_RUN = re.compile(r"[:-y]*")
+_GREY_SIZE = 28
+# Interpolating in float32 takes 30 * 30 * 4 bytes an image; blocks keep that in the processor's cache.
+_BLOCK = 1024
+
+
+def binarize_images(images) -> np.ndarray:
+    """Scale 28×28 images to 30×30 and round them to {0, 1}; images that are 30×30 and binary stay as they are.
+
+    Args:
+        images (`np.ndarray` or `torch.Tensor`, shape `[N, 28, 28]` or `[N, 30, 30]`):
+            28×28: integers in [0, 255], or floats in [0, 1]. 30×30: any dtype, values 0 and 1 only.
+
+    Returns:
+        `np.ndarray`: uint8 `[N, 30, 30]`, values {0, 1}.
+
+    Raises:
+        ValueError: for another shape, and for a value out of range (NaN too), with the index of the image.
+
+    The scale is bilinear interpolation (`align_corners=False`) in float32 on the CPU, whatever the device of `images`:
+    a pixel may lie right at 0.5, where another order of additions would round it to the other side.
+    """
+    if isinstance(images, torch.Tensor):
+        images = images.detach().cpu()
+        # numpy has no bfloat16; float32 holds every 16-bit float exactly.
+        images = (images.float() if images.is_floating_point() else images).numpy()
+    images = np.asarray(images)
+    if images.ndim != 3 or images.shape[1:] not in {(_GREY_SIZE, _GREY_SIZE), (IMAGE_SIZE, IMAGE_SIZE)}:
+        raise ValueError(f"images have shape {list(images.shape)}; allowed are [N, 28, 28] and [N, 30, 30]")
+    if images.dtype.kind not in "buif":
+        raise ValueError(f"images have dtype {images.dtype}; allowed are integers, floats and bool")
+    if images.shape[1] == IMAGE_SIZE:
+        _check_values(images, (images == 0) | (images == 1), "0 and 1 in a 30×30 image")
+        return images.astype(np.uint8)
+    if images.dtype.kind == "b":
+        raise ValueError("images are bool and 28×28; allowed are integers in [0, 255] and floats in [0, 1]")
+    if images.dtype.kind == "f":
+        _check_values(images, (images >= 0) & (images <= 1), "[0, 1] in a float 28×28 image")
+    elif images.dtype != np.uint8:
+        _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
+    binary = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
+    for start in range(0, len(images), _BLOCK):
+        block = images[start : start + _BLOCK]
+        grey = torch.from_numpy(block.astype(np.float32))
+        if block.dtype.kind != "f":
+            grey /= 255
+        scaled = torch.nn.functional.interpolate(
+            grey[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False
+        )
+        binary[start : start + _BLOCK] = torch.round(scaled[:, 0]).numpy()
+    return binary
+
+
+def _check_values(images: np.ndarray, allowed: np.ndarray, description: str) -> None:
+    if not allowed.all():
+        index, row, column = np.argwhere(~allowed)[0]
+        value = images[index, row, column]
+        raise ValueError(
+            f"image {index} has the value {value} at row {row}, column {column}; allowed is {description}"
+        )
+
+
+def check_text(text: str, partial: bool = False, name: str = "text") -> None:
+    """Raise a `ValueError` that names the first character that breaks the text form, and its position.
+
+    Args:
+        text (`str`): the text to check.
+        partial (`bool`, defaults to `False`):
+            Also allow a text that stops, with `)` or without, anywhere after its class digit.
+        name (`str`, defaults to `"text"`): what the error calls the text.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {text!r}; allowed is a str")
+    if text[:1] not in tuple(CLASS_SYMBOLS):
+        found = f"{text[0]!r} at position 0" if text else "no character at all"
+        raise ValueError(f"{name} has {found}; a text starts with its class digit, '0' to '9'")
+    position = _PIXEL_RUN.match(text, 1, 1 + NUM_PIXEL_SYMBOLS).end()
+    if position == 1 + NUM_PIXEL_SYMBOLS:
+        allowed = f"the end token {END_SYMBOL!r}"
+        ends = text[position:] == END_SYMBOL or (partial and position == len(text))
+        position += text[position : position + 1] == END_SYMBOL  # what comes after `)` is the error, not `)`
+    else:
+        allowed = f"one of the 64 pixel symbols {PIXEL_SYMBOLS[0]!r} to {PIXEL_SYMBOLS[-1]!r}"
+        ends = partial and text[position:] in ("", END_SYMBOL)
+    if ends:
+        return
+    if position < len(text):
+        allowed = "nothing" if position == TEXT_LENGTH else allowed
+        raise ValueError(f"{name} has {text[position]!r} at position {position}; allowed there is {allowed}")
+    raise ValueError(f"{name} stops at position {position} of {TEXT_LENGTH}; there must be {allowed}")
+
+
+class MnistTextTokenizer(PreTrainedTokenizerFast):
+    """Tokenizer of the text form of MNIST images: one character, one token, 75 ids.
+
+    `encode_images` and `decode_images` go between images and texts, the usual methods between texts and ids. No token
+    is added or prepended. `)` ends a text, and pads: all texts are 152 tokens long, so padding serves prompts only.
+
+    Args:
+        kwargs: passed on to `PreTrainedTokenizerFast`. The vocabulary is the class's own; a `vocab` (or a saved
+            `tokenizer.json`) with another one is refused with a `ValueError`.
+
+    Attributes:
+        commit_hash (`str` or `None`): the commit on the Hub that it was loaded from, if it was.
+
+    Examples:
+
+    ```python
+    >>> import numpy as np
+    >>> from mnist_text_gen import MnistTextTokenizer
+
+    >>> tokenizer = MnistTextTokenizer()
+    >>> image = np.zeros((1, 30, 30), dtype=np.uint8)
+    >>> image[0, 0, :6] = [0, 0, 0, 0, 1, 1]
+    >>> text = tokenizer.encode_images(image, labels=[7])[0]
+    >>> text[:5], text[-1], len(text)
+    ('7=:::', ')', 152)
+    >>> tokenizer(text)["input_ids"][:3]
+    [7, 13, 10]
+    >>> bool((tokenizer.decode_images([text]) == image).all())
+    True
+    ```
+    """
+
+    vocab_files_names = {"tokenizer_file": "tokenizer.json"}
+    model_input_names = ["input_ids", "attention_mask"]
+    # what decoding needs to know of the text form; remote code can't import this module's constants across folders
+    image_size = IMAGE_SIZE
+    num_pixel_symbols = NUM_PIXEL_SYMBOLS
+    class_ids = range(len(CLASS_SYMBOLS))
+    pixel_ids = range(len(CLASS_SYMBOLS), len(CLASS_SYMBOLS) + len(PIXEL_SYMBOLS))
+
+    def __init__(self, **kwargs):
+        vocab = kwargs.pop("vocab", None)
+        if vocab is None and kwargs.get("tokenizer_file") is not None:
+            vocab = Tokenizer.from_file(str(kwargs["tokenizer_file"])).get_vocab()
+        if vocab is not None and dict(vocab) != VOCAB:
+            raise ValueError(
+                f"a vocabulary of {len(vocab)} symbols was given; {type(self).__name__} has its own of {len(VOCAB)}: "
+                "ASCII 48 to 121, and ')'"
+            )
+        self.commit_hash = kwargs.pop("commit_hash", None)
+        for name in ("tokenizer_file", "tokenizer_object", "merges"):
+            kwargs.pop(name, None)
+        kwargs = {
+            "eos_token": END_SYMBOL,
+            "pad_token": END_SYMBOL,
+            "model_max_length": TEXT_LENGTH,
+            "padding_side": "left",
+            "clean_up_tokenization_spaces": False,
+        } | kwargs
+        super().__init__(tokenizer_object=_build_backend(), **kwargs)
+        # how it was loaded here is nothing that others should read in its tokenizer_config.json
+        for name in ("is_local", "local_files_only"):
+            self.init_kwargs.pop(name, None)
+
+    @classmethod
+    def convert_to_native_format(cls, **kwargs):
+        # The revision that a pipeline is loaded with reaches neither it nor its model. The cache has the commit in its
+        # paths, and they come no further than here.
+        commit_hash = extract_commit_hash(kwargs.get("tokenizer_file"), None)
+        return {**super().convert_to_native_format(**kwargs), "commit_hash": commit_hash}
+
+    def encode_images(self, images, labels: Sequence[int]) -> list[str]:
+        """Write images as texts.
+
+        Args:
+            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`): see [`binarize_images`].
+            labels (`Sequence[int]`, length N): the class of each image, 0 to 9.
+
+        Returns:
+            `list[str]`: N texts of 152 characters.
+
+        Raises:
+            ValueError: for another shape or value of `images`, a label out of range, or another number of labels.
+        """
+        binary = binarize_images(images)
+        labels = _check_labels(labels, len(binary))
+        codes = np.empty((len(binary), TEXT_LENGTH), dtype=np.uint8)
+        codes[:, 0] = labels + ord("0")
+        codes[:, 1:-1] = pack_pixels(binary) + FIRST_PIXEL_ASCII
+        codes[:, -1] = ord(END_SYMBOL)
+        characters = codes.tobytes().decode("ascii")
+        return [characters[start : start + TEXT_LENGTH] for start in range(0, len(characters), TEXT_LENGTH)]
+
+    def decode_images(self, texts: Sequence[str], partial: bool = False) -> np.ndarray:
+        """Read texts as images.
+
+        Args:
+            texts (`Sequence[str]`, length N): texts of 152 characters.
+            partial (`bool`, defaults to `False`):
+                Also take texts that stop, with `)` or without, after their class digit or any pixel symbol; the
+                missing pixels are 0.
+
+        Returns:
+            `np.ndarray`: uint8 `[N, 30, 30]`, values {0, 1}.
+
+        Raises:
+            ValueError: for a text that is not in the form; it names the text, the character and the position.
+        """
+        if isinstance(texts, str):
+            raise ValueError("texts is one str; allowed is a list of them")
+        for index, text in enumerate(texts):
+            check_text(text, partial, name=f"text {index}")
+        blank = PIXEL_SYMBOLS[0]
+        pixels = "".join(text[1:].rstrip(END_SYMBOL).ljust(NUM_PIXEL_SYMBOLS, blank) for text in texts)
+        codes = np.frombuffer(pixels.encode("ascii"), dtype=np.uint8).reshape(len(texts), NUM_PIXEL_SYMBOLS)
+        return unpack_pixels(codes - FIRST_PIXEL_ASCII)
+
+    def convert_tokens_to_ids(self, tokens):
+        """As in `PreTrainedTokenizerFast`, but an unknown token is a `ValueError` and not `None`."""
+        for position, token in enumerate([tokens] if isinstance(tokens, str) else tokens or []):
+            if token not in VOCAB:
+                raise ValueError(f"token {token!r} at position {position} is not one of the 75: '0' to 'y', and ')'")
+        return super().convert_tokens_to_ids(tokens)
+
+    def _encode_plus(self, text, text_pair=None, **kwargs):
+        # The backend's own error for an unknown character names neither the character nor the place.
+        for value in (text, text_pair):
+            texts = [value] if isinstance(value, str) else value or []
+            for index, item in enumerate(texts):
+                for part in [item] if isinstance(item, str) else item:
+                    _check_symbols(part, f"text {index}" if len(texts) > 1 else "text")
+        encoded = super()._encode_plus(text, text_pair, **kwargs)
+        _check_not_truncated(encoded)
+        return encoded
+
+
+def _build_backend() -> Tokenizer:
+    # WordLevel without an unknown token fails on a foreign character; BPE without merges would drop it.
+    backend = Tokenizer(models.WordLevel(VOCAB))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _check_symbols(text: str, name: str) -> None:
+    illegal = _ILLEGAL_SYMBOL.search(text)
+    if illegal:
+        raise ValueError(
+            f"{name} has {illegal[0]!r} at position {illegal.start()}; allowed are the symbols '0' to 'y', and ')'"
+        )
+
+
+def _check_not_truncated(encoded) -> None:
+    for index, encoding in enumerate(encoded.encodings or []):
+        if encoding.overflowing:
+            dropped = sum(len(piece) for piece in encoding.overflowing)
+            raise ValueError(
+                f"truncation to {len(encoding)} tokens would drop {dropped} of text {index}, its end token among "
+                "them; a text is never cut: leave truncation off"
+            )
+
+
+def _check_labels(labels: Sequence[int], num_images: int) -> np.ndarray:
+    labels = np.asarray(labels.cpu() if isinstance(labels, torch.Tensor) else labels)
+    if labels.shape != (num_images,):
+        raise ValueError(f"labels have shape {list(labels.shape)}; {num_images} images need [{num_images}]")
+    if num_images and labels.dtype.kind not in "ui":
+        raise ValueError(f"labels have dtype {labels.dtype}; allowed are integers, 0 to 9")
+    wrong = np.flatnonzero((labels < 0) | (labels > 9))
+    if len(wrong):
+        raise ValueError(f"label {wrong[0]} is {labels[wrong[0]]}; allowed are 0 to 9")
+    return labels.astype(np.uint8)
+
+
+def pack_pixels(images: np.ndarray) -> np.ndarray:
+    """Pack binary images, uint8 `[N, 30, 30]` in {0, 1}, into symbol values, uint8 `[N, 150]` in 0 to 63."""
+    bits = images.reshape(len(images), NUM_PIXEL_SYMBOLS, PIXELS_PER_SYMBOL)
+    # packbits fills the last two of the eight bits with zeros
+    return np.packbits(bits, axis=-1)[..., 0] >> 2
+
+
+def unpack_pixels(symbols: np.ndarray) -> np.ndarray:
+    """Unpack symbol values, uint8 `[N, 150]` in 0 to 63, into binary images, uint8 `[N, 30, 30]` in {0, 1}."""
+    bits = np.unpackbits((symbols << 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
+    return bits.reshape(len(symbols), IMAGE_SIZE, IMAGE_SIZE)
+
+
+MnistTextTokenizer.register_for_auto_class("AutoTokenizer")
