@@ -1,0 +1,206 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The metric, loaded by its path as a user would, against loops over all pairs and against real images."""
+
+import itertools
+import json
+
+import evaluate
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as np_st
+from scipy.stats import beta
+
+from mnist_text_gen.metrics import METRICS_FOLDER
+from mnist_text_gen.tokenizer import binarize_images
+
+
+@pytest.fixture(scope="module")
+def diversity():
+    return evaluate.load(str(METRICS_FOLDER / "diversity"), keep_in_memory=True)
+
+
+@pytest.fixture(scope="module")
+def real(mnist_5k):
+    """300 training images, and two sets of 100 test images with their labels, of ten each."""
+    test = mnist_5k["test"]
+    rows = np.concatenate([np.flatnonzero(test.labels == label)[:20] for label in range(10)]).reshape(10, 2, 10)
+    first, second = rows[:, 0].ravel(), rows[:, 1].ravel()
+    return {
+        "train_images": binarize_images(mnist_5k["train"].images[::13][:300]),
+        "test_images": binarize_images(test.images[first]),
+        "test_labels": test.labels[first].tolist(),
+        "predictions": binarize_images(test.images[second]),
+        "labels": test.labels[second].tolist(),
+    }
+
+
+def figures_by_loops(images, labels, train_images, copy_distance):
+    """What the docstring promises, one image and one pair at a time."""
+    to_train = [[int((image != other).sum()) for other in train_images] for image in images]
+    nearest = [min(distances) for distances in to_train]
+    per_class = {}
+    for label in set(labels):
+        members = [image for image, other in zip(images, labels, strict=True) if other == label]
+        pairs = [(first != second).sum() for first, second in itertools.combinations(members, 2)]
+        per_class[str(label)] = pytest.approx(np.mean(pairs))
+    figures = {
+        "num_images": len(images),
+        "nearest_distance_mean": pytest.approx(sum(nearest) / len(nearest)),
+        "nearest_distance_median": np.median(nearest),
+        "repeated_rate": np.mean([sum((image == other).all() for other in images) > 1 for image in images]),
+        "pairwise_distance": pytest.approx(np.mean([distance.expected for distance in per_class.values()])),
+        "pairwise_distance_per_class": per_class,
+        "nearest_indices": [distances.index(min(distances)) for distances in to_train],
+        "nearest_distances": nearest,
+    }
+    for name, largest in (("near_copy", copy_distance), ("exact_copy", 0)):
+        num_copies = sum(distance <= largest for distance in nearest)
+        num_others = len(images) - num_copies
+        low = beta.ppf(0.025, num_copies, num_others + 1) if num_copies else 0
+        high = beta.ppf(0.975, num_copies + 1, num_others) if num_others else 1
+        figures |= {f"{name}_rate": num_copies / len(images), f"{name}_interval": pytest.approx([low, high])}
+    return figures
+
+
+@st.composite
+def image_sets(draw):
+    height, width, num_classes = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    images = lambda count: draw(np_st.arrays(np.uint8, (count, height, width), elements=st.integers(0, 1)))  # noqa: E731
+    sets = {"train_images": images(draw(st.integers(1, 4)))}
+    for image_name, label_name in (("predictions", "labels"), ("test_images", "test_labels")):
+        labels = list(range(num_classes)) * 2 + draw(st.lists(st.integers(0, num_classes - 1), max_size=3))
+        sets |= {image_name: images(len(labels)), label_name: draw(st.permutations(labels))}
+    return sets | {"copy_distance": draw(st.none() | st.integers(0, 4))}
+
+
+@settings(max_examples=25, deadline=None)
+@given(sets=image_sets())
+def test_figures_are_those_of_loops_over_all_pairs(diversity, sets):
+    result = diversity.compute(**sets, return_neighbours=True)
+    test_distances = sorted(result["test"]["nearest_distances"])
+    # of fewer than 100 images the nearest one is 1 % or more
+    assert result["copy_distance"] == (test_distances[0] if sets["copy_distance"] is None else sets["copy_distance"])
+    for name, images, labels in (("generated", "predictions", "labels"), ("test", "test_images", "test_labels")):
+        expected = figures_by_loops(sets[images], sets[labels], sets["train_images"], result["copy_distance"])
+        assert result[name] == expected
+
+
+def test_values_by_hand(diversity):
+    result = diversity.compute(
+        predictions=[[[0, 0], [1, 1]], [[0, 1], [1, 1]], [[0, 0], [1, 1]]],
+        labels=[7, 7, 7],
+        train_images=[[[1, 1], [0, 0]], [[0, 0], [1, 1]]],
+        test_images=[[[1, 1], [1, 0]], [[1, 0], [0, 0]]],
+        test_labels=[7, 7],
+        return_neighbours=True,
+    )
+    generated, test = result["generated"], result["test"]
+    assert generated["nearest_indices"] == [1, 1, 1] and generated["nearest_distances"] == [0, 1, 0]
+    assert generated["nearest_distance_mean"] == pytest.approx(1 / 3) and generated["nearest_distance_median"] == 0
+    assert generated["exact_copy_rate"] == generated["repeated_rate"] == pytest.approx(2 / 3)
+    assert generated["pairwise_distance_per_class"] == {"7": pytest.approx((1 + 0 + 1) / 3)}
+    # both test images are 1 pixel from the first training image, and 2 from each other
+    assert test["nearest_indices"] == [0, 0] and test["nearest_distances"] == [1, 1]
+    assert test["pairwise_distance"] == 2.0 and test["repeated_rate"] == 0.0
+    assert result["copy_distance"] == 1 and generated["near_copy_rate"] == test["near_copy_rate"] == 1.0
+
+
+def test_search_of_many_images_finds_the_first_of_the_nearest(diversity):
+    rng = np.random.default_rng(0)
+    # more images than scikit-learn takes in a block, and so few pixels that many are equally near
+    images, train_images = (rng.random((count, 4, 4)) < 0.3 for count in (700, 1500))
+    result = diversity.compute(
+        predictions=images,
+        labels=[0] * 700,
+        train_images=train_images,
+        test_images=images[:2],
+        test_labels=[0, 0],
+        return_neighbours=True,
+    )
+    distances = (images[:, None] != train_images).sum(axis=(2, 3))
+    assert result["generated"]["nearest_indices"] == distances.argmin(axis=1).tolist()
+    assert result["generated"]["nearest_distances"] == distances.min(axis=1).tolist()
+
+
+def test_copies_of_training_images_stand_out_from_real_images(diversity, real):
+    honest = diversity.compute(**real)
+    # 100 test images: one of them, or several that are equally near, are the 1 % that define a near-copy
+    assert 0.01 <= honest["test"]["near_copy_rate"] <= 0.03
+    closer = diversity.compute(**real, copy_distance=honest["copy_distance"] - 1)
+    assert closer["test"]["near_copy_rate"] == 0.0
+    assert honest["generated"]["exact_copy_rate"] == honest["generated"]["repeated_rate"] == 0.0
+    assert honest["generated"]["pairwise_distance"] == pytest.approx(honest["test"]["pairwise_distance"], rel=0.15)
+
+    copied = real["predictions"].copy()
+    copied[:20] = real["train_images"][:20]
+    copied[10:20, 0, :3] ^= 1
+    result = diversity.compute(**real | {"predictions": copied})
+    assert result["generated"]["exact_copy_rate"] == 0.1
+    assert result["generated"]["near_copy_rate"] == pytest.approx(
+        0.2 + (honest["generated"]["near_copy_rate"]), abs=0.02
+    )
+    assert result["generated"]["near_copy_interval"][0] > result["test"]["near_copy_interval"][1]
+    assert result["test"] == honest["test"]
+
+
+def test_images_that_are_all_alike_have_no_diversity(diversity, real):
+    # one image of each class, ten times
+    result = diversity.compute(**real | {"predictions": np.repeat(real["predictions"][::10], 10, axis=0)})
+    assert result["generated"]["pairwise_distance"] == 0.0
+    assert result["generated"]["repeated_rate"] == 1.0
+    assert result["test"]["pairwise_distance"] > 50
+
+
+def test_result_is_plain_json(diversity, real):
+    result = diversity.compute(**real, return_neighbours=True)
+    assert json.loads(json.dumps(result)) == result
+    assert list(result) == ["copy_distance", "generated", "test"]
+    assert not {"nearest_indices", "nearest_distances"} & set(diversity.compute(**real)["generated"])
+
+
+def test_batches_add_up_to_the_whole(diversity, real):
+    predictions, labels = real["predictions"], real["labels"]
+    others = {name: value for name, value in real.items() if name not in ("predictions", "labels")}
+    diversity.add_batch(predictions=predictions[:30], labels=labels[:30])
+    diversity.add_batch(predictions=predictions[30:], labels=labels[30:])
+    assert diversity.compute(**others) == diversity.compute(**real)
+
+
+IMAGES = {
+    "predictions": [[[0, 1]], [[1, 1]]],
+    "labels": [3, 3],
+    "train_images": [[[0, 0]]],
+    "test_images": [[[1, 0]], [[1, 1]]],
+    "test_labels": [3, 3],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"predictions": [[[0, 1]], [[1, 2]]]}, "predictions hold 2 in image 1; allowed are 0 and 1"),
+        ({"predictions": [[[0, 1]], [[1, 0.5]]]}, "don't match the expected format"),
+        ({"predictions": [[0, 1], [1, 1]]}, "don't match the expected format"),
+        ({"predictions": [[[0, 1]], [[1]]]}, "predictions differ in their size: .*inhomogeneous"),
+        ({"predictions": [], "labels": []}, r"predictions have shape \[0\]; allowed is \[N, H, W\], none of them 0"),
+        ({"train_images": []}, r"train_images have shape \[0\]; allowed is \[N, H, W\], none of them 0"),
+        ({"train_images": [[0, 0]]}, r"train_images have shape \[1, 2\]; allowed is \[N, H, W\]"),
+        ({"train_images": [[[0], [0]]]}, r"train_images have size \[2, 1\]; allowed is that of predictions, \[1, 2\]"),
+        ({"train_images": [[[0, 0]], [[0, 0.5]]]}, "train_images hold 0.5 in image 1; allowed are 0 and 1"),
+        ({"test_images": [[[0, 255]], [[0, 1]]]}, "test_images hold 255 in image 0; allowed are 0 and 1"),
+        ({"test_images": [[[0]], [[0]]]}, r"test_images have size \[1, 1\]; allowed is that of predictions, \[1, 2\]"),
+        ({"labels": [3]}, r"number of predictions \(2\) and labels \(1\)"),
+        ({"labels": [3, 4]}, "labels have class 3 once; allowed are 2 images and more"),
+        ({"labels": [4, 4]}, "labels and test_labels differ in class 3; allowed are the same classes"),
+        ({"test_labels": [3, 3, 3]}, r"test_labels are int64 \[3\]; allowed are int \[2\], one an image"),
+        ({"test_labels": [3.0, 3.0]}, r"test_labels are float64 \[2\]; allowed are int \[2\], one an image"),
+        ({"copy_distance": -1}, "copy_distance is -1; allowed are 0 pixels and more"),
+    ],
+)
+def test_input_that_is_not_allowed_is_refused(diversity, change, message):
+    with pytest.raises(ValueError, match=message):
+        diversity.compute(**IMAGES | change)
+    # and the next computation is not disturbed
+    assert diversity.compute(**IMAGES)["generated"]["nearest_distance_mean"] == 1.5

@@ -1,0 +1,209 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The metric, loaded by its path as a user would, against values by hand, closed forms and real images."""
+
+import itertools
+import json
+import math
+
+import evaluate
+import numpy as np
+import pytest
+from scipy import stats
+
+from mnist_text_gen.metrics import METRICS_FOLDER
+
+
+@pytest.fixture(scope="module")
+def frechet_distance():
+    return evaluate.load(str(METRICS_FOLDER / "frechet_distance"), keep_in_memory=True)
+
+
+@pytest.fixture(scope="module")
+def distance(frechet_distance):
+    return lambda predictions, references: frechet_distance.compute(predictions=predictions, references=references)[
+        "frechet_distance"
+    ]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def correlated(rng, num_rows, num_features, mean=0.0):
+    return mean + rng.normal(size=(num_rows, num_features)) @ rng.normal(size=(num_features, num_features))
+
+
+def square_root(matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+
+
+def distance_by_square_roots(predictions, references):
+    # the trace of (C1 C2)^(1/2) is that of (C1^(1/2) C2 C1^(1/2))^(1/2), whose matrices are all symmetric
+    first, second = np.cov(predictions.T), np.cov(references.T)
+    root = square_root(first)
+    shift = predictions.mean(0) - references.mean(0)
+    return shift @ shift + np.trace(first + second - 2 * square_root(root @ second @ root))
+
+
+def distance_in_one_dimension(predictions, references):
+    return (predictions.mean() - references.mean()) ** 2 + (predictions.std(ddof=1) - references.std(ddof=1)) ** 2
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "expected"),
+    [
+        ([[0.0], [2.0]], [[3.0], [5.0]], 9.0),  # the same variance, means 1 and 4
+        ([[0.0], [2.0]], [[0.0], [4.0]], 3.0),  # variances 2 and 8, means 1 and 2: 1 + (sqrt(2) - sqrt(8))²
+        ([[0.0], [0.0]], [[0.0], [4.0]], 12.0),  # a feature that is constant in one set: 4 + 8
+        ([[0.0, 7.0], [2.0, 7.0]], [[0.0, 7.0], [4.0, 7.0]], 3.0),  # and in both
+        ([[1.0, 1.0], [-1.0, -1.0]], [[1.0, -1.0], [-1.0, 1.0]], 8.0),  # the product of the covariances is 0
+    ],
+)
+def test_values_by_hand(distance, predictions, references, expected):
+    assert distance(predictions, references) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_covariances_that_commute_have_a_closed_form(distance, rng, rotated):
+    corners = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))  # covariance 8/7 times the identity
+    scales, shifts = rng.uniform(0.5, 3, size=(2, 3)), rng.normal(size=(2, 3))
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if rotated else np.eye(3)
+    sets = [(corners * scale + shift) @ rotation for scale, shift in zip(scales, shifts, strict=True)]
+    expected = ((shifts[0] - shifts[1]) ** 2).sum() + 8 / 7 * ((scales[0] - scales[1]) ** 2).sum()
+    assert distance(*sets) == pytest.approx(expected, rel=1e-5)
+
+
+def test_covariances_that_do_not_commute(distance, rng):
+    predictions, references = correlated(rng, 40, 5), correlated(rng, 40, 5, mean=0.5)
+    expected = distance_by_square_roots(predictions, references)
+    assert distance(predictions, references) == pytest.approx(expected, rel=1e-5)
+
+
+def test_order_of_rows_and_sets_and_a_common_shift_change_nothing(distance, rng):
+    predictions, references = correlated(rng, 40, 5), correlated(rng, 40, 5, mean=0.5)
+    expected = distance(predictions, references)
+    assert distance(rng.permutation(predictions), rng.permutation(references)) == pytest.approx(expected)
+    assert distance(references, predictions) == pytest.approx(expected)
+    # in float32 a shift of 100 leaves steps of 8e-6
+    assert distance(predictions + 100, references + 100) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("num_rows", [4, 50])
+def test_equal_sets_are_at_distance_0_though_covariances_are_singular(distance, rng, num_rows):
+    features = correlated(rng, num_rows, 8)
+    features[:, 0], features[:, 1] = 0.0, features[:, 2]
+    assert 0 <= distance(features, rng.permutation(features)) < 1e-6
+
+
+@pytest.fixture(scope="module")
+def pixel_features(mnist_5k):
+    """The first 10 principal components of the pixels of 4,000 real images, shuffled."""
+    pixels = mnist_5k["train"].images.reshape(4000, -1) / 255
+    pixels = np.random.default_rng(0).permutation(pixels - pixels.mean(axis=0))
+    _, _, directions = np.linalg.svd(pixels.T @ pixels)
+    return pixels @ directions[:10].T
+
+
+def test_real_images_are_at_the_floor_and_faint_ones_are_not(frechet_distance, pixel_features):
+    real, references, floor_references = np.split(pixel_features[:3900], 3)
+    result = frechet_distance.compute(predictions=real, references=references, floor_references=floor_references)
+    assert result["num_samples"] == 1300
+    assert result["floor"] == pytest.approx(distance_by_square_roots(floor_references, references), rel=1e-4)
+    assert result["ratio"] == result["frechet_distance"] / result["floor"]
+    assert 0.5 < result["ratio"] < 2
+    faint = frechet_distance.compute(predictions=real * 0.8, references=references, floor_references=floor_references)
+    assert faint["floor"] == result["floor"]
+    assert faint["ratio"] > 3
+
+
+def test_interval_is_the_jackknife_over_folds(frechet_distance, rng):
+    sets = {"predictions": rng.normal(size=(23, 1)), "references": rng.normal(size=(23, 1)) + 2}
+    sets = {name: rows.astype(np.float32).astype(np.float64) for name, rows in sets.items()}
+    result = frechet_distance.compute(**sets, num_folds=4, seed=5)
+    folds = np.array_split(np.random.default_rng(5).permutation(23), 4)
+    kept = [np.setdiff1d(np.arange(23), fold) for fold in folds]
+    values = [distance_in_one_dimension(sets["predictions"][rows], sets["references"][rows]) for rows in kept]
+    deviations = np.array(values) - np.mean(values)
+    margin = 3.182446 * math.sqrt(3 / 4 * (deviations**2).sum())  # Student's t, 3 degrees of freedom, from a table
+    low, high = result["interval"]
+    assert (low + high) / 2 == pytest.approx(result["frechet_distance"])
+    assert (high - low) / 2 == pytest.approx(margin, rel=1e-5)
+    assert result["floor"] is result["floor_interval"] is result["ratio"] is result["ratio_interval"] is None
+    assert frechet_distance.compute(**sets, num_folds=4, seed=5) == result
+    assert frechet_distance.compute(**sets, num_folds=4, seed=6)["interval"] != result["interval"]
+
+
+def test_intervals_near_the_floor_hold_the_expected_distance(frechet_distance):
+    def draw(seed):
+        features = np.random.default_rng(seed).normal(size=(3, 60, 3))
+        sets = dict(zip(("predictions", "references", "floor_references"), features, strict=True))
+        return frechet_distance.compute(**sets, num_folds=5)
+
+    results = [draw(seed) for seed in range(25)]
+    for name, interval in (("frechet_distance", "interval"), ("floor", "floor_interval")):
+        distances = [result[name] for result in results]
+        margins = [result[interval][1] - result[name] for result in results]
+        held = [result[interval][0] <= np.mean(distances) <= result[interval][1] for result in results]
+        # where distributions are equal the standard error is too large by about sqrt(2), and never far too small
+        assert 1 < np.mean(margins) / stats.t.ppf(0.975, 4) / np.std(distances) < 2
+        assert np.mean(held) > 0.9
+    assert all(result["ratio_interval"][0] <= result["ratio"] <= result["ratio_interval"][1] for result in results)
+
+
+def test_result_is_plain_json(frechet_distance, rng):
+    features = rng.normal(size=(3, 20, 2))
+    result = frechet_distance.compute(
+        predictions=features[0], references=features[1], floor_references=features[2], num_folds=2
+    )
+    assert json.loads(json.dumps(result)) == result
+    assert list(result) == [
+        "frechet_distance",
+        "interval",
+        "floor",
+        "floor_interval",
+        "ratio",
+        "ratio_interval",
+        "num_samples",
+    ]
+
+
+def test_batches_add_up_to_the_whole(frechet_distance, rng):
+    predictions, references = rng.normal(size=(2, 20, 3))
+    whole = frechet_distance.compute(predictions=predictions, references=references)
+    frechet_distance.add_batch(predictions=predictions[:7], references=references[:7])
+    frechet_distance.add_batch(predictions=predictions[7:], references=references[7:])
+    assert frechet_distance.compute() == whole
+
+
+FEATURES = {"predictions": [[0.0], [2.0]], "references": [[3.0], [5.0]], "floor_references": [[4.0], [7.0]]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"predictions": [[0.0]]}, r"number of predictions \(1\) and references \(2\)"),
+        ({"predictions": [], "references": []}, r"predictions have shape \[0\]; allowed is \[N, D\] with N above 1"),
+        ({"predictions": [[0.0]], "references": [[1.0]]}, r"predictions have shape \[1, 1\]; allowed is \[N, D\]"),
+        (
+            {"predictions": [[], []]},
+            r"predictions have shape \[2, 0\]; allowed is \[N, D\] with N above 1 and D above",
+        ),
+        ({"predictions": [[0.0], [1.0, 2.0]]}, r"predictions are not \[N, D\] numbers: .*inhomogeneous"),
+        ({"predictions": [["a"], ["b"]]}, "don't match the expected format"),
+        ({"references": [[0.0, 1.0], [2.0, 3.0]]}, r"references have shape \[2, 2\]; allowed is that of predictions"),
+        ({"references": [[0.0], [math.nan]]}, "references hold NaN or infinity, first in row 1; allowed are finite"),
+        ({"floor_references": [[0.0], [math.inf]]}, "floor_references hold NaN or infinity, first in row 1"),
+        ({"floor_references": [[0.0]] * 3}, r"floor_references have shape \[3, 1\]; allowed is that of predictions"),
+        ({"floor_references": [["a"], ["b"]]}, r"floor_references are not \[N, D\] numbers: .*'a'"),
+        ({"floor_references": [[5.0], [3.0]]}, "floor_references are the images of references; allowed are other"),
+        ({"num_folds": 2}, "num_folds is 2; allowed are 0, and 2 to half of the 2 images"),
+        ({"num_folds": -1}, "num_folds is -1; allowed are 0"),
+    ],
+)
+def test_input_that_is_not_allowed_is_refused(frechet_distance, change, message):
+    with pytest.raises(ValueError, match=message):
+        frechet_distance.compute(**FEATURES | change)
+    # and the next computation is not disturbed
+    assert frechet_distance.compute(**FEATURES)["frechet_distance"] == pytest.approx(9.0)
