@@ -21,10 +21,13 @@ from .model_card import (
     CLASSIFIER_FOLDER,
     GENERATED,
     PICTURES_FOLDER,
+    QUALITY_FILE,
     RUN_FILE,
     build_model_card,
     hash_weights,
+    read_quality,
     read_run,
+    write_quality,
     write_run,
 )
 from .modeling_mnist_cnn import MnistCnnForImageClassification
@@ -51,6 +54,7 @@ __all__ = [
     "DECODINGS",
     "GENERATED",
     "PICTURES_FOLDER",
+    "QUALITY_FILE",
     "RUN_FILE",
     "TASK",
     "GumbelNoiseLogitsProcessor",
@@ -70,8 +74,10 @@ __all__ = [
     "initialize_from_text_form",
     "load_classifier",
     "open_repository",
+    "read_quality",
     "read_run",
     "token_losses",
     "upload_folder",
+    "write_quality",
     "write_run",
 ]

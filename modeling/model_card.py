@@ -22,9 +22,11 @@ logger = logging.get_logger(__name__)
 
 CARD_FILE = "README.md"
 RUN_FILE = "run.json"
+QUALITY_FILE = "quality.json"
 CLASSIFIER_FOLDER = "classifier"
 PICTURES_FOLDER = "sample_img"
 MNIST = "ylecun/mnist"
+_RUN_KINDS = {"training": list, "results": dict}
 THIS_REPOSITORY = "<this repository>"
 # A card without this line is somebody's own text, and is left alone.
 GENERATED = "<!-- Written by mnist-text-gen from config.json and run.json. Without this line, it is left as it is. -->"
@@ -51,20 +53,41 @@ def read_run(folder: Path) -> dict[str, Any]:
         ValueError: for a file that is not such a record.
     """
     path = folder / RUN_FILE
-    return _read_run_about(path, folder) if path.is_file() else {}
+    return _read_about(path, folder, _RUN_KINDS) if path.is_file() else {}
 
 
 def write_run(folder: Path, weights: dict[str, str], training: Sequence[dict], results: dict[str, dict]) -> None:
     """Write `run.json`; the arguments are what [`read_run`] gives back."""
-    run = {"weights": weights, "training": list(training), "results": results}
-    text = json.dumps(run, indent=2)
+    _write_json(folder / RUN_FILE, {"weights": weights, "training": list(training), "results": results})
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    text = json.dumps(record, indent=2)
     # the points of a curve on one line; in a string there is no line break as it is
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda numbers: " ".join(numbers[0].split()), text)
-    (folder / RUN_FILE).write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_quality(folder: Path) -> dict[str, Any]:
+    """What `quality.json` in `folder` says of the drawn digits; nothing where it is missing or about other weights.
+
+    Returns:
+        `dict`: name of a section to what was measured, as `benchmarks/quality.py` describes it, or an empty one.
+
+    Raises:
+        ValueError: for a file that is not such a record.
+    """
+    path = folder / QUALITY_FILE
+    return _read_about(path, folder, {"sections": dict}).get("sections", {}) if path.is_file() else {}
+
+
+def write_quality(folder: Path, weights: dict[str, str], sections: dict[str, Any]) -> None:
+    """Write `quality.json`; the sections are what [`read_quality`] gives back."""
+    _write_json(folder / QUALITY_FILE, {"weights": weights, "sections": sections})
 
 
 def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "") -> None:
-    """Copy `run.json` and the pictures from where the weights in `target` came from, if they are still the same.
+    """Copy records and pictures from where the weights in `target` came from, if they are still the same.
 
     Args:
         source (`str`): a folder, or an id on the Hub.
@@ -75,11 +98,15 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
     if Path(source, subfolder).resolve() == target.resolve():
         return
     found = _find_file(source, revision, RUN_FILE, subfolder)
-    if found is None or not _read_run_about(found, target):
+    if found is None or not _read_about(found, target, _RUN_KINDS):
         # what an earlier save left there is about other weights
-        (target / RUN_FILE).unlink(missing_ok=True)
+        for name in (RUN_FILE, QUALITY_FILE):
+            (target / name).unlink(missing_ok=True)
         return
     shutil.copyfile(found, target / RUN_FILE)
+    quality = _find_file(source, revision, QUALITY_FILE, subfolder)
+    if quality is not None:
+        shutil.copyfile(quality, target / QUALITY_FILE)
     for name in [f"{PICTURES_FOLDER}/{label}.png" for label in range(10)]:
         picture = _find_file(source, revision, name, subfolder)
         if picture is not None:
@@ -87,14 +114,15 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
             shutil.copyfile(picture, target / name)
 
 
-def _read_run_about(path: Path, folder: Path) -> dict[str, Any]:
+def _read_about(path: Path, folder: Path, kinds: dict[str, type]) -> dict[str, Any]:
+    """The record at `path`, or an empty one where it is about other weights than those in `folder`."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    kinds = {"weights": dict, "training": list, "results": dict}
+    kinds = {"weights": dict, **kinds}
     if not isinstance(run, dict) or not all(isinstance(run.get(name), kind) for name, kind in kinds.items()):
-        raise ValueError(f"{path} is no record of a run; needed are {', '.join(kinds)}")
+        raise ValueError(f"{path} is no record of these weights; needed are {', '.join(kinds)}")
     return run if run["weights"].items() <= hash_weights(folder).items() else {}
 
 
