@@ -121,6 +121,9 @@ def measure(
         ValueError: for a folder or file that is missing or of another kind, and more images than a source holds.
     """
     cache = check_output_folder(cache, "cache")
+    weights = hash_weights(Path(model))
+    if not weights:
+        raise ValueError(f"model is {str(model)!r}; allowed is a folder with the weights of a model")
     test = load_images(source)["test"]
     digits = test.first(num_images, "num_images")
     image_sets = build_image_sets(digits, test.first(num_outliers, "num_outliers"))
@@ -128,9 +131,6 @@ def measure(
         fashion = load_images(str(fashion_mnist))["test"].first(num_outliers, "num_outliers")
         image_sets[FASHION] = binarize_images(fashion.images)
     draw = load_pipeline(str(model))
-    weights = hash_weights(Path(model))
-    if not weights:
-        raise ValueError(f"model is {str(model)!r}; allowed is a folder with the weights of a model")
     likelihoods = {
         name: cached_log_likelihoods(draw, weights, name, images, bf16, cache) for name, images in image_sets.items()
     }
@@ -153,7 +153,7 @@ def measure(
 def build_image_sets(digits: LabelledImages, originals: LabelledImages) -> dict[str, np.ndarray]:
     """The digits, and what is made up or made of `originals`: uint8 `[N, 30, 30]` in {0, 1}, by name.
 
-    Noise and order of an image depend on its number alone.
+    The random numbers of an image depend on its number alone; noise has the share of ink of all the originals.
     """
     binary, others = binarize_images(digits.images), binarize_images(originals.images)
     ink = others.mean()
