@@ -271,8 +271,11 @@ def measure_detection(
 ) -> dict[str, dict[str, Any]]:
     """AUROC of log p(x) for each set of images that are no digits, against the digits with these labels."""
     scores = {name: marginal_log_likelihood(values).numpy() for name, values in likelihoods.items()}
-    digits = scores.pop(DIGITS)
-    detection = {name: measure_auroc(digits, values) for name, values in scores.items() if len(values) > 1}
+    digits, blank = scores.pop(DIGITS), scores.pop(BLANK)
+    detection = {name: measure_auroc(digits, values) for name, values in scores.items()}
+    # against a single image, the area is a share of the digits
+    share = measure_share(int((digits > blank).sum()), len(digits))
+    detection[BLANK] = share | {"num_samples": 1, "num_digits": len(digits)}
     kept, kept_originals = (~np.isin(values, SYMMETRIC_DIGITS) for values in (labels, original_labels))
     if kept.any() and kept_originals.any():
         name = f"{UPSIDE_DOWN}, without {', '.join(map(str, SYMMETRIC_DIGITS))}"
