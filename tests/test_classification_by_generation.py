@@ -200,6 +200,9 @@ def test_made_up_images_have_the_ink_of_digits_and_depend_on_their_number_alone(
     fewer = benchmark.build_image_sets(test.first(3, ""), test.first(7, ""))
     np.testing.assert_array_equal(fewer["digits, pixels shuffled"], shuffled[:7])
     assert len(sets["test digits"]) == 3
+    same = test.first(1, "")
+    twice = benchmark.build_image_sets(same, type(same)(same.images.repeat(2, 0), same.labels.repeat(2)))
+    assert (twice["digits, pixels shuffled"][0] != twice["digits, pixels shuffled"][1]).any()
 
 
 def test_area_and_standard_error_are_those_of_hanley_and_mcneil(benchmark):
@@ -209,6 +212,10 @@ def test_area_and_standard_error_are_those_of_hanley_and_mcneil(benchmark):
     assert figure["value"] == pytest.approx(0.893, abs=5e-4)
     assert (figure["value"] - figure["interval"][0]) / 1.96 == pytest.approx(0.032, abs=1e-3)
     assert figure["interval"][1] == pytest.approx(2 * figure["value"] - figure["interval"][0])
+    # A = 1 / 4, Q1 = 1 / 7, Q2 = 1 / 10; the variance is (3 / 16 + 0 + 3 (1 / 10 - 1 / 16)) / 4 = 0.075
+    one_digit = benchmark.measure_auroc(np.array([0.5]), np.array([0.0, 1.0, 1.0, 1.0]))
+    assert one_digit["value"] == 0.25
+    assert one_digit["interval"] == pytest.approx([0.0, 0.25 + 1.959964 * math.sqrt(0.075)], abs=1e-6)
     apart = benchmark.measure_auroc(np.array([2.0, 3.0]), np.array([0.0, 1.0]))
     assert (apart["value"], apart["interval"]) == (1.0, [1.0, 1.0])
 
@@ -233,12 +240,12 @@ def test_interval_of_a_mean(benchmark):
 
 
 def test_calibration_is_that_of_15_bins(benchmark):
-    probabilities = torch.tensor([[1.0, 0.0], [0.96, 0.04], [0.3, 0.7], [0.31, 0.69]], dtype=torch.float64)
-    found = benchmark.measure_classifier(probabilities.log(), torch.tensor([0, 1, 1, 0]))
-    # bins (14/15, 1]: confidence 0.98, half right; (10/15, 11/15]: confidence 0.695, half right
+    probabilities = torch.tensor([[1 - 1e-12, 1e-12], [0.96, 0.04], [0.3, 0.7], [0.31, 0.69]], dtype=torch.float64)
+    found = benchmark.measure_classifier(probabilities.log(), torch.tensor([1, 0, 1, 0]))
+    # bins (14/15, 1], with 1 to the last bit of a float32: confidence 0.98, half right; (10/15, 11/15]: confidence 0.695, half right
     assert found["calibration_error"]["value"] == pytest.approx(0.5 * 0.48 + 0.5 * 0.195, abs=1e-6)
     assert found["calibration_error"]["num_bins"] == 15
-    assert found["label_nats"]["value"] == pytest.approx(-math.log(0.04 * 0.7 * 0.31) / 4)
+    assert found["label_nats"]["value"] == pytest.approx(-math.log(1e-12 * 0.96 * 0.7 * 0.31) / 4)
     assert found["confusion"] == [[1, 1], [1, 1]]
     assert found["accuracy"]["value"] == 0.5
 
