@@ -15,6 +15,13 @@ from .language_model import (
     check_language_model_config,
     token_losses,
 )
+from .likelihood import (
+    class_log_likelihoods,
+    class_posterior,
+    log_likelihood,
+    marginal_log_likelihood,
+    symbol_nats,
+)
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .model_card import (
     CARD_FILE,
@@ -68,14 +75,19 @@ __all__ = [
     "check_digit",
     "check_language_model_config",
     "check_sampling_arguments",
+    "class_log_likelihoods",
+    "class_posterior",
     "decode",
     "gumbel_noise",
     "hash_weights",
     "initialize_from_text_form",
     "load_classifier",
+    "log_likelihood",
+    "marginal_log_likelihood",
     "open_repository",
     "read_quality",
     "read_run",
+    "symbol_nats",
     "token_losses",
     "upload_folder",
     "write_quality",
