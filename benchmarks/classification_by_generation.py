@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from scipy import stats
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from torchmetrics.functional.classification import multiclass_calibration_error
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
@@ -132,7 +133,8 @@ def measure(
         image_sets[FASHION] = binarize_images(fashion.images)
     draw = load_pipeline(str(model))
     likelihoods = {
-        name: cached_log_likelihoods(draw, weights, name, images, bf16, cache) for name, images in image_sets.items()
+        name: cached_log_likelihoods(draw.model, draw.tokenizer, weights, name, images, bf16, cache)
+        for name, images in image_sets.items()
     }
     result = {
         "weights": weights,
@@ -145,7 +147,8 @@ def measure(
         "detection": measure_detection(likelihoods, digits.labels, test.labels[:num_outliers]),
     }
     if bf16:
-        exact = cached_log_likelihoods(draw, weights, DIGITS, image_sets[DIGITS][:SHARD_SIZE], False, cache)
+        first = image_sets[DIGITS][:SHARD_SIZE]
+        exact = cached_log_likelihoods(draw.model, draw.tokenizer, weights, DIGITS, first, False, cache)
         result["bf16_difference"] = measure_difference(likelihoods[DIGITS][: len(exact)], exact, digits.labels)
     return result
 
@@ -176,7 +179,13 @@ def _generator(number: int) -> np.random.Generator:
 
 
 def cached_log_likelihoods(
-    draw, weights: dict[str, str], name: str, images: np.ndarray, bf16: bool, cache: Path
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    weights: dict[str, str],
+    name: str,
+    images: np.ndarray,
+    bf16: bool,
+    cache: Path,
 ) -> torch.Tensor:
     """log p(x | y), float64 `[N, 10]`, read from `cache` where they are there, and put there where they are not."""
     weights = {path: value for path, value in weights.items() if not path.startswith(f"{CLASSIFIER_FOLDER}/")}
@@ -186,13 +195,13 @@ def cached_log_likelihoods(
         key = {
             "weights": json.dumps(weights, sort_keys=True),
             "images": hashlib.sha256(shard.tobytes()).hexdigest(),
-            "dtype": "bfloat16" if bf16 else str(draw.model.dtype),
+            "dtype": "bfloat16" if bf16 else str(model.dtype),
         }
         path = cache / f"likelihoods-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.safetensors"
         values = read_shard(path, key, len(shard))
         if values is None:
-            with torch.autocast(draw.device.type, torch.bfloat16, enabled=bf16):
-                values = class_log_likelihoods(draw.model, draw.tokenizer, shard, BATCH_SIZE)
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+                values = class_log_likelihoods(model, tokenizer, shard, BATCH_SIZE)
             with staged_folder(cache) as staging:
                 save_file({"log_likelihoods": values}, staging / path.name, metadata=key)
         shards.append(values)

@@ -38,14 +38,13 @@ from mnist_text_gen.commands.training import load_weights
 from mnist_text_gen.corpus import LabelledImages, identify_source, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
-from mnist_text_gen.modeling import check_language_model_config, read_run, token_losses
+from mnist_text_gen.modeling import check_language_model_config, read_run, symbol_nats
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 
 PROG = "likelihood.py"
 CACHE = Path("runs/quality")
 THIS_MODEL = "this model"
-BATCH_SIZE = 100
 CONFIDENCE = 0.95
 
 
@@ -172,18 +171,11 @@ def measure_language_model(folder: str | Path, test: LabelledImages) -> dict[str
     input_ids = tokenizer(tokenizer.encode_images(*test), return_tensors="pt")["input_ids"]
     stages = read_run(Path(folder)).get("training", [])
     return (
-        summarise(_token_nats(model, input_ids))
+        summarise(symbol_nats(model, input_ids).numpy())
         | {"num_parameters": model.num_parameters()}
         | {name: total(stages, name) for name in ("train_seconds", "num_steps", "num_tokens")}
         | {"hardware": stages[-1].get("hardware") if stages else None}
     )
-
-
-@torch.no_grad()
-def _token_nats(model: GPT2LMHeadModel, input_ids: torch.Tensor) -> np.ndarray:
-    """Nats of the 150 symbols and of the end token, float32 `[N, 151]`."""
-    batches = input_ids.to(model.device).split(BATCH_SIZE)
-    return torch.cat([token_losses(model(batch).logits, batch) for batch in batches]).cpu().numpy()
 
 
 def total(stages: Sequence[dict[str, Any]], name: str) -> float | None:

@@ -99,10 +99,11 @@ class Arguments:
     sampled_model: str | None = field(
         default=None, metadata={"help": "Folder of a model of recipes/sampled.yaml, which the literature needs."}
     )
+    num_outliers: int = field(default=1_000, metadata={"help": "Images of each kind that are no digits."})
     fashion_mnist: str | None = field(
         default=None, metadata={"help": "Folder of Fashion-MNIST's IDX files; see classification_by_generation.py."}
     )
-    bf16: bool = field(default=False, metadata={"help": "Likelihoods with products in bfloat16."})
+    bf16: bool = field(default=False, metadata={"help": "Products in bfloat16 for what takes ten passes an image."})
 
     def __post_init__(self):
         for part in self.parts:
@@ -190,7 +191,11 @@ class Measurement:
 
     def likelihood(self) -> dict[str, Any]:
         return likelihood.measure(
-            self.args.source, self.args.model, others=self.args.others, cache=self.work, bf16=self.args.bf16
+            self.args.source,
+            self.args.model,
+            others=likelihood.parse_others(self.args.others),
+            num_train_samples=self.args.num_train_samples,
+            cache=self.work,
         )
 
     def literature(self) -> dict[str, Any]:
@@ -200,6 +205,7 @@ class Measurement:
         return classification_by_generation.measure(
             self.args.source,
             self.args.model,
+            num_outliers=self.args.num_outliers,
             fashion_mnist=self.args.fashion_mnist,
             bf16=self.args.bf16,
             cache=self.work,

@@ -294,7 +294,9 @@ def read(benchmark, draw, mnist_5k, tmp_path, tiny_files, monkeypatch):
         computed.clear()
         compute.limit = limit
         weights = weights or hash_weights(tiny_files)
-        values = benchmark.cached_log_likelihoods(draw, weights, "digits", images, bf16, tmp_path)
+        values = benchmark.cached_log_likelihoods(
+            draw.model, draw.tokenizer, weights, "digits", images, bf16, tmp_path
+        )
         return values.numpy(), sum(computed)
 
     return read_images

@@ -50,6 +50,7 @@ def options(source, tiny_checkpoint, tmp_path):
         "num_train_samples": 30,
         "num_other_samples": 20,
         "num_free_texts": 10,
+        "num_outliers": 3,
     }
     return [str(part) for name, value in values.items() for part in (f"--{name}", value)]
 
