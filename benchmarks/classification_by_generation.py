@@ -302,7 +302,7 @@ def measure_auroc(digits: np.ndarray, outliers: np.ndarray) -> dict[str, Any]:
     area = float(roc_auc_score(np.arange(len(scores)) < len(digits), scores))
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (len(digits) - 1) * (q1 - area**2) + (len(outliers) - 1) * (q2 - area**2)
-    error = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(max(variance, 0) / len(digits) / len(outliers))
+    error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(max(variance, 0) / len(digits) / len(outliers))
     return {
         "value": area,
         "interval": [max(area - error, 0.0), min(area + error, 1.0)],
@@ -322,7 +322,7 @@ def measure_mean(values: torch.Tensor) -> dict[str, Any]:
     mean = float(values.mean())
     figure = {"value": mean, "num_samples": len(values)}
     if len(values) > 1:
-        error = stats.norm.ppf((1 + CONFIDENCE) / 2) * float(stats.sem(values.numpy()))
+        error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * float(stats.sem(values.numpy()))
         figure["interval"] = [mean - error, mean + error]
     return figure
 

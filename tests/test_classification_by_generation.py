@@ -242,7 +242,7 @@ def test_interval_of_a_mean(benchmark):
 def test_calibration_is_that_of_15_bins(benchmark):
     probabilities = torch.tensor([[1 - 1e-12, 1e-12], [0.96, 0.04], [0.3, 0.7], [0.31, 0.69]], dtype=torch.float64)
     found = benchmark.measure_classifier(probabilities.log(), torch.tensor([1, 0, 1, 0]))
-    # bins (14/15, 1], with 1 to the last bit of a float32: confidence 0.98, half right; (10/15, 11/15]: confidence 0.695, half right
+    # bins (14/15, 1], where 1 - 1e-12 is 1 in float32: confidence 0.98, half right; (10/15, 11/15]: 0.695, half right
     assert found["calibration_error"]["value"] == pytest.approx(0.5 * 0.48 + 0.5 * 0.195, abs=1e-6)
     assert found["calibration_error"]["num_bins"] == 15
     assert found["label_nats"]["value"] == pytest.approx(-math.log(1e-12 * 0.96 * 0.7 * 0.31) / 4)
