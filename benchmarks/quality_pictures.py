@@ -1,0 +1,218 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Plots and pictures of `docs/quality.md`; shapes, line styles and fillings tell things apart, not only colours."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from sample_quality import Samples
+
+from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.drawing import draw_grid, format_score
+
+
+# How raw images and the best ones look in every plot.
+STYLES = {
+    "raw": {"color": "black", "marker": "o", "linestyle": "-"},
+    "best": {"color": "tab:red", "marker": "s", "linestyle": "--", "markerfacecolor": "white"},
+}
+TEST_STYLE = {"color": "0.45", "linestyle": ":", "linewidth": 1.6}
+RELIABILITY_STYLES = (
+    {"color": "black", "marker": "o", "linestyle": "-"},
+    {"color": "tab:blue", "marker": "^", "linestyle": "--", "markerfacecolor": "white"},
+    {"color": "tab:red", "marker": "x", "linestyle": "-."},
+)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    # the version of matplotlib would make another file of the same picture
+    figure.savefig(path, metadata={"Software": None})
+
+
+def save_grid(samples: Samples, num_columns: int, path: Path) -> None:
+    images = [Image.fromarray(image * np.uint8(255)) for image in samples.images]
+    draw_grid(images, [format_score(score) for score in samples.scores], num_columns).save(path, optimize=True)
+
+
+def draw_temperatures(samples: dict[str, Any]) -> Figure:
+    """Five figures against temperature, raw and best, with real test images beside."""
+    figure = Figure(figsize=(10, 6), dpi=100, layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
+    found = {name: {float(key): each[name] for key, each in sorted(samples.items())} for name in STYLES}
+    for name, results in found.items():
+        temperatures = list(results)
+        agreement = [each["class_agreement"] for each in results.values()]
+        distance = [each["frechet_distance"] for each in results.values()]
+        generated = [each["diversity"]["generated"] for each in results.values()]
+        columns = (
+            [(100 * each["class_agreement"], _scale(each["interval"], 100)) for each in agreement],
+            [(each["ratio"], each["ratio_interval"]) for each in distance],
+            [(each["nearest_distance_mean"], None) for each in generated],
+            [(100 * each["near_copy_rate"], _scale(each["near_copy_interval"], 100)) for each in generated],
+            [(each["pairwise_distance"], None) for each in generated],
+        )
+        for panel, column in zip(axes, columns, strict=False):
+            _draw_line(panel, temperatures, column, STYLES[name])
+    test = next(iter(samples.values()))["raw"]["diversity"]["test"]
+    axes[1].axhline(1, **TEST_STYLE)
+    for panel, value in ((axes[2], "nearest_distance_mean"), (axes[4], "pairwise_distance")):
+        panel.axhline(test[value], **TEST_STYLE)
+    axes[3].axhline(100 * test["near_copy_rate"], **TEST_STYLE)
+    axes[3].axhspan(*_scale(test["near_copy_interval"], 100), color="0.9", zorder=0)
+    titles = (
+        "judge agrees, %",
+        "Fréchet distance / floor",
+        "pixels to the nearest training image",
+        "near-copies, %",
+        "pixels between two images of a digit",
+    )
+    for panel, title in zip(axes, titles, strict=False):
+        panel.set_title(title, fontsize=10)
+        panel.set_xlabel("temperature")
+        panel.set_xticks(list(found["raw"]))
+        panel.grid(color="0.92")
+    axes[5].axis("off")
+    for name, label in (("raw", "raw candidates"), ("best", "best 8 of 64")):
+        axes[5].plot([], [], label=label, **STYLES[name])
+    axes[5].plot([], [], label="real test images", **TEST_STYLE)
+    axes[5].legend(loc="center", frameon=False, fontsize=11)
+    return figure
+
+
+def draw_best_of_n(results: Sequence[dict[str, Any]]) -> Figure:
+    """Agreement and pairwise distance against the number of candidates."""
+    figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    numbers = [each["num_candidates"] for each in results]
+    agreement = [each["class_agreement"] for each in results]
+    _draw_line(
+        left,
+        numbers,
+        [(100 * each["class_agreement"], _scale(each["interval"], 100)) for each in agreement],
+        STYLES["raw"],
+    )
+    left.set_title("judge agrees, %", fontsize=10)
+    pairwise = [each["diversity"]["generated"]["pairwise_distance"] for each in results]
+    _draw_line(right, numbers, [(value, None) for value in pairwise], STYLES["raw"])
+    right.axhline(results[0]["diversity"]["test"]["pairwise_distance"], label="real test images", **TEST_STYLE)
+    right.set_title("pixels between two images of a digit", fontsize=10)
+    right.legend(frameon=False)
+    for panel in (left, right):
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(numbers, [str(number) for number in numbers])
+        panel.set_xlabel("candidates, of which the best 8 are taken")
+        panel.grid(color="0.92")
+    return figure
+
+
+def draw_reliability(calibration: dict[str, Any]) -> Figure:
+    """Share of right against mean confidence, a line each; the size of a bin stands below."""
+    figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], **TEST_STYLE)
+    for index, (name, found) in enumerate(calibration.items()):
+        style = RELIABILITY_STYLES[index % len(RELIABILITY_STYLES)]
+        confidence = [each["confidence"] for each in found["bins"]]
+        label = f"{name}: error {found['calibration_error']:.4f}"
+        upper.plot(confidence, [each["share"] for each in found["bins"]], label=label, **style)
+        lower.plot(confidence, [each["num_samples"] for each in found["bins"]], **style)
+    upper.set_ylabel("share that is right")
+    upper.legend(fontsize=9)
+    lower.set_ylabel("images in the bin")
+    lower.set_yscale("log")
+    lower.set_xlabel("mean confidence of the bin")
+    for panel in (upper, lower):
+        panel.grid(color="0.92")
+    return figure
+
+
+def draw_likelihood(rows: dict[str, Any]) -> Figure:
+    """Nats an image with their intervals, best on top; language models filled, baselines hollow."""
+    figure = Figure(figsize=(8, 1.3 + 0.42 * len(rows)), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    ranked = sorted(rows.items(), key=lambda row: -row[1]["nats_per_image"])
+    for place, (_, row) in enumerate(ranked):
+        value, (low, high) = row["nats_per_image"], row["interval"]
+        filling = {"marker": "s", "markerfacecolor": "white"} if "choice" in row else {"marker": "o"}
+        axes.errorbar(value, place, xerr=[[value - low], [high - value]], color="black", capsize=3, **filling)
+        axes.annotate(
+            f"{value:.2f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9
+        )
+    axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
+    axes.set_ylim(-0.6, len(ranked) - 0.3)
+    axes.margins(x=0.08)
+    axes.set_xlabel("nats an image given its class (● language model, □ baseline)")
+    axes.grid(axis="x", color="0.92")
+    return figure
+
+
+def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray, num_columns: int = 2) -> Figure:
+    """Drawn images, their nearest training images, and where the two differ.
+
+    Args:
+        drawn, nearest (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): pairs.
+        num_columns (`int`, defaults to 2): pairs a row.
+    """
+    num_rows = -(-len(drawn) // num_columns)
+    figure = Figure(figsize=(4.5 * num_columns, 1.62 * num_rows), dpi=100, layout="constrained")
+    panels = figure.subplots(num_rows, 3 * num_columns, squeeze=False).ravel()
+    for panel in panels:
+        panel.set_axis_off()
+    for index, (ours, theirs) in enumerate(zip(drawn, nearest, strict=True)):
+        left, middle, right = panels[3 * index : 3 * index + 3]
+        for panel, image, title in ((left, ours, "drawn"), (middle, theirs, "training")):
+            panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            panel.set_title(title, fontsize=9)
+        right.imshow(1 - 0.3 * (ours & theirs), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        for mask, style in (((ours > theirs), {"marker": "s"}), ((theirs > ours), {"marker": "x", "linewidths": 0.8})):
+            rows, columns = np.nonzero(mask)
+            right.scatter(columns, rows, s=7, color="black", **style)
+        right.set_title(f"{int((ours != theirs).sum())} differ", fontsize=9)
+        right.add_patch(_frame())
+    return figure
+
+
+def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
+    """Images beside maps of their nats, each symbol's spread evenly over its pixels.
+
+    Args:
+        images (`LabelledImages`): uint8 `[N, 30, 30]` in {0, 1}, and labels.
+        nats (`np.ndarray`, float `[N, symbols]`): of the symbols of pixels, in the order of the text.
+    """
+    pixels_per_symbol = images.images[0].size // nats.shape[1]
+    maps = (np.repeat(nats, pixels_per_symbol, axis=1) / pixels_per_symbol).reshape(images.images.shape)
+    num_rows = -(-len(maps) // 2)
+    figure = Figure(figsize=(8, 1.85 * num_rows), dpi=100, layout="constrained")
+    panels = figure.subplots(num_rows, 4, squeeze=False).ravel()
+    for panel in panels:
+        panel.set_axis_off()
+    for index, (image, label, values) in enumerate(zip(*images, maps, strict=True)):
+        panels[2 * index].imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        panels[2 * index].set_title(f"a {label}", fontsize=9)
+        drawn = panels[2 * index + 1].imshow(values, cmap="gray_r", vmin=0, vmax=maps.max(), interpolation="nearest")
+        panels[2 * index + 1].contour(image, levels=[0.5], colors="tab:blue", linewidths=0.6)
+        panels[2 * index + 1].set_title(f"{values.sum():.1f} nats", fontsize=9)
+        panels[2 * index + 1].add_patch(_frame())
+    figure.colorbar(drawn, ax=panels.tolist(), label="nats a pixel: a sixth of its symbol's", shrink=0.6)
+    return figure
+
+
+def _frame() -> Rectangle:
+    return Rectangle((-0.5, -0.5), 30, 30, fill=False, edgecolor="0.6", linewidth=0.8)
+
+
+def _draw_line(axes: Axes, x: Sequence[float], column: Sequence[tuple], style: dict[str, Any]) -> None:
+    """Values with their intervals; a value that there isn't leaves a gap."""
+    values = np.array([np.nan if value is None else value for value, _ in column])
+    bounds = np.array([interval or (value, value) for value, (_, interval) in zip(values, column, strict=True)])
+    margins = np.maximum(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0)
+    axes.errorbar(x, values, yerr=margins, capsize=3, **style)
+
+
+def _scale(interval: Sequence[float] | None, factor: float) -> list[float] | None:
+    return None if interval is None else [factor * bound for bound in interval]
