@@ -139,7 +139,9 @@ def draw_likelihood(rows: dict[str, Any]) -> Figure:
     for place, (_, row) in enumerate(ranked):
         value, (low, high) = row["nats_per_image"], row["interval"]
         filling = {"marker": "s", "markerfacecolor": "white"} if "choice" in row else {"marker": "o"}
-        axes.errorbar(value, place, xerr=[[value - low], [high - value]], color="black", capsize=3, **filling)
+        axes.errorbar(
+            value, place, xerr=[[value - low], [high - value]], color="black", capsize=5, markersize=4, **filling
+        )
         axes.annotate(
             f"{value:.2f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9
         )

@@ -209,9 +209,7 @@ def _build_wanted(sections: Sections) -> str:
         interval = f"{form(found.interval[0])} to {form(found.interval[1])}" if found.interval else "–"
         value = f"**{form(found.value)}{wanted.unit}**{found.beside}"
         rows.append([wanted.text, bound, value, interval, f"{found.num_samples:,}", judge(wanted, found)])
-    return (
-        f"## Wanted and found\n\n{_table(['', 'wanted', 'found', '95 % interval', 'images', 'met'], rows)}\n\n{_MET}"
-    )
+    return f"## Wanted and found\n\n{_table(['', 'wanted', 'found', '95 % interval', 'images', 'met'], rows)}\n\n{_MET.strip()}"
 
 
 def judge(wanted: Wanted, found: Found) -> str:

@@ -160,7 +160,7 @@ def write_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
 
 
 def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> str:
-    """The card of the model in `folder`, from its `config.json`, and `run.json` of language model and classifier.
+    """The card of the model in `folder`, from `config.json`, `quality.json`, and `run.json` of both models.
 
     Args:
         folder (`Path`): in the layout that the pipeline saves.
@@ -177,11 +177,13 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     run = read_run(folder)
     judge = read_run(folder / CLASSIFIER_FOLDER)
     results = {**judge.get("results", {}), **run.get("results", {})}
+    quality = _find_quality(read_quality(folder))
     sections = [
-        f"---\n{_front_matter(run, judge, results, tags)}\n---\n{GENERATED}",
+        f"---\n{_front_matter(run, judge, results, quality, tags)}\n---\n{GENERATED}",
         _INTRODUCTION.format(num_parameters=_count_parameters(config), pictures=_pictures(folder) if run else ""),
         _USE.replace(THIS_REPOSITORY, repo_id),
         _tables(config, run, results),
+        _quality(quality),
         _training(run, judge),
         _LIMITS,
         _data(run, judge),
@@ -189,18 +191,21 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
-def _front_matter(run: dict, judge: dict, results: dict, tags: Sequence[str]) -> str:
+def _front_matter(run: dict, judge: dict, results: dict, quality: Sequence[dict], tags: Sequence[str]) -> str:
+    measured = [name for name in _METRICS if name in results]
+    measured += [found["metric"] for found in quality if found["metric"] not in measured]
+    eval_results = [_eval_result(name, results[name]) for name in _METRICS if name in results]
     names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
     return ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="text-generation",
         datasets=sorted({name for name in names if name and "/" in name}) or None,
-        metrics=[name for name in _METRICS if name in results] or None,
+        metrics=list(dict.fromkeys(measured)) or None,
         tags=["mnist", "gpt2", "image-generation", "mnist-text-gen", *tags],
         widget=[{"text": digit, "example_title": f"a {name}"} for digit, name in (("7", "seven"), ("3", "three"))],
         model_name="mnist-text-gen",
-        eval_results=[_eval_result(name, results[name]) for name in _METRICS if name in results] or None,
+        eval_results=[*eval_results, *map(_quality_eval_result, quality)] or None,
     ).to_yaml()
 
 
@@ -217,6 +222,59 @@ def _eval_result(name: str, result: dict[str, Any]) -> EvalResult:
         metric_name=title,
         metric_value=result["value"],
     )
+
+
+def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
+    """The main figures of `quality.json`, each with `metric`, `name`, `value`, `interval` and `num_samples`."""
+    found = []
+    for temperature, samples in sections.get("samples", {}).items():
+        for kind, name in (("raw", "raw candidates"), ("best", "best 8 of 64")):
+            agreement = samples[kind]["class_agreement"]
+            title = f"{name} at temperature {temperature} that an independent classifier takes for the wanted digit"
+            found.append(
+                {**agreement, "metric": "class_agreement", "name": title, "value": agreement["class_agreement"]}
+            )
+        distance = samples["raw"]["frechet_distance"]
+        beside = "" if distance["floor"] is None else f", real against real {distance['floor']:.4g}"
+        title = f"Fréchet distance of raw images at temperature {temperature}{beside}"
+        found.append({**distance, "metric": "frechet_distance", "name": title, "value": distance["frechet_distance"]})
+    for name, score in sections.get("accuracy_score", {}).items():
+        title = f"classification accuracy score, trained on: {name}"
+        found.append({**score, "metric": "classification_accuracy_score", "name": title, "value": score["accuracy"]})
+    if "generation" in sections:
+        accuracy = sections["generation"]["classification"]["language_model"]["accuracy"]
+        dataset = sections["generation"].get("dataset")
+        title = "test images that the language model's likelihoods classify rightly"
+        found.append({**accuracy, "metric": "accuracy_by_generation", "name": title, "dataset": dataset})
+    return found
+
+
+def _quality_eval_result(found: dict[str, Any]) -> EvalResult:
+    by_generation = found["metric"] == "accuracy_by_generation"
+    dataset = found.get("dataset")
+    unnamed = ("own", "images of its own") if by_generation else ("drawn", "digits drawn by this model")
+    return EvalResult(
+        task_type="image-classification" if by_generation else "text-generation",
+        dataset_type=dataset or unnamed[0],
+        dataset_name="MNIST" if dataset == MNIST else dataset or unnamed[1],
+        dataset_split="test" if dataset == MNIST else None,
+        metric_type=found["metric"],
+        metric_name=found["name"],
+        metric_value=found["value"],
+    )
+
+
+def _quality(quality: Sequence[dict]) -> str:
+    if not quality:
+        return ""
+    lines = []
+    for found in quality:
+        scale, unit = (1, "") if found["metric"] == "frechet_distance" else (100, " %")
+        form = "{:.4g}" if scale == 1 else "{:.2f}"
+        value = f"**{form.format(scale * found['value'])}{unit}**"
+        interval = " to ".join(form.format(scale * bound) for bound in found["interval"]) if found["interval"] else "–"
+        lines.append(f"| {found['name']} | {value} | {interval} | {found['num_samples']:,} |")
+    return "\n".join([_QUALITY.strip(), "", "| | | 95 % interval | images |", "|---|---|---|---|", *lines])
 
 
 def _count_parameters(config: dict[str, Any]) -> str:
@@ -384,6 +442,14 @@ from transformers import AutoModelForImageClassification
 
 AutoModelForImageClassification.from_pretrained("<this repository>", subfolder="classifier", trust_remote_code=True)
 ```
+"""
+
+_QUALITY = """
+## How good the digits are
+
+Raw candidates are taken as they come. The independent classifier neither ranks nor shares weights with the one that
+does; the Fréchet distance is between its features of drawn and of real images. An accuracy score is what a CNN that
+was trained on nothing else gets right of real test images.
 """
 
 _LIMITS = """

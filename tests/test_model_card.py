@@ -21,6 +21,7 @@ from mnist_text_gen.modeling import (
     build_model_card,
     hash_weights,
     read_run,
+    write_quality,
     write_run,
 )
 from mnist_text_gen.modeling.model_card import _count_parameters
@@ -155,6 +156,36 @@ def test_card_has_the_figures_of_the_record_in_index_and_tables(recorded):
     assert "**50.00 %** of 640" in card and "**75.00 %** right, of 8 images" in card
     assert 'model="you/digits"' in card and "<this repository>" not in card
     assert "[MNIST](https://huggingface.co/datasets/ylecun/mnist)" in card
+
+
+def test_card_and_index_have_the_main_figures_of_the_quality(recorded):
+    before = build_model_card(recorded)
+    assert "How good the digits are" not in before
+    agreement = {"class_agreement": 0.9871, "interval": [0.98, 0.99], "num_samples": 8000}
+    distance = {"frechet_distance": 0.25, "interval": [0.2, 0.3], "floor": 0.125, "num_samples": 7000}
+    best = {"class_agreement": {**agreement, "class_agreement": 0.9991}}
+    score = {"accuracy": 0.9654, "interval": [0.96, 0.97], "num_samples": 6000}
+    right = {"value": 0.9868, "interval": [0.98, 0.99], "num_samples": 5000}
+    quality = {
+        "samples": {"0.8": {"raw": {"class_agreement": agreement, "frechet_distance": distance}, "best": best}},
+        "accuracy_score": {"raw, temperature 1": score},
+        "generation": {"dataset": "ylecun/mnist", "classification": {"language_model": {"accuracy": right}}},
+    }
+    write_quality(recorded, hash_weights(recorded), quality)
+    card = build_model_card(recorded)
+    for expected in (
+        "| **98.71 %** | 98.00 to 99.00 | 8,000 |",
+        "| **99.91 %** | 98.00 to 99.00 | 8,000 |",
+        "temperature 0.8, real against real 0.125 | **0.25** | 0.2 to 0.3 | 7,000 |",
+        "raw, temperature 1 | **96.54 %** | 96.00 to 97.00 | 6,000 |",
+        "| **98.68 %** | 98.00 to 99.00 | 5,000 |",
+    ):
+        assert expected in card
+    indexed = [(result.metric_type, result.metric_value) for result in ModelCard(card).data.eval_results]
+    assert len(indexed) == 9 and ("image_nats", 12.25) in indexed and ("class_agreement", 0.5) in indexed
+    assert {("frechet_distance", 0.25), ("class_agreement", 0.9871), ("accuracy_by_generation", 0.9868)} < set(indexed)
+    write_quality(recorded, {"model.safetensors": "of others"}, quality)
+    assert build_model_card(recorded) == before
 
 
 def test_card_says_what_the_configuration_says(recorded, tiny_model):
