@@ -72,7 +72,9 @@ class Arguments:
     work: str = field(default="runs/quality", metadata={"help": "Folder that keeps what takes long."})
     judge: str | None = field(
         default=None,
-        metadata={"help": "Folder of the judge; by default recipes/judge.yaml trains it in the work folder."},
+        metadata={
+            "help": "Folder of the judge; by default recipes/classifier_judge.yaml trains it in the work folder."
+        },
     )
     report: str = field(default=str(REPORT_FOLDER), metadata={"help": "Folder of quality.md and its pictures."})
     parts: list[str] = field(
@@ -98,6 +100,9 @@ class Arguments:
     )
     sampled_model: str | None = field(
         default=None, metadata={"help": "Folder of a model of recipes/sampled.yaml, which the literature needs."}
+    )
+    num_test_images: int | None = field(
+        default=None, metadata={"help": "Test images of what takes ten passes an image; all by default."}
     )
     num_outliers: int = field(default=1_000, metadata={"help": "Images of each kind that are no digits."})
     fashion_mnist: str | None = field(
@@ -199,12 +204,15 @@ class Measurement:
         )
 
     def literature(self) -> dict[str, Any]:
-        return literature.measure(self.args.source, self.args.sampled_model, self.args.bf16, self.work)
+        return literature.measure(
+            self.args.source, self.args.sampled_model, self.args.bf16, self.work, self.args.num_test_images
+        )
 
     def generation(self) -> dict[str, Any]:
         return classification_by_generation.measure(
             self.args.source,
             self.args.model,
+            num_images=self.args.num_test_images,
             num_outliers=self.args.num_outliers,
             fashion_mnist=self.args.fashion_mnist,
             bf16=self.args.bf16,

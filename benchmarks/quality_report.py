@@ -209,7 +209,8 @@ def _build_wanted(sections: Sections) -> str:
         interval = f"{form(found.interval[0])} to {form(found.interval[1])}" if found.interval else "–"
         value = f"**{form(found.value)}{wanted.unit}**{found.beside}"
         rows.append([wanted.text, bound, value, interval, f"{found.num_samples:,}", judge(wanted, found)])
-    return f"## Wanted and found\n\n{_table(['', 'wanted', 'found', '95 % interval', 'images', 'met'], rows)}\n\n{_MET.strip()}"
+    table = _table(["", "wanted", "found", "95 % interval", "images", "met"], rows)
+    return f"## Wanted and found\n\n{table}\n\n{_MET.strip()}"
 
 
 def judge(wanted: Wanted, found: Found) -> str:
@@ -493,7 +494,7 @@ hand go with the next run. `MNIST` is anything that [`load_images`](../corpus/so
 else can be given. The command measures, keeps each section in `quality.json`, and writes this page and its pictures;
 with `--parts` it measures only some sections anew. The model card reads the same file.
 
-Numbers in brackets are intervals of 95 %. *The judge* is a CNN of [`recipes/judge.yaml`](../recipes/judge.yaml): it
+Numbers in brackets are intervals of 95 %. *The judge* is a CNN of [`recipes/classifier_judge.yaml`](../recipes/classifier_judge.yaml): it
 neither ranks nor shares weights with the one that does. *Raw* are candidates as they come, all of them; *best 8 of 64*
 are those to which the reranking CNN gives the most probability of the wanted digit. Where nothing else is said,
 candidates are drawn at the first temperature that the command was given, 0.8 by default.

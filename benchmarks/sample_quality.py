@@ -25,7 +25,7 @@ from mnist_text_gen.tokenizer import binarize_images
 
 
 ROOT = Path(__file__).parent.parent
-JUDGE_RECIPE = ROOT / "recipes" / "judge.yaml"
+JUDGE_RECIPE = ROOT / "recipes" / "classifier_judge.yaml"
 NUM_CLASSES = 10
 NUM_CANDIDATES, NUM_BEST = 64, 8
 BATCH_SIZE = 500
@@ -103,7 +103,7 @@ def _rank(pool: Samples, group: np.ndarray) -> np.ndarray:
 
 
 def train_judge(source: str, folder: Path) -> MnistCnnForImageClassification:
-    """The classifier of `recipes/judge.yaml`, trained into `folder` unless it is there."""
+    """The classifier of `recipes/classifier_judge.yaml`, trained into `folder` unless it is there."""
     if not (folder / "config.json").exists():
         train_classifier.train([str(JUDGE_RECIPE), "--dataset_name", source, "--output_dir", str(folder)])
     return MnistCnnForImageClassification.from_pretrained(folder, use_safetensors=True).eval()
@@ -193,7 +193,8 @@ def measure_best_of_n(
 ) -> list[dict[str, Any]]:
     """What reranking buys and costs: the best 8 of the first n candidates, of n = 8, which are raw, to 64."""
     return [
-        {"num_candidates": number, **measure_samples(choose_best(pool, number), judge, real)} for number in numbers
+        {"num_candidates": number, **measure_samples(choose_best(pool, number), judge, real, num_folds=0)}
+        for number in numbers
     ]
 
 

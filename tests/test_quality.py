@@ -37,7 +37,7 @@ def source(mnist_5k, tmp_path_factory):
 
 @pytest.fixture
 def options(source, tiny_checkpoint, tmp_path):
-    """The smallest run: 64 candidates of a digit, of which 8 are the best, and 20 raw images."""
+    """The smallest run: 64 candidates of a digit, of which 8 are the best, and 40 raw images."""
     values = {
         "source": source,
         "model": tiny_checkpoint,
@@ -46,9 +46,9 @@ def options(source, tiny_checkpoint, tmp_path):
         "judge": tiny_checkpoint / "classifier",
         "temperatures": 0.8,
         "num_candidates": 640,
-        "num_images": 20,
+        "num_images": 40,
         "num_train_samples": 30,
-        "num_other_samples": 20,
+        "num_other_samples": 40,
         "num_free_texts": 10,
         "num_outliers": 3,
     }
@@ -62,7 +62,7 @@ def test_parts_become_sections_beside_the_weights_and_a_report(benchmarks, optio
     sections = read_quality(tiny_checkpoint)
     assert list(sections) == parts
     samples = sections["samples"]["0.8"]
-    assert (samples["raw"]["num_samples"], samples["best"]["num_samples"]) == (20, 80)
+    assert (samples["raw"]["num_samples"], samples["best"]["num_samples"]) == (40, 80)
     assert [row["num_samples"] for row in sections["best_of_n"]] == [80] * 4
     assert sections["best_of_n"][-1]["class_agreement"] == samples["best"]["class_agreement"]
     assert sections["validity"]["0.8"]["num_samples"] == 10

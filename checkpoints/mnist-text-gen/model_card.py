@@ -22,9 +22,11 @@ logger = logging.get_logger(__name__)
 
 CARD_FILE = "README.md"
 RUN_FILE = "run.json"
+QUALITY_FILE = "quality.json"
 CLASSIFIER_FOLDER = "classifier"
 PICTURES_FOLDER = "sample_img"
 MNIST = "ylecun/mnist"
+_RUN_KINDS = {"training": list, "results": dict}
 THIS_REPOSITORY = "<this repository>"
 # A card without this line is somebody's own text, and is left alone.
 GENERATED = "<!-- Written by mnist-text-gen from config.json and run.json. Without this line, it is left as it is. -->"
@@ -51,20 +53,41 @@ def read_run(folder: Path) -> dict[str, Any]:
         ValueError: for a file that is not such a record.
     """
     path = folder / RUN_FILE
-    return _read_run_about(path, folder) if path.is_file() else {}
+    return _read_about(path, folder, _RUN_KINDS) if path.is_file() else {}
 
 
 def write_run(folder: Path, weights: dict[str, str], training: Sequence[dict], results: dict[str, dict]) -> None:
     """Write `run.json`; the arguments are what [`read_run`] gives back."""
-    run = {"weights": weights, "training": list(training), "results": results}
-    text = json.dumps(run, indent=2)
+    _write_json(folder / RUN_FILE, {"weights": weights, "training": list(training), "results": results})
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    text = json.dumps(record, indent=2)
     # the points of a curve on one line; in a string there is no line break as it is
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda numbers: " ".join(numbers[0].split()), text)
-    (folder / RUN_FILE).write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_quality(folder: Path) -> dict[str, Any]:
+    """What `quality.json` in `folder` says of the drawn digits; nothing where it is missing or about other weights.
+
+    Returns:
+        `dict`: name of a section to what was measured, as `benchmarks/quality.py` describes it, or an empty one.
+
+    Raises:
+        ValueError: for a file that is not such a record.
+    """
+    path = folder / QUALITY_FILE
+    return _read_about(path, folder, {"sections": dict}).get("sections", {}) if path.is_file() else {}
+
+
+def write_quality(folder: Path, weights: dict[str, str], sections: dict[str, Any]) -> None:
+    """Write `quality.json`; the sections are what [`read_quality`] gives back."""
+    _write_json(folder / QUALITY_FILE, {"weights": weights, "sections": sections})
 
 
 def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "") -> None:
-    """Copy `run.json` and the pictures from where the weights in `target` came from, if they are still the same.
+    """Copy records and pictures from where the weights in `target` came from, if they are still the same.
 
     Args:
         source (`str`): a folder, or an id on the Hub.
@@ -75,11 +98,15 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
     if Path(source, subfolder).resolve() == target.resolve():
         return
     found = _find_file(source, revision, RUN_FILE, subfolder)
-    if found is None or not _read_run_about(found, target):
+    if found is None or not _read_about(found, target, _RUN_KINDS):
         # what an earlier save left there is about other weights
-        (target / RUN_FILE).unlink(missing_ok=True)
+        for name in (RUN_FILE, QUALITY_FILE):
+            (target / name).unlink(missing_ok=True)
         return
     shutil.copyfile(found, target / RUN_FILE)
+    quality = _find_file(source, revision, QUALITY_FILE, subfolder)
+    if quality is not None:
+        shutil.copyfile(quality, target / QUALITY_FILE)
     for name in [f"{PICTURES_FOLDER}/{label}.png" for label in range(10)]:
         picture = _find_file(source, revision, name, subfolder)
         if picture is not None:
@@ -87,14 +114,15 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
             shutil.copyfile(picture, target / name)
 
 
-def _read_run_about(path: Path, folder: Path) -> dict[str, Any]:
+def _read_about(path: Path, folder: Path, kinds: dict[str, type]) -> dict[str, Any]:
+    """The record at `path`, or an empty one where it is about other weights than those in `folder`."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    kinds = {"weights": dict, "training": list, "results": dict}
+    kinds = {"weights": dict, **kinds}
     if not isinstance(run, dict) or not all(isinstance(run.get(name), kind) for name, kind in kinds.items()):
-        raise ValueError(f"{path} is no record of a run; needed are {', '.join(kinds)}")
+        raise ValueError(f"{path} is no record of these weights; needed are {', '.join(kinds)}")
     return run if run["weights"].items() <= hash_weights(folder).items() else {}
 
 
@@ -132,7 +160,7 @@ def write_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
 
 
 def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> str:
-    """The card of the model in `folder`, from its `config.json`, and `run.json` of language model and classifier.
+    """The card of the model in `folder`, from `config.json`, `quality.json`, and `run.json` of both models.
 
     Args:
         folder (`Path`): in the layout that the pipeline saves.
@@ -149,11 +177,13 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     run = read_run(folder)
     judge = read_run(folder / CLASSIFIER_FOLDER)
     results = {**judge.get("results", {}), **run.get("results", {})}
+    quality = _find_quality(read_quality(folder))
     sections = [
-        f"---\n{_front_matter(run, judge, results, tags)}\n---\n{GENERATED}",
+        f"---\n{_front_matter(run, judge, results, quality, tags)}\n---\n{GENERATED}",
         _INTRODUCTION.format(num_parameters=_count_parameters(config), pictures=_pictures(folder) if run else ""),
         _USE.replace(THIS_REPOSITORY, repo_id),
         _tables(config, run, results),
+        _quality(quality),
         _training(run, judge),
         _LIMITS,
         _data(run, judge),
@@ -161,18 +191,21 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
-def _front_matter(run: dict, judge: dict, results: dict, tags: Sequence[str]) -> str:
+def _front_matter(run: dict, judge: dict, results: dict, quality: Sequence[dict], tags: Sequence[str]) -> str:
+    measured = [name for name in _METRICS if name in results]
+    measured += [found["metric"] for found in quality if found["metric"] not in measured]
+    eval_results = [_eval_result(name, results[name]) for name in _METRICS if name in results]
     names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
     return ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="text-generation",
         datasets=sorted({name for name in names if name and "/" in name}) or None,
-        metrics=[name for name in _METRICS if name in results] or None,
+        metrics=list(dict.fromkeys(measured)) or None,
         tags=["mnist", "gpt2", "image-generation", "mnist-text-gen", *tags],
         widget=[{"text": digit, "example_title": f"a {name}"} for digit, name in (("7", "seven"), ("3", "three"))],
         model_name="mnist-text-gen",
-        eval_results=[_eval_result(name, results[name]) for name in _METRICS if name in results] or None,
+        eval_results=[*eval_results, *map(_quality_eval_result, quality)] or None,
     ).to_yaml()
 
 
@@ -189,6 +222,59 @@ def _eval_result(name: str, result: dict[str, Any]) -> EvalResult:
         metric_name=title,
         metric_value=result["value"],
     )
+
+
+def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
+    """The main figures of `quality.json`, each with `metric`, `name`, `value`, `interval` and `num_samples`."""
+    found = []
+    for temperature, samples in sections.get("samples", {}).items():
+        for kind, name in (("raw", "raw candidates"), ("best", "best 8 of 64")):
+            agreement = samples[kind]["class_agreement"]
+            title = f"{name} at temperature {temperature} that an independent classifier takes for the wanted digit"
+            found.append(
+                {**agreement, "metric": "class_agreement", "name": title, "value": agreement["class_agreement"]}
+            )
+        distance = samples["raw"]["frechet_distance"]
+        beside = "" if distance["floor"] is None else f", real against real {distance['floor']:.4g}"
+        title = f"Fréchet distance of raw images at temperature {temperature}{beside}"
+        found.append({**distance, "metric": "frechet_distance", "name": title, "value": distance["frechet_distance"]})
+    for name, score in sections.get("accuracy_score", {}).items():
+        title = f"classification accuracy score, trained on: {name}"
+        found.append({**score, "metric": "classification_accuracy_score", "name": title, "value": score["accuracy"]})
+    if "generation" in sections:
+        accuracy = sections["generation"]["classification"]["language_model"]["accuracy"]
+        dataset = sections["generation"].get("dataset")
+        title = "test images that the language model's likelihoods classify rightly"
+        found.append({**accuracy, "metric": "accuracy_by_generation", "name": title, "dataset": dataset})
+    return found
+
+
+def _quality_eval_result(found: dict[str, Any]) -> EvalResult:
+    by_generation = found["metric"] == "accuracy_by_generation"
+    dataset = found.get("dataset")
+    unnamed = ("own", "images of its own") if by_generation else ("drawn", "digits drawn by this model")
+    return EvalResult(
+        task_type="image-classification" if by_generation else "text-generation",
+        dataset_type=dataset or unnamed[0],
+        dataset_name="MNIST" if dataset == MNIST else dataset or unnamed[1],
+        dataset_split="test" if dataset == MNIST else None,
+        metric_type=found["metric"],
+        metric_name=found["name"],
+        metric_value=found["value"],
+    )
+
+
+def _quality(quality: Sequence[dict]) -> str:
+    if not quality:
+        return ""
+    lines = []
+    for found in quality:
+        scale, unit = (1, "") if found["metric"] == "frechet_distance" else (100, " %")
+        form = "{:.4g}" if scale == 1 else "{:.2f}"
+        value = f"**{form.format(scale * found['value'])}{unit}**"
+        interval = " to ".join(form.format(scale * bound) for bound in found["interval"]) if found["interval"] else "–"
+        lines.append(f"| {found['name']} | {value} | {interval} | {found['num_samples']:,} |")
+    return "\n".join([_QUALITY.strip(), "", "| | | 95 % interval | images |", "|---|---|---|---|", *lines])
 
 
 def _count_parameters(config: dict[str, Any]) -> str:
@@ -356,6 +442,14 @@ from transformers import AutoModelForImageClassification
 
 AutoModelForImageClassification.from_pretrained("<this repository>", subfolder="classifier", trust_remote_code=True)
 ```
+"""
+
+_QUALITY = """
+## How good the digits are
+
+Raw candidates are taken as they come. The independent classifier neither ranks nor shares weights with the one that
+does; the Fréchet distance is between its features of drawn and of real images. An accuracy score is what a CNN that
+was trained on nothing else gets right of real test images.
 """
 
 _LIMITS = """
