@@ -494,8 +494,9 @@ hand go with the next run. `MNIST` is anything that [`load_images`](../corpus/so
 else can be given. The command measures, keeps each section in `quality.json`, and writes this page and its pictures;
 with `--parts` it measures only some sections anew. The model card reads the same file.
 
-Numbers in brackets are intervals of 95 %. *The judge* is a CNN of [`recipes/classifier_judge.yaml`](../recipes/classifier_judge.yaml): it
-neither ranks nor shares weights with the one that does. *Raw* are candidates as they come, all of them; *best 8 of 64*
+Numbers in brackets are intervals of 95 %. *The judge* is a CNN of
+[`recipes/classifier_judge.yaml`](../recipes/classifier_judge.yaml): it neither ranks nor shares weights with the one
+that does. *Raw* are candidates as they come, all of them; *best 8 of 64*
 are those to which the reranking CNN gives the most probability of the wanted digit. Where nothing else is said,
 candidates are drawn at the first temperature that the command was given, 0.8 by default.
 """
