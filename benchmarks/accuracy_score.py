@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import measure_share
 from sample_quality import look_at
-from scipy.stats import binomtest
 from transformers import Trainer, TrainingArguments, default_data_collator, set_seed
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification
@@ -84,12 +84,11 @@ def measure_accuracy_scores(
             probabilities, _ = look_at(train_classifier(train, seed), test.images)
             found.append(float((probabilities.argmax(axis=1) == test.labels).mean()))
         accuracy = float(np.mean(found))
-        interval = binomtest(round(accuracy * len(test.labels)), len(test.labels)).proportion_ci(method="exact")
         results[name] = {
             "num_train_samples": len(train.labels),
             "accuracy": accuracy,
             "accuracies": found,
             "num_samples": len(test.labels),
-            "interval": [float(bound) for bound in interval],
+            "interval": measure_share(round(accuracy * len(test.labels)), len(test.labels))["interval"],
         }
     return results

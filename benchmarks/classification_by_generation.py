@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from figures import CONFIDENCE, measure_mean, measure_share
 from generation import show_table
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -50,7 +51,6 @@ from mnist_text_gen.tokenizer import binarize_images
 logger = logging.get_logger(__name__)
 
 PROG = "classification_by_generation.py"
-CONFIDENCE = 0.95
 NUM_BINS = 15  # as many as Guo et al. 2017 take, section 5
 SEED = 0
 SHARD_SIZE = 500  # images a file of the cache; also those of which bfloat16 is compared with float32
@@ -309,22 +309,6 @@ def measure_auroc(digits: np.ndarray, outliers: np.ndarray) -> dict[str, Any]:
         "num_samples": len(outliers),
         "num_digits": len(digits),
     }
-
-
-def measure_share(count: int, total: int) -> dict[str, Any]:
-    """A share with its exact interval (Clopper and Pearson 1934)."""
-    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
-    return {"value": count / total, "interval": [float(interval.low), float(interval.high)], "num_samples": total}
-
-
-def measure_mean(values: torch.Tensor) -> dict[str, Any]:
-    """A mean with the normal interval of its standard error; of a single value, without."""
-    mean = float(values.mean())
-    figure = {"value": mean, "num_samples": len(values)}
-    if len(values) > 1:
-        error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * float(stats.sem(values.numpy()))
-        figure["interval"] = [mean - error, mean + error]
-    return figure
 
 
 def measure_difference(rounded: torch.Tensor, exact: torch.Tensor, labels: np.ndarray) -> dict[str, Any]:

@@ -16,14 +16,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
-import evaluate
 import numpy as np
 import torch
 from accelerate import PartialState
 from baselines import BASELINES, Baseline, Examples, baseline_nats, fit_baseline
+from figures import CONFIDENCE, measure_mean
 from generation import show_table
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
@@ -37,7 +36,7 @@ from mnist_text_gen.commands.arguments import run_command
 from mnist_text_gen.commands.training import load_weights
 from mnist_text_gen.corpus import LabelledImages, identify_source, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.metrics import METRICS_FOLDER
+from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import check_language_model_config, read_run, symbol_nats
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
@@ -45,7 +44,6 @@ from mnist_text_gen.tokenizer import MnistTextTokenizer
 PROG = "likelihood.py"
 CACHE = Path("runs/quality")
 THIS_MODEL = "this model"
-CONFIDENCE = 0.95
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -185,16 +183,8 @@ def total(stages: Sequence[dict[str, Any]], name: str) -> float | None:
 
 def summarise(losses: np.ndarray) -> dict[str, Any]:
     """Nats an image of losses `[N, T]`, their interval by the normal approximation, and bits a pixel."""
-    metric = evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
-    found = metric.compute(token_losses=losses)
-    images = losses.sum(axis=1, dtype=np.float64)
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(images.std(ddof=1) / len(images) ** 0.5)
-    mean = found["nats_per_image"]
-    return {
-        "nats_per_image": mean,
-        "interval": [mean - half, mean + half],
-        "bits_per_pixel": found["bits_per_pixel"],
-    }
+    found = load_metric("image_nats").compute(token_losses=losses)
+    return found | {"interval": measure_mean(losses.sum(axis=1, dtype=np.float64))["interval"]}
 
 
 def show(found: dict[str, Any]) -> None:

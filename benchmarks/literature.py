@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from classification_by_generation import cached_log_likelihoods, measure_mean
+from classification_by_generation import cached_log_likelihoods
+from figures import measure_mean
 from generation import show_table
 from transformers import GPT2LMHeadModel
 

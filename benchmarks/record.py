@@ -23,8 +23,8 @@ from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
 from mnist_text_gen.commands.training import describe_device, name_results
 from mnist_text_gen.corpus import identify_source, load_images
 from mnist_text_gen.files import staged_folder
+from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import CARD_FILE, CLASSIFIER_FOLDER, PICTURES_FOLDER, hash_weights, read_run, write_run
-from mnist_text_gen.tokenizer import check_text
 
 
 ROOT = Path(__file__).parent.parent
@@ -77,16 +77,8 @@ def valid_texts(draw, seed: int = 0) -> dict:
     # the method of the class, and the model's own generation configuration
     ids = type(draw.model).generate(draw.model, prompts, attention_mask=torch.ones_like(prompts))
     texts = draw.tokenizer.batch_decode(ids)
-    valid = sum(is_valid(text, label) for text, label in zip(texts, prompts[:, 0].tolist(), strict=True))
-    return {"value": valid / 640, "num_samples": 640, "temperature": 0.8, "seed": seed}
-
-
-def is_valid(text: str, label: int) -> bool:
-    try:
-        check_text(text)
-    except ValueError:
-        return False
-    return text[0] == str(label)
+    found = load_metric("mnist_text_validity").compute(predictions=texts, references=prompts[:, 0].tolist())
+    return {"value": found["validity"], "num_samples": found["num_samples"], "temperature": 0.8, "seed": seed}
 
 
 def seconds(draw, rounds: int) -> dict:

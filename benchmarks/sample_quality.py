@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import evaluate
 import numpy as np
 import pyarrow.parquet
 import torch
@@ -19,7 +18,7 @@ import torch
 from mnist_text_gen import MnistCnnForImageClassification, MnistTextTokenizer
 from mnist_text_gen.commands import sample_hf, train_classifier
 from mnist_text_gen.corpus import LabelledImages, load_images
-from mnist_text_gen.metrics import METRICS_FOLDER
+from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import decode
 from mnist_text_gen.tokenizer import binarize_images
 
@@ -143,10 +142,6 @@ class RealImages:
                 )
             )
         )
-
-
-def load_metric(name: str) -> evaluate.Metric:
-    return evaluate.load(str(METRICS_FOLDER / name), keep_in_memory=True)
 
 
 def measure_samples(
