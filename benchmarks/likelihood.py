@@ -1,11 +1,12 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Nats an image of test images given their class: language models beside three simple baselines:
+"""Nats an image of test images: language models beside three simple baselines:
 `python benchmarks/likelihood.py --source ../shared/mnist --others "the specification=runs/specification"`.
 
-All are given the class, and say −log p(x | y) of the 150 symbols, which are the 900 pixels. The baselines are fitted
-to the first training images as they are, with no distortion; α and numbers of epochs are chosen on the last tenth of
-them, never on test images. The end token is certain, and costs the baselines nothing; the language models' figures
-have its nats in them. Intervals are those of the mean over test images, 1.96 standard errors to each side.
+All but the plain counts are given the class, and say −log p(x | y) of the 150 symbols, which are the 900 pixels. The
+baselines are fitted to the first training images as they are, with no distortion; α and the penalty are chosen on the
+last tenth of them, never on test images. The end token is certain, and costs the baselines nothing; the language
+models' figures have its nats in them. Intervals are those of the mean over test images, 1.96 standard errors to each
+side.
 
 Fitted baselines are kept in `--cache`, by a hash of the training images and of all settings, and not fitted twice.
 Their seconds are those of the last fit; what choosing took comes on top.
@@ -202,7 +203,7 @@ def show(found: dict[str, Any]) -> None:
                 "?" if seconds is None else f"{seconds:,.0f}",
             ]
         )
-    print(f"{found['num_samples']:,} test images, given their class; ", end="")
+    print(f"{found['num_samples']:,} test images; ", end="")
     print(f"baselines: {found['num_train_samples']:,} training images, {found['clock']}")
     head = ["model", "nats an image", "95 % interval", "bits a pixel", "parameters", "training seconds"]
     show_table(head, rows)

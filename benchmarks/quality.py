@@ -5,6 +5,7 @@ Measures a model in parts, and keeps each as a section of `quality.json` beside 
 writes `docs/quality.md` with its pictures from it. The model card reads the same file. What takes long is kept in
 `--work` and gone on with where a run was killed: pools of candidates, the judge, likelihoods.
 
+- `judge`: what the judge itself gets right of the real test images.
 - `samples`: raw candidates and the best 8 of 64, at each temperature, under the metrics of `metrics/`.
 - `best_of_n`: the best 8 of n candidates, at the first temperature.
 - `validity`: texts that are sampled without the grammar.
@@ -14,7 +15,8 @@ writes `docs/quality.md` with its pictures from it. The model card reads the sam
 - `literature`: nats of sampled test images under a model of `recipes/sampled.yaml` (`--sampled_model`).
 - `generation`: classification by the likelihoods of the ten digits, and likelihoods as a detector.
 
-With the default numbers some ten hours of two cores; `--parts`, `--temperatures` and `--num_candidates` make it less.
+With the default numbers it takes hours on two cores; `--parts`, `--temperatures`, `--num_candidates` and
+`--num_test_images` make it less.
 """
 
 import sys
@@ -29,11 +31,14 @@ import literature
 from accuracy_score import measure_accuracy_scores
 from quality_report import write_report
 from sample_quality import (
+    NUM_CANDIDATES,
+    NUM_CLASSES,
     RealImages,
     Samples,
     choose_best,
     choose_raw,
     draw_pool,
+    measure_agreement,
     measure_best_of_n,
     measure_calibration,
     measure_samples,
@@ -51,6 +56,7 @@ from mnist_text_gen.modeling import hash_weights, read_quality, write_quality
 
 PROG = "quality.py"
 PARTS = (
+    "judge",
     "samples",
     "best_of_n",
     "validity",
@@ -91,7 +97,7 @@ class Arguments:
     num_images: int = field(default=10_000, metadata={"help": "Raw images that are measured, at most."})
     num_train_samples: int = field(default=10_000, metadata={"help": "Training images of the model, the first ones."})
     num_other_samples: int = field(
-        default=10_000, metadata={"help": "Training images of the floor, the last ones, which no model here saw."}
+        default=10_000, metadata={"help": "Training images of the floor, the last ones, which the judge never saw."}
     )
     num_free_texts: int = field(default=2_560, metadata={"help": "Texts without the grammar, at each temperature."})
     seed: int = field(default=1, metadata={"help": "Of the samples."})
@@ -133,7 +139,9 @@ def run(argv: Sequence[str]) -> None:
     measure = Measurement(args)
     for part in args.parts:
         record(Path(args.model), part, getattr(measure, part)())
-    write_report(Path(args.model), measure.first_pool, measure.real, Path(args.report))
+    # the grids need 64 of each digit
+    raw = choose_raw(measure.first_pool, max(args.num_images, NUM_CLASSES * NUM_CANDIDATES))
+    write_report(Path(args.model), raw, measure.real, Path(args.report))
 
 
 def record(model: Path, part: str, section: Any) -> None:
@@ -151,7 +159,7 @@ class Measurement:
         self.work = check_output_folder(args.work)
         self.real = RealImages.load(args.source, args.num_train_samples, args.num_other_samples)
         self.draw = load_pipeline(args.model)
-        self.judge = train_judge(args.source, Path(args.judge or self.work / "judge"))
+        self.judge_model = train_judge(args.source, Path(args.judge or self.work / "judge"))
         self.pools = {}
 
     def pool(self, temperature: float) -> Samples:
@@ -166,24 +174,27 @@ class Measurement:
     def first_pool(self) -> Samples:
         return self.pool(self.args.temperatures[0])
 
+    def judge(self) -> dict[str, Any]:
+        return measure_agreement(self.judge_model, self.real.test.images, self.real.test.labels)
+
     def samples(self) -> dict[str, Any]:
         results = {}
         for temperature in self.args.temperatures:
             pool = self.pool(temperature)
             chosen = {"raw": choose_raw(pool, self.args.num_images), "best": choose_best(pool)}
             results[f"{temperature:g}"] = {
-                name: measure_samples(samples, self.judge, self.real) for name, samples in chosen.items()
+                name: measure_samples(samples, self.judge_model, self.real) for name, samples in chosen.items()
             }
         return results
 
     def best_of_n(self) -> list[dict[str, Any]]:
-        return measure_best_of_n(self.first_pool, self.judge, self.real)
+        return measure_best_of_n(self.first_pool, self.judge_model, self.real)
 
     def validity(self) -> dict[str, Any]:
         return measure_validity(self.draw, self.args.temperatures, self.args.num_free_texts, self.args.seed)
 
     def calibration(self) -> dict[str, Any]:
-        return measure_calibration(self.first_pool, self.draw, self.judge, self.real)
+        return measure_calibration(self.first_pool, self.draw, self.judge_model, self.real)
 
     def accuracy_score(self) -> dict[str, Any]:
         sets = {f"{len(self.real.train.labels):,} real images": self.real.train}

@@ -148,7 +148,7 @@ def draw_likelihood(rows: dict[str, Any]) -> Figure:
     axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     axes.set_ylim(-0.6, len(ranked) - 0.3)
     axes.margins(x=0.08)
-    axes.set_xlabel("nats an image given its class (● language model, □ baseline)")
+    axes.set_xlabel("nats an image (● language model, □ baseline)")
     axes.grid(axis="x", color="0.92")
     return figure
 

@@ -5,7 +5,7 @@ What no number says stands here as text, and has to be true of any weights; what
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from mnist_text_gen.tokenizer import NUM_PIXEL_SYMBOLS, MnistTextTokenizer
 
 REPORT_FILE = "quality.md"
 PICTURES_FOLDER = "quality"
-NUM_CLOSEST = 10
 
 Sections = dict[str, Any]
 
@@ -92,7 +91,11 @@ def _find_near_copies(sections: Sections) -> Found | None:
         }
         for each in (found["raw"]["diversity"]["generated"], found["raw"]["diversity"]["test"])
     )
-    return compare_shares(ours, test, "share")
+    difference = compare_shares(ours, test, "share")
+    # they are what the pipeline returns
+    best = found["best"]["diversity"]["generated"]["near_copy_rate"] if "best" in found else None
+    beside = "" if best is None else f"; of the best 8 of 64 {100 * best:.2f} %"
+    return replace(difference, beside=difference.beside + beside)
 
 
 def _find_generation_accuracy(sections: Sections) -> Found | None:
@@ -169,6 +172,7 @@ def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> 
         raise ValueError(f"pool has {counts.min()} candidates of a digit; allowed are {NUM_CANDIDATES} and more")
     sections = read_quality(model)
     builders = {
+        "judge": _build_judge,
         "samples": _build_samples,
         "best_of_n": _build_best_of_n,
         "validity": _build_validity,
@@ -187,6 +191,11 @@ def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> 
         parts += [_build_neighbours(pool, real.train, target), _build_surprise(model, real.test, target), _NOT_SHOWN]
         text = "\n\n".join(part.strip() for part in parts) + "\n"
         (staging / REPORT_FILE).write_text(text, encoding="utf-8")
+        drawn = {path.name for path in target.iterdir()}
+    # those of a section that is no longer there
+    for path in (Path(folder) / PICTURES_FOLDER).glob("*.png"):
+        if path.name not in drawn:
+            path.unlink()
 
 
 def _build_head(model: Path) -> str:
@@ -227,6 +236,11 @@ def _build_grids(pool: Samples, target: Path) -> str:
     pictures.save_grid(choose_best(first), 8, target / "best.png")
     pictures.save_grid(choose_worst(first), 8, target / "worst.png")
     return _GRIDS
+
+
+def _build_judge(found: dict[str, Any], target: Path) -> str:
+    accuracy = _show(found["class_agreement"], found["interval"], 100, 2, " %")
+    return _JUDGE.format(accuracy=accuracy, num_samples=found["num_samples"])
 
 
 def _build_samples(samples: dict[str, Any], target: Path) -> str:
@@ -367,7 +381,7 @@ def _build_accuracy_score(results: dict[str, Any], target: Path) -> str:
 def _build_likelihood(found: dict[str, Any], target: Path) -> str:
     pictures.save_figure(pictures.draw_likelihood(found["rows"]), target / "likelihood.png")
     rows = []
-    for name, row in sorted(found["rows"].items(), key=lambda item: -item[1]["nats_per_image"]):
+    for name, row in sorted(found["rows"].items(), key=lambda item: item[1]["nats_per_image"]):
         seconds, tokens = row.get("train_seconds"), row.get("num_tokens")
         rows.append(
             [
@@ -452,12 +466,14 @@ def _build_neighbours(pool: Samples, train: LabelledImages, target: Path) -> str
         train.images.reshape(len(train.images), -1).astype(np.float32),
         metric="sqeuclidean",
     )
-    firsts = np.array([np.flatnonzero(pool.labels == digit)[0] for digit in range(NUM_CLASSES)])
-    closest = np.argsort(np.rint(distances), kind="stable")[:NUM_CLOSEST]
+    of_digits = [np.flatnonzero(pool.labels == digit) for digit in range(NUM_CLASSES)]
+    firsts = np.array([rows[0] for rows in of_digits])
+    # of each digit, for the closest of all would be ones
+    closest = np.array([rows[np.rint(distances[rows]).argmin()] for rows in of_digits])
     for name, chosen in (("neighbours", firsts), ("closest", closest)):
         figure = pictures.draw_neighbours(drawn[chosen], train.images[nearest[chosen]])
         pictures.save_figure(figure, target / f"{name}.png")
-    return _NEIGHBOURS.format(num_closest=NUM_CLOSEST, num_images=len(drawn), num_train=len(train.images))
+    return _NEIGHBOURS.format(num_images=len(drawn), num_train=len(train.images))
 
 
 def _build_surprise(model: Path, test: LabelledImages, target: Path) -> str:
@@ -496,9 +512,9 @@ with `--parts` it measures only some sections anew. The model card reads the sam
 
 Numbers in brackets are intervals of 95 %. *The judge* is a CNN of
 [`recipes/classifier_judge.yaml`](../recipes/classifier_judge.yaml): it neither ranks nor shares weights with the one
-that does. *Raw* are candidates as they come, all of them; *best 8 of 64*
-are those to which the reranking CNN gives the most probability of the wanted digit. Where nothing else is said,
-candidates are drawn at the first temperature that the command was given, 0.8 by default.
+that does. *Raw* are candidates as they come, all of them; *best 8 of 64* are those to which the reranking CNN gives
+the most probability of the wanted digit. Where nothing else is said, candidates are drawn at the first temperature
+that the command was given, 0.8 by default.
 """
 
 _MET = """
@@ -522,6 +538,13 @@ The best 8 of the first 64 candidates of each digit, best first:
 The worst 8 of the same 64, worst first:
 
 ![A grid of ten rows and eight columns: the eight images of each digit that were ranked worst](quality/worst.png)
+"""
+
+_JUDGE = """
+## The judge
+
+Of {num_samples:,} real test images, which it has not seen, the judge takes {accuracy} for their digit. So what it
+refuses of drawn images is in part its own mistake.
 """
 
 _SAMPLES = """
@@ -603,8 +626,9 @@ _LIKELIHOOD = """
 ![Nats an image of each model with intervals, best on top; language models are filled circles, baselines hollow \
 squares](quality/likelihood.png)
 
-Nats of {num_samples:,} test images given their class, fewer are better. The baselines are fitted to
-{num_train_samples:,} training images.
+Nats of {num_samples:,} test images, fewer are better. All models are given the class, but for the plain "symbol at
+each position". The baselines are fitted to {num_train_samples:,} training images; of several settings that was taken
+which does best on the last tenth of them.
 
 {table}
 """
@@ -648,9 +672,9 @@ square is ink only in the drawn image, a cross is ink only in the training image
 ![Ten pairs of a drawn image and its nearest training image, each with a map of the pixels that \
 differ](quality/neighbours.png)
 
-The {num_closest} closest pairs of all {num_images:,} raw images:
+The closest pair of each digit among {num_images:,} raw images:
 
-![The closest pairs of a drawn and a training image, each with a map of the pixels that differ](quality/closest.png)
+![Ten closest pairs of a drawn and a training image, each with a map of the pixels that differ](quality/closest.png)
 """
 
 _SURPRISE = """

@@ -144,6 +144,12 @@ class RealImages:
         )
 
 
+def measure_agreement(judge: MnistCnnForImageClassification, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """What `class_agreement` says of images `[N, 30, 30]`, by the judge."""
+    probabilities, _ = look_at(judge, images)
+    return load_metric("class_agreement").compute(predictions=probabilities.argmax(axis=1), references=labels)
+
+
 def measure_samples(
     samples: Samples, judge: MnistCnnForImageClassification, real: RealImages, num_folds: int = 20
 ) -> dict[str, Any]:

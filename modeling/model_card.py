@@ -456,8 +456,9 @@ _LIMITS = """
 ## Intended use and limits
 
 For learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws the digits 0 to
-9 in the style of its training images, and nothing else. The classifier that is asked about raw candidates is the one
-that ranks them, so the agreement is no independent judgement; best-of-64 pictures are less varied than raw ones.
+9 in the style of its training images, and nothing else. In the table of sampling, the classifier that is asked about
+raw candidates is the one that ranks them, so that agreement is no independent judgement; best-of-64 pictures are less
+varied than raw ones.
 Scores are probabilities of a classifier that was trained on real images; they are not calibrated on drawn ones.
 """
 

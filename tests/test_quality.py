@@ -57,11 +57,12 @@ def options(source, tiny_checkpoint, tmp_path):
 
 @pytest.mark.slow
 def test_parts_become_sections_beside_the_weights_and_a_report(benchmarks, options, tiny_checkpoint, tmp_path):
-    parts = ["samples", "best_of_n", "validity", "calibration", "generation", "literature"]
+    parts = ["judge", "samples", "best_of_n", "validity", "calibration", "generation", "literature"]
     benchmarks.main([*options, "--sampled_model", str(tiny_checkpoint), "--parts", *parts])
     sections = read_quality(tiny_checkpoint)
     assert list(sections) == parts
     samples = sections["samples"]["0.8"]
+    assert sections["judge"]["num_samples"] == 40
     assert (samples["raw"]["num_samples"], samples["best"]["num_samples"]) == (40, 80)
     assert [row["num_samples"] for row in sections["best_of_n"]] == [80] * 4
     assert sections["best_of_n"][-1]["class_agreement"] == samples["best"]["class_agreement"]
@@ -96,7 +97,7 @@ def test_sections_of_other_weights_go(benchmarks, tiny_checkpoint):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--parts", "beauty"], "parts has 'beauty'; allowed are samples, best_of_n,"),
+        (["--parts", "beauty"], "parts has 'beauty'; allowed are judge, samples, best_of_n,"),
         (["--parts", "literature"], "sampled_model is missing; allowed with the part literature is a folder"),
         (["--parts", "samples", "--num_candidates", "64", "64"], "num_candidates has 2 numbers; allowed are 1 and 1,"),
     ],

@@ -89,7 +89,7 @@ def cal(n):
 
 
 def sections():
-    S = {}
+    S = {"judge": {**share("class_agreement", 0.9912, 10000), "per_class": [], "confusion": []}}
     S["samples"] = {
         k: {"raw": make(10000, a, b, c, d), "best": make(10000, min(1, a + 0.012), b - 8, c - 12, d + 2.5)}
         for k, a, b, c, d in (("0.8", 0.987, 55, 108, 3.1), ("0.6", 0.995, 45, 90, 8.0), ("1", 0.962, 66, 121, 1.8))
@@ -206,6 +206,7 @@ def sections():
 
 
 HEADINGS = {
+    "judge": "## The judge",
     "samples": "## Samples by temperature",
     "best_of_n": "## What reranking buys and costs",
     "validity": "## Validity without the grammar",
@@ -250,6 +251,7 @@ def test_report_has_every_section_with_its_figures_and_the_same_bytes_again(writ
     for heading in HEADINGS.values():
         assert f"\n{heading}\n" in text
     assert "| ≥ 98 % | **98.70 %** | 98.47 to 98.93 | 10,000 | yes |" in text
+    assert "the judge takes 99.12 % (98.93 to 99.31) for their digit" in text
     assert "| 0.8, raw | 10,000 | 98.70 % (98.47 to 98.93) |" in text
     assert "| this model | 55.78 (55.18 to 56.38) |" in text
     assert "| **this text form** | **84.20 (83.80 to 84.60)** | dynamic | here, 10,000 images |" in text
@@ -262,6 +264,15 @@ def test_report_has_every_section_with_its_figures_and_the_same_bytes_again(writ
     assert write(sections(), "again") == text
     for _, path in pictures:
         assert (tmp_path / "again" / path).read_bytes() == (tmp_path / "report" / path).read_bytes()
+
+
+def test_pictures_of_a_section_that_is_gone_go_and_other_files_stay(write, tmp_path):
+    write(sections())
+    (tmp_path / "report/quality/notes.txt").write_text("mine")
+    write({"validity": sections()["validity"]})
+    left = {path.name for path in (tmp_path / "report/quality").iterdir()}
+    assert "likelihood.png" not in left and "temperatures.png" not in left
+    assert {"raw.png", "closest.png", "notes.txt"} <= left
 
 
 def test_section_that_is_missing_is_left_out_with_its_heading(write):
