@@ -25,13 +25,14 @@ def benchmarks(monkeypatch):
 
 @pytest.fixture(scope="module")
 def source(mnist_5k, tmp_path_factory):
-    """A folder of IDX files: 6 training and 4 test images of each digit."""
+    """A folder of IDX files: 4 test images of each digit, and 6 training images, but 3 of the digit 0."""
 
     def take(split: LabelledImages, number: int) -> LabelledImages:
         rows = np.stack([np.flatnonzero(split.labels == label)[:number] for label in range(10)], axis=1).ravel()
         return LabelledImages(split.images[rows], split.labels[rows])
 
     train, test = take(mnist_5k["train"], 6), take(mnist_5k["test"], 4)
+    train = LabelledImages(*(np.delete(column, [0, 10, 20], axis=0) for column in train))
     return str(write_idx_folder(tmp_path_factory.mktemp("idx"), train, test))
 
 
@@ -112,8 +113,11 @@ def test_nats_of_sampled_images_are_those_of_the_mixture_of_classes(
     found = benchmarks.literature.measure(source, tiny_checkpoint, cache=tmp_path)
     test = load_corpus(source, num_train_samples=1, binarization="sampled")["test"]
     likelihoods = class_log_likelihoods(tiny_model, tokenizer, tokenizer.decode_images(test["text"][:])).numpy()
-    # 6 training images of each digit: a tenth each
-    mixtures = [-math.log(sum(math.exp(value - max(row)) for value in row) / 10) - max(row) for row in likelihoods]
+    prior = [3 / 57, *[6 / 57] * 9]
+    mixtures = [
+        -math.log(sum(share * math.exp(value - max(row)) for share, value in zip(prior, row, strict=True))) - max(row)
+        for row in likelihoods
+    ]
     assert found["unconditional_nats"]["value"] == pytest.approx(np.mean(mixtures))
     given = [-row[label] for row, label in zip(likelihoods, test["label"], strict=True)]
     assert found["conditional_nats"]["value"] == pytest.approx(np.mean(given))

@@ -121,7 +121,9 @@ def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classif
     assert found["num_samples"] == found["class_agreement"]["num_samples"] == 160
     assert found["class_agreement"]["class_agreement"] == pytest.approx(agreement)
     assert found["frechet_distance"]["num_samples"] == 160
-    assert found["frechet_distance"]["floor"] > 0
+    features = [sample_quality.look_at(tiny_classifier, split.images[:160])[1] for split in (real.test, real.others)]
+    floor = sample_quality.load_metric("frechet_distance").compute(predictions=features[1], references=features[0])
+    assert found["frechet_distance"]["floor"] == pytest.approx(floor["frechet_distance"])
     assert found["diversity"]["test"]["num_images"] == 400
 
 
