@@ -167,7 +167,9 @@ class Measurement:
             numbers = self.args.num_candidates * (len(self.args.temperatures) // len(self.args.num_candidates))
             number = numbers[self.args.temperatures.index(temperature)]
             folder = self.work / f"samples-{temperature:g}"
-            self.pools[temperature] = draw_pool(Path(self.args.model), temperature, number, self.args.seed, folder)
+            self.pools[temperature] = draw_pool(
+                self.draw, Path(self.args.model), temperature, number, self.args.seed, folder
+            )
         return self.pools[temperature]
 
     @property

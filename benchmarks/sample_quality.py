@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow.parquet
 import torch
 
-from mnist_text_gen import MnistCnnForImageClassification, MnistTextTokenizer
-from mnist_text_gen.commands import sample_hf, train_classifier
+from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPipeline, MnistTextTokenizer
+from mnist_text_gen.commands import train_classifier
+from mnist_text_gen.commands.bulk import BulkArguments, join_processes, write_data_set
+from mnist_text_gen.commands.sample_hf import SampleArguments
 from mnist_text_gen.corpus import LabelledImages, load_images
 from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import decode
@@ -53,16 +55,12 @@ class Samples:
         return MnistTextTokenizer().decode_images(self.texts)
 
 
-def draw_pool(model: Path, temperature: float, num_images: int, seed: int, folder: Path) -> Samples:
-    """Draw a pool, or what is missing of it, into `folder`, and read it."""
-    options = {
-        "model_name_or_path": model,
-        "num_images": num_images,
-        "temperature": temperature,
-        "seed": seed,
-        "output_dir": folder,
-    }
-    sample_hf.sample([str(part) for name, value in options.items() for part in (f"--{name}", value)])
+def draw_pool(
+    draw: MnistTextGenerationPipeline, model: Path, temperature: float, num_images: int, seed: int, folder: Path
+) -> Samples:
+    """Draw a pool with `draw`, the pipeline of `model`, or what is missing of it, into `folder`, and read it."""
+    args = SampleArguments(model_name_or_path=str(model), temperature=temperature, seed=seed, output_dir=str(folder))
+    write_data_set(draw, args, BulkArguments(num_images=num_images), join_processes())
     table = pyarrow.parquet.read_table(folder / "data", columns=["text", "label", "score", "index"])
     table = table.sort_by("index")
     return Samples(table["text"].to_pylist(), table["label"].to_numpy(), table["score"].to_numpy())
