@@ -75,6 +75,8 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("temperature")
         panel.set_xticks(list(found["raw"]))
+        # a line of the test images at the edge would hide behind the frame
+        panel.margins(y=0.12)
         panel.grid(color="0.92")
     axes[5].axis("off")
     for name, label in (("raw", "raw candidates"), ("best", "best 8 of 64")):

@@ -558,7 +558,8 @@ near-copies, pairwise distance](quality/temperatures.png)
 
 The Fréchet distance is between the judge's features of as many drawn and real test images; the floor is the same
 distance between the test images and as many other real images, so a ratio of 1 is as near as real images are to
-each other. Its intervals are those of a jackknife.
+each other. Distance and floor both grow where fewer images are compared, so their ratio compares only between rows
+with the same number. Its intervals are those of a jackknife.
 
 Distances in pixels that differ, of 900, to the nearest training image and between two images of one digit
 (pairwise). A near-copy is at most {copy_distance} pixels from a training image: so near are about 1 % of the real
