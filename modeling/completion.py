@@ -43,9 +43,10 @@ def sample_particles(
 ) -> tuple[torch.LongTensor, np.ndarray]:
     """Draw weighted texts that agree with the known pixels of one image.
 
-    Particles are drawn anew in proportion to their weights whenever the effective sample size falls below half their
-    number. Symbols that are wholly known are not drawn: the model reads a run of them in one pass, and those in front
-    of the first unknown one once a label.
+    Particles are drawn anew whenever the effective sample size falls below half their number: in proportion to their
+    weights, and with several labels so that half of them are spread evenly over the labels. Symbols that are wholly
+    known are not drawn: the model reads a run of them in one pass, and those in front of the first unknown one once a
+    label.
 
     Args:
         model (`GPT2LMHeadModel`): the language model.
@@ -94,9 +95,10 @@ def sample_particles(
             continue
         agreeing = agreeing[owners, -1:]
         # Z_t does not depend on what is drawn at t, so that the draw can come after
-        if effective_sample_size(particles.log_weights) < num_particles / 2:
-            ancestors = torch.from_numpy(resample(particles.log_weights, num_particles, uniform[stop - 1]))
-            particles.replace(ancestors)
+        log_scores = particles.log_scores()
+        if effective_sample_size(log_scores) < num_particles / 2:
+            ancestors = torch.from_numpy(resample(log_scores, num_particles, uniform[stop - 1]))
+            particles.replace(ancestors, log_scores)
             network.reorder(ancestors.to(model.device), stop)
             agreeing = agreeing[ancestors]
         positions = torch.full((num_particles, 1), stop)
@@ -140,10 +142,26 @@ class _Particles:
                 "known pixels that it thinks possible (more particles may find a way)"
             )
 
-    def replace(self, ancestors: torch.LongTensor) -> None:
-        total = np.logaddexp.reduce(self.log_weights)
+    def log_scores(self) -> np.ndarray:
+        """The logarithms of what particles are drawn anew by: half by their weights, half evenly over the labels.
+
+        By weights alone, a label whose share is once small would be lost, and could not come back by what is seen
+        later. Scores other than the weights are those of Liu, Chen and Logvinenko, "A Theoretical Framework for
+        Sequential Importance Sampling with Resampling" (2001). With one label they are the weights, to sum to 1.
+        """
+        labels = self.ids[:, 0].unique(return_inverse=True)[1].numpy()
+        of_labels = np.full(labels.max() + 1, -np.inf)
+        np.logaddexp.at(of_labels, labels, self.log_weights)
+        alive = of_labels > -np.inf
+        with np.errstate(invalid="ignore"):
+            shares = np.logaddexp(-np.logaddexp.reduce(of_labels), -np.log(alive.sum()) - of_labels) - np.log(2)
+            return np.where(alive[labels], self.log_weights + shares[labels], -np.inf)
+
+    def replace(self, ancestors: torch.LongTensor, log_scores: np.ndarray) -> None:
+        """Go on from particles that were drawn by their scores, which sum to 1."""
         self.ids = self.ids[ancestors]
-        self.log_weights = np.full(len(ancestors), total - np.log(len(ancestors)))
+        log_weights = self.log_weights[ancestors] - log_scores[ancestors]
+        self.log_weights = log_weights - np.log(len(ancestors))
 
 
 def effective_sample_size(log_weights: np.ndarray) -> float:

@@ -370,7 +370,8 @@ class MnistTextGenerationPipeline(Pipeline):
                 the same came before in this call. By default a seed is drawn from torch's global generator.
             num_return_sequences (`int`, defaults to 1): how many results an image.
             num_particles (`int`, defaults to 64):
-                How many texts are drawn to choose from; without a label 10 or more.
+                How many texts are drawn to choose from; without a label 10 or more. Time and memory grow with it.
+                Where what is known comes last, as with the lower half, 64 are few.
             temperature (`float`, defaults to 1.0): divides the logits of the language model.
 
         Returns:

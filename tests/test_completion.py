@@ -89,44 +89,50 @@ def distance(p, q):
     return np.abs(np.asarray(p) - np.asarray(q)).sum() / 2
 
 
-LATE_SYMBOLS = [118, 119, 124, 133]  # what comes behind them is known, and says what they were
+SYMBOLS = [118, 126, 133, 140]  # what comes behind them is known, and says what they were
 MANY = {"num_particles": 2000, "num_return_sequences": 2000}
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_completions_follow_the_exact_conditional(draw, model, tokenizer, images, temperature):
-    known = mask_without(LATE_SYMBOLS)
-    found = frequencies(draw.complete(images[0], 7, known, seed=0, temperature=temperature, **MANY), known, [7])
+def test_completions_follow_the_exact_conditional(draw, model, tokenizer, images, temperature, monkeypatch):
+    resamplings = []
+    monkeypatch.setattr(completion, "resample", lambda *args: resamplings.append(1) or resample(*args))
+    known = mask_without(SYMBOLS)
+    found = frequencies(draw.complete(images[1], 7, known, seed=0, temperature=temperature, **MANY), known, [7])
     with torch.no_grad():
         model.lm_head.weight /= temperature
-    exact = enumerate_conditional(model, tokenizer, images[0], known, [7]).flatten().softmax(0)
+    exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
+    assert len(resamplings) > 1
     assert exact.shape == (256,) and exact.max() < 0.5
-    assert distance(found[:, 0], exact) < 0.15
+    assert distance(found[:, 0], exact) < 0.25
 
 
 def test_a_painter_without_weights_is_told_from_the_exact_conditional(draw, model, tokenizer, images, monkeypatch):
     for module in (completion, pipeline_mnist_text_generation):
         monkeypatch.setattr(module, "resample", lambda log_weights, num_samples, uniform: np.arange(num_samples))
-    known = mask_without(LATE_SYMBOLS)
-    found = frequencies(draw.complete(images[0], 7, known, seed=0, **MANY), known, [7])
-    exact = enumerate_conditional(model, tokenizer, images[0], known, [7]).flatten().softmax(0)
-    assert distance(found[:, 0], exact) > 0.3
+    known = mask_without(SYMBOLS)
+    found = frequencies(draw.complete(images[1], 7, known, seed=0, **MANY), known, [7])
+    exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
+    assert distance(found[:, 0], exact) > 0.4
 
 
 def test_labels_follow_their_exact_posterior_with_the_pixels(draw, model, tokenizer, images):
-    known, labels = mask_without([60, 118, 133]), list(range(10))
+    with torch.no_grad():  # digits so much alike that several of them are likely
+        digits = model.transformer.wte.weight[:10]
+        digits.copy_(0.06 * digits + 0.94 * digits[3])
+    known, labels = mask_without([126, 133]), list(range(10))
     found = frequencies(draw.complete(images[1], None, known, seed=1, **MANY), known, labels)
-    exact = enumerate_conditional(model, tokenizer, images[1], known, labels).flatten().softmax(0).view(64, 10)
-    assert 0.2 < exact.sum(0).max() < 0.95
-    assert distance(found.sum(0), exact.sum(0)) < 0.06
+    exact = enumerate_conditional(model, tokenizer, images[1], known, labels).flatten().softmax(0).view(16, 10)
+    assert (exact.sum(0) > 0.02).sum() > 2 and exact.sum(0).max() < 0.8
+    assert distance(found.sum(0), exact.sum(0)) < 0.1
     assert distance(found, exact) < 0.15
 
 
 def test_weights_sum_to_the_probability_of_what_is_known(model, tokenizer, images):
-    known = mask_without(LATE_SYMBOLS)
-    pixels = KnownPixelsLogitsProcessor(tokenizer, images[0], known)
-    expected = enumerate_conditional(model, tokenizer, images[0], known, [3, 7, 8]).logsumexp((0, 1)) - math.log(3)
-    _, log_weights = sample_particles(model, tokenizer, pixels, [3, 7, 8], (0,), num_particles=1000)
+    known = mask_without(SYMBOLS)
+    pixels = KnownPixelsLogitsProcessor(tokenizer, images[1], known)
+    expected = enumerate_conditional(model, tokenizer, images[1], known, [3, 7]).logsumexp((0, 1)) - math.log(2)
+    _, log_weights = sample_particles(model, tokenizer, pixels, [3, 7], (0,), num_particles=1000)
     assert np.logaddexp.reduce(log_weights) == pytest.approx(expected.item(), abs=0.15)
 
 
