@@ -101,7 +101,8 @@ def render_symbols(text: str, image: np.ndarray, nats: np.ndarray) -> str:
     picture = Image.fromarray(image * 255)
     alternative = f"The image of the text, a {text[0]}"
     return (
-        f'<div class="symbols"><div><p>Digit <code>{text[0]}</code>, 150 symbols, end <code>)</code></p>'
+        f'<div class="symbols"><div><p>Digit <code>{text[0]}</code>, 150 symbols, end <code>)</code>. The more '
+        "orange, the less the model expected the symbol.</p>"
         f'<div class="options" role="radiogroup" aria-label="Symbols">{"".join(options)}</div></div>'
         f'<div class="chosen"><div class="picture"><img alt="{alternative}" src="{_to_uri(picture)}">'
         '<div class="frame" hidden></div></div><p class="detail" role="status"></p>'

@@ -7,6 +7,11 @@ function show(input) {
   element.querySelector(".detail").textContent = input.getAttribute("aria-label");
 }
 
+// another text: the symbol that is still chosen is another
+watch("value", () => {
+  const chosen = element.querySelector("input:checked");
+  if (chosen) show(chosen);
+});
 element.addEventListener("change", (event) => show(event.target));
 element.addEventListener("mouseover", (event) => {
   const label = event.target.closest("label");

@@ -28,7 +28,7 @@ from mnist_text_gen.modeling import symbol_nats
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "app"
-TIMEOUT = 120_000  # ms; a loaded machine is slow
+TIMEOUT = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -408,14 +408,14 @@ def download(page, act):
 
 
 def wait_for_status(page, name, words):
-    page.locator(f"#{name}-status[role=status]", has_text=words).wait_for()
+    page.locator(f"#{name}-status [role=status]", has_text=words).wait_for()
 
 
 @marked
 def test_drawing_with_the_keyboard_alone(visit, draw):
     page = visit()
-    tab_to(page, "#digit input")
-    page.keyboard.press("ArrowRight")  # from 7 to 8
+    tab_to(page, "#digit input[value='8']")
+    page.keyboard.press("Space")
     tab_to(page, "input[aria-label^=Candidates]")
     page.keyboard.press("Control+A")
     page.keyboard.type("10")
@@ -440,7 +440,7 @@ def test_drawing_with_the_keyboard_alone(visit, draw):
 
 
 @marked
-def test_completing_and_reading_errors(visit, draw, tmp_path):
+def test_completing_and_reading_errors(visit, tmp_path):
     page = visit()
     page.get_by_label("Candidates").fill("10000")
     page.get_by_role("button", name="Draw", exact=True).click()
@@ -474,18 +474,19 @@ def test_completing_and_reading_errors(visit, draw, tmp_path):
     assert name == "completions.png" and content.startswith(b"\x89PNG")
 
     picture = tmp_path / "seven.png"
-    (result,) = draw("7", seed=3, num_candidates=1, num_return_sequences=1)
-    result["image"].save(picture)
+    seven = np.zeros((30, 30), dtype=np.uint8)
+    seven[6:8, 8:20] = seven[8:22, 16:18] = 255
+    Image.fromarray(seven).save(picture)
     page.locator("input[type=file]").set_input_files(picture)
     wait_for_status(page, "complete", "The upper half of the picture is on the pad")
     complete.click()
     wait_for_status(page, "complete", "Done: 4 completions")
     completed = pixels_of(completions.first.get_attribute("src"))
-    np.testing.assert_array_equal(completed[:15], np.asarray(result["image"])[:15])
+    np.testing.assert_array_equal(completed[:15], seven[:15])
 
 
 @marked
-def test_text_and_a_dark_phone(visit, tmp_path):
+def test_text_and_a_dark_phone(visit):
     page = visit(viewport={"width": 360, "height": 640}, color_scheme="dark", has_touch=True, is_mobile=True)
     colors = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
     background, ink = (sum(map(float, re.findall(r"[\d.]+", color)[:3])) for color in colors)
@@ -503,7 +504,7 @@ def test_text_and_a_dark_phone(visit, tmp_path):
     page.get_by_role("button", name="Take its text").tap()
     wait_for_status(page, "text", "Shown")
     assert page.evaluate(width) == 360
-    assert page.get_by_label("Text", exact=True).input_value().startswith("7")
+    assert page.locator("#text textarea").input_value().startswith("7")
     symbols = page.get_by_role("radiogroup", name="Symbols").get_by_role("radio")
     symbols.first.focus()
     page.keyboard.press("ArrowRight")
@@ -511,6 +512,9 @@ def test_text_and_a_dark_phone(visit, tmp_path):
     frame, picture = (page.locator(f"#symbols {name}").bounding_box() for name in (".frame", ".picture img"))
     assert frame["x"] - picture["x"] == pytest.approx(picture["width"] / 5, abs=2)
     assert frame["width"] == pytest.approx(picture["width"] / 5, abs=2)
+    page.locator("#text textarea").fill(f"3{'y' * 150})")
+    page.get_by_role("button", name="Show", exact=True).tap()
+    page.get_by_text("Symbol 2, y: 121 − 58 = 63 = 111111.").wait_for()
     symbols.nth(149).hover(force=True)
     page.get_by_text("Row 30, columns 25 to 30.").wait_for()
 
