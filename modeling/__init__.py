@@ -6,6 +6,7 @@ The modules import only their siblings: they also travel to the Hub, as remote c
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from .causal_attention import CAUSAL
+from .completion import sample_particles
 from .configuration_mnist_cnn import MnistCnnConfig
 from .hub import open_repository, upload_folder
 from .initialization import initialize_from_text_form
@@ -22,7 +23,12 @@ from .likelihood import (
     marginal_log_likelihood,
     symbol_nats,
 )
-from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .logits_process import (
+    GumbelNoiseLogitsProcessor,
+    KnownPixelsLogitsProcessor,
+    MnistTextLogitsProcessor,
+    gumbel_noise,
+)
 from .model_card import (
     CARD_FILE,
     CLASSIFIER_FOLDER,
@@ -65,6 +71,7 @@ __all__ = [
     "RUN_FILE",
     "TASK",
     "GumbelNoiseLogitsProcessor",
+    "KnownPixelsLogitsProcessor",
     "MnistCnnConfig",
     "MnistCnnForImageClassification",
     "MnistTextGenerationPipeline",
@@ -87,6 +94,7 @@ __all__ = [
     "open_repository",
     "read_quality",
     "read_run",
+    "sample_particles",
     "symbol_nats",
     "token_losses",
     "upload_folder",

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_text_gen import MnistTextLogitsProcessor
-from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, gumbel_noise
+from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, KnownPixelsLogitsProcessor, gumbel_noise
 
 
 CLASSES, PIXELS, END = list(range(10)), list(range(10, 74)), [74]
@@ -142,3 +142,65 @@ def test_noise_is_finite_for_the_largest_draw(monkeypatch):
 
     monkeypatch.setattr(np.random, "Philox", Largest)
     assert gumbel_noise([(0,)], 1, 1).isfinite().all()
+
+
+def random_pixels(seed, shape):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 2, (*shape, 30, 30)), generator.random((*shape, 30, 30)) < 0.4
+
+
+def test_symbols_that_agree_with_the_known_pixels_keep_their_score(tokenizer):
+    image, known = random_pixels(0, ())
+    processor = KnownPixelsLogitsProcessor(tokenizer, torch.from_numpy(image), known)
+    scores = torch.randn(2, 75)
+    before = scores.clone()
+    for position in (1, 7, 93, 150):
+        masked = processor(torch.zeros(2, position, dtype=torch.long), scores)
+        row, column = divmod(6 * (position - 1), 30)
+        pixels = [(image[row, column + bit], bit) for bit in range(6) if known[row, column + bit]]
+        agreeing = [
+            10 + symbol for symbol in range(64) if all(int(f"{symbol:06b}"[bit]) == pixel for pixel, bit in pixels)
+        ]
+        assert len(agreeing) == 2 ** (6 - len(pixels))
+        assert torch.equal(masked[:, agreeing], scores[:, agreeing])
+        assert masked.isfinite().sum() == 2 * len(agreeing)
+    for position in (0, 151, 152):
+        assert torch.equal(processor(torch.zeros(2, position, dtype=torch.long), scores), scores)
+    assert torch.equal(scores, before)
+
+
+def test_each_text_has_its_own_known_pixels(tokenizer):
+    images, known = random_pixels(1, (3,))
+    together = KnownPixelsLogitsProcessor(tokenizer, images, known)
+    positions, scores = torch.tensor([[0, 1, 2], [149, 150, 151], [3, 3, 200]]), torch.randn(3, 3, 75)
+    masked = together.at_positions(positions, scores)
+    for row in range(3):
+        alone = KnownPixelsLogitsProcessor(tokenizer, images[row], known[row])
+        for column in range(3):
+            input_ids = torch.zeros(1, positions[row, column], dtype=torch.long)
+            assert torch.equal(masked[row, column], alone(input_ids, scores[row : row + 1, column])[0])
+    with pytest.raises(ValueError, match="scores are of 2 texts; allowed are 3"):
+        together.at_positions(positions[:2], scores[:2])
+
+
+def test_stock_generate_keeps_the_known_pixels(tokenizer, tiny_model):
+    images, known = random_pixels(2, (2,))
+    processors = [MnistTextLogitsProcessor(tokenizer), KnownPixelsLogitsProcessor(tokenizer, images, known[0])]
+    prompts = torch.tensor([[4], [7]])
+    ids = tiny_model.generate(prompts, attention_mask=torch.ones_like(prompts), logits_processor=processors)
+    drawn = tokenizer.decode_images(tokenizer.batch_decode(ids))
+    np.testing.assert_array_equal(drawn[:, known[0]], images[:, known[0]])
+    assert (drawn != images).any()
+
+
+def test_masks_that_do_not_fit_are_refused(tokenizer):
+    images, known = random_pixels(3, (3,))
+    for arguments, message in [
+        ((images, known[:2]), "known has 2 masks; allowed are 3, one for each image, or one"),
+        ((images[0], known), "known has 3 masks; allowed are 1, one for each image, or one"),
+        ((images, known.astype(float)), "known has dtype float64; allowed is bool"),
+        ((images * 2, known), "image 0 has the value 2 .*; allowed is 0 and 1"),
+        ((images[:, :29], known), r"images has shape \[3, 29, 30\]; allowed are \[30, 30\] and"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            KnownPixelsLogitsProcessor(tokenizer, *arguments)

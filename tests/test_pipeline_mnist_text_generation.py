@@ -3,14 +3,16 @@ import inspect
 import math
 from pathlib import Path
 
+import evaluate
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast, pipeline
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
-from mnist_text_gen.modeling import build_language_model_config, decode
-from mnist_text_gen.tokenizer import check_text
+from mnist_text_gen.metrics import METRICS_FOLDER
+from mnist_text_gen.modeling import build_language_model_config, decode, token_losses
+from mnist_text_gen.tokenizer import binarize_images, check_text
 
 
 @pytest.fixture
@@ -369,3 +371,77 @@ def test_a_saved_pipeline_carries_its_decoding_as_custom_generate(draw, tmp_path
     for decoding in ("exact", "generate"):
         candidates = again.generate_candidates(3, 4, seed=1, decoding=decoding)
         assert torch.equal(candidates, draw.generate_candidates(3, 4, seed=1, decoding=decoding))
+
+
+@pytest.fixture
+def real_images(mnist_5k):
+    images, labels = mnist_5k["test"].first(5, "images")
+    return binarize_images(images), labels
+
+
+def test_scores_agree_with_the_metric_of_the_trainer(draw, tiny_model, tokenizer, real_images):
+    images, labels = real_images
+    metric = evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
+    input_ids = tokenizer(tokenizer.encode_images(images, labels), return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        losses = token_losses(tiny_model(input_ids).logits, input_ids)
+    expected = metric.compute(token_losses=losses.numpy())["nats_per_image"]
+    found = draw.log_likelihood(images, labels)
+    assert (found.shape, found.dtype) == ((5,), np.float64)
+    assert -found.mean() == pytest.approx(expected, rel=1e-6)
+    pixels = draw.surprise(images, labels).sum(axis=(1, 2))
+    assert (pixels + losses[:, -1].numpy()).mean() == pytest.approx(expected, rel=1e-6)
+
+
+def test_classify_is_bayes_rule_over_the_likelihoods(draw, real_images):
+    images, _ = real_images
+    found = draw.classify(torch.from_numpy(images[:3]))
+    assert (found.shape, found.dtype) == ((3, 10), np.float64)
+    likelihoods = np.stack([draw.log_likelihood(images[:3], [label] * 3) for label in range(10)], axis=1)
+    expected = np.exp(likelihoods - likelihoods.max(1, keepdims=True))
+    np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), rtol=1e-3, atol=1e-9)
+    assert found.std(axis=1).min() > 0.01
+
+
+def test_a_symbols_nats_are_spread_over_its_pixels(draw, tiny_model, tokenizer, real_images):
+    images, labels = real_images
+    found = draw.surprise(images, labels)
+    assert (found.shape, found.dtype) == ((5, 30, 30), np.float64)
+    ids = tokenizer(tokenizer.encode_images(images[1:2], labels[1:2]), return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        nats = -tiny_model(ids).logits[0].double().log_softmax(-1)
+    # row 17 begins with the 86th symbol; its third has pixels 12 to 17
+    for row, column, position in [(0, 0, 1), (17, 12, 88), (17, 17, 88), (29, 29, 150)]:
+        assert found[1, row, column] == pytest.approx(nats[position - 1, ids[0, position]].item() / 6, rel=1e-4)
+
+
+def test_one_image_is_scored_as_in_a_batch_and_labels_may_be_digits(draw, real_images):
+    images, labels = real_images
+    one = draw.log_likelihood(images[2], str(labels[2]))
+    assert one.shape == (1,)
+    assert one == pytest.approx(draw.log_likelihood(images, labels)[2:3], rel=1e-6)
+    assert draw.classify(images[2]).shape == (1, 10)
+    single = draw.surprise(torch.from_numpy(images[2]), torch.tensor(labels[2]))
+    assert single.shape == (30, 30)
+    np.testing.assert_allclose(single, draw.surprise(images, [str(label) for label in labels])[2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((28, 28)), 1, r"shape \[28, 28\]; allowed are \[30, 30\] and \[N, 30, 30\]"),
+        (np.zeros((0, 30, 30)), [], r"shape \[0, 30, 30\]; allowed"),
+        (np.full((2, 30, 30), 0.5), [1, 2], r"image 0 has the value 0.5 at row 0, column 0; allowed is 0 and 1"),
+        (np.zeros((2, 30, 30)), 1, r"there are 1 labels; allowed are 2, one for each image"),
+        (np.zeros((2, 30, 30)), [1, 10], r"digit is 10; allowed are '0' to '9' and 0 to 9"),
+        (np.zeros((2, 30, 30)), [1.0, 2.0], r"digit is 1.0; allowed are '0' to '9' and 0 to 9"),
+        (np.zeros((30, 30)), None, r"digit is None; allowed are '0' to '9' and 0 to 9"),
+    ],
+)
+def test_images_and_labels_that_cannot_be_scored_are_refused(draw, images, labels, message):
+    for method in (draw.log_likelihood, draw.surprise):
+        with pytest.raises(ValueError, match=message):
+            method(images, labels)
+    if "image" in message and "labels" not in message:
+        with pytest.raises(ValueError, match=message):
+            draw.classify(images)

@@ -102,7 +102,8 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
         *("tokenizer.json", "tokenizer_config.json", "custom_generate/generate.py"),
         *("classifier/config.json", "classifier/model.safetensors"),
         *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py"),
-        *("configuration_mnist_cnn.py", "hub.py", "language_model.py", "logits_process.py", "model_card.py"),
+        *("completion.py", "configuration_mnist_cnn.py", "hub.py", "language_model.py", "likelihood.py"),
+        *("logits_process.py", "model_card.py"),
         *("modeling_mnist_cnn.py", "pipeline_mnist_text_generation.py", "predictive_sampling.py"),
         "tokenization_mnist_text.py",
     }

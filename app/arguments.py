@@ -1,0 +1,1 @@
+../src/mnist_text_gen/commands/arguments.py

@@ -1,0 +1,190 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""What the page does: from the values of its fields to HTML. What is not allowed is said in the status line."""
+
+import functools
+import queue
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from numbers import Real
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+from rendering import render_completions, render_growing, render_results, render_symbols, say, say_error
+from transformers import Pipeline
+from uploads import read_upper_half
+
+
+DIGITS = "0123456789"
+ANY = "any"
+MAX_CANDIDATES = 256
+MAX_COMPLETIONS = 16
+MAX_SEED = 2**53 - 1  # a browser's numbers are whole up to there
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 10
+NUM_SHOWN = 8
+NUM_ROWS_A_MESSAGE = 5  # a screen reader says each
+
+
+def says_errors(num_outputs: int) -> Callable:
+    """Put a `ValueError` into the first output, the status line, and leave the others as they are."""
+
+    def decorate(handler: Callable[..., Iterator[tuple]]) -> Callable[..., Iterator[tuple]]:
+        @functools.wraps(handler)
+        def say_instead(*args) -> Iterator[tuple]:
+            try:
+                yield from handler(*args)
+            except ValueError as error:
+                yield say_error(error), *[gr.skip()] * (num_outputs - 1)
+
+        return say_instead
+
+    return decorate
+
+
+class Handlers:
+    """The functions behind the buttons. Nothing of a visitor is kept here.
+
+    Args:
+        draw (`MnistTextGenerationPipeline`): draws, completes and scores.
+    """
+
+    def __init__(self, draw: Pipeline):
+        self.pipeline = draw
+
+    @staticmethod
+    def wait() -> str:
+        return say("Waiting for a turn: one picture is made at a time.")
+
+    @says_errors(num_outputs=3)
+    def draw(
+        self, digit: str, temperature: float, num_candidates: float, seed: float
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Draw candidates of a digit before the visitor's eyes, and show the best.
+
+        Yields:
+            `tuple`: the status line, the pictures, and at the end the results, best first.
+        """
+        label, seed, temperature = check_label(digit), check_seed(seed), check_temperature(temperature)
+        num_candidates = check_count(num_candidates, "candidates", MAX_CANDIDATES)
+        size = self.pipeline.tokenizer.image_size
+        images = np.zeros((num_candidates, size, size), dtype=np.uint8)
+
+        def generate(callback: Callable) -> torch.LongTensor:
+            return self.pipeline.generate_candidates(label, num_candidates, temperature, seed, callback=callback)
+
+        def show(_, start: int, block: np.ndarray) -> tuple:
+            num_rows = block.shape[1]
+            images[start : start + len(block), :num_rows] = block[: num_candidates - start]
+            stop = min(start + len(block), num_candidates)
+            progress = f"Drawing candidates {start + 1} to {stop} of {num_candidates}: {num_rows} of {size} rows."
+            status = say(progress) if num_rows % NUM_ROWS_A_MESSAGE == 0 else gr.skip()
+            return status, render_growing(images, f"{num_candidates} candidates of {label}. {progress}"), gr.skip()
+
+        yield say(f"Drawing {num_candidates} candidates of {label}."), "", []
+        input_ids = yield from follow(generate, show)
+        probabilities = self.pipeline.classify_candidates(input_ids)
+        results = self.pipeline.postprocess(self.pipeline.rerank(label, input_ids, probabilities, num_candidates))
+        num_taken = int((probabilities.argmax(dim=-1) == label).sum())
+        done = (
+            f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {label}. The "
+            f"best {min(NUM_SHOWN, num_candidates)} are shown."
+        )
+        yield say(done), render_results(results, NUM_SHOWN), results
+
+    @says_errors(num_outputs=2)
+    def read_upload(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Take the upper half of a picture to the pad."""
+        upper_half = read_upper_half(path, self.pipeline.tokenizer)
+        yield say("The upper half of the picture is on the pad."), "".join(map(str, upper_half.ravel()))
+
+    @says_errors(num_outputs=2)
+    def complete(self, pad: str, digit: str, num_completions: float, seed: float) -> Iterator[tuple[str, Any]]:
+        """Complete what is on the pad, a string of 0 and 1, pixel by pixel from the top."""
+        seed, image, known = check_seed(seed), *self._read_pad(pad)
+        label = None if digit == ANY else check_label(digit)
+        num_completions = check_count(num_completions, "completions", MAX_COMPLETIONS)
+        yield say(f"Completing: {num_completions} pictures of {digit} digit."), gr.skip()
+        results = self.pipeline.complete(
+            image, label=label, known=known, seed=seed, num_return_sequences=num_completions
+        )
+        images = np.stack([np.asarray(result["image"]) for result in results]) // 255
+        nats = -self.pipeline.log_likelihood(images, [result["label"] for result in results])
+        yield say(f"Done: {len(results)} completions."), render_completions(results, nats, int(known[:, 0].sum()))
+
+    def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
+        """The image, uint8 `[30, 30]`, and which of its pixels are known, bool: the rows of the pad."""
+        size = self.pipeline.tokenizer.image_size
+        num_rows = size // 2
+        if not isinstance(pad, str) or len(pad) != num_rows * size or not set(pad) <= {"0", "1"}:
+            raise ValueError(f"the pad is {pad!r}; allowed are {num_rows * size} characters, 0 and 1")
+        if "1" not in pad:
+            raise ValueError("the pad has no ink; allowed is 1 pixel or more: draw, or upload a picture")
+        image = np.zeros((size, size), dtype=np.uint8)
+        image[:num_rows] = np.array(list(pad), dtype=np.uint8).reshape(num_rows, size)
+        return image, np.arange(size)[:, None].repeat(size, axis=1) < num_rows
+
+    @says_errors(num_outputs=2)
+    def explain(self, text: str) -> Iterator[tuple[str, Any]]:
+        """Show a text symbol by symbol, beside its pixels."""
+        yield self._explain(text.strip())
+
+    @says_errors(num_outputs=3)
+    def explain_drawn(self, drawn: list[dict[str, Any]], rank: float) -> Iterator[tuple[str, Any, Any]]:
+        """The same of one of the digits that the visitor drew."""
+        if not drawn:
+            raise ValueError("nothing is drawn yet; draw a digit first, or type a text")
+        text = drawn[check_count(rank, "rank", len(drawn)) - 1]["generated_text"]
+        yield *self._explain(text), text
+
+    def _explain(self, text: str) -> tuple[str, str]:
+        (image,) = self.pipeline.tokenizer.decode_images([text])
+        nats = self.pipeline.surprise(image, text[0])
+        return say("Shown. Choose a symbol to see its six pixels."), render_symbols(text, image, nats)
+
+
+def follow(function: Callable, show: Callable) -> Generator[Any, None, Any]:
+    """Call `function(callback)` in a thread; meanwhile yield `show(...)` of what it calls back with.
+
+    Returns:
+        What the function returns. An error in it is raised here.
+    """
+    updates = queue.SimpleQueue()
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        future = executor.submit(function, lambda *update: updates.put(update))
+        future.add_done_callback(lambda _: updates.put(None))
+        while (update := updates.get()) is not None:
+            yield show(*update)
+    return future.result()
+
+
+def check_label(digit: str) -> int:
+    if not isinstance(digit, str) or digit not in DIGITS:
+        raise ValueError(f"the digit is {digit!r}; allowed is 0 to 9")
+    return int(digit)
+
+
+def check_count(value: float | None, name: str, most: int) -> int:
+    return _check_whole_number(value, name, 1, most)
+
+
+def check_seed(value: float | None) -> int:
+    return _check_whole_number(value, "seed", 0, MAX_SEED)
+
+
+def check_temperature(value: float | None) -> float:
+    if not isinstance(value, Real) or not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+        raise ValueError(
+            f"temperature is {_name(value)}; allowed is a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE}"
+        )
+    return float(value)
+
+
+def _check_whole_number(value: float | None, name: str, least: int, most: int) -> int:
+    if not isinstance(value, Real) or not least <= value <= most or value != int(value):
+        raise ValueError(f"{name} is {_name(value)}; allowed is a whole number from {least:,} to {most:,}")
+    return int(value)
+
+
+def _name(value: Any) -> str:
+    return "empty" if value is None else f"{value:,}" if isinstance(value, Real) else repr(value)

@@ -1,0 +1,330 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Completion against the enumerated conditional of a tiny model, and against plain sampling."""
+
+import itertools
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import GPT2LMHeadModel
+
+from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen.modeling import (
+    KnownPixelsLogitsProcessor,
+    build_language_model_config,
+    completion,
+    gumbel_noise,
+    pipeline_mnist_text_generation,
+    sample_particles,
+    symbol_nats,
+)
+from mnist_text_gen.modeling.completion import effective_sample_size, resample
+from mnist_text_gen.tokenizer import binarize_images, check_text
+
+
+@pytest.fixture
+def model(tokenizer):
+    """A tiny model that gives pixel symbols all the probability, so that its likelihoods need no grammar."""
+    sizes = {"n_embd": 16, "n_head": 2, "n_layer": 2, "initializer_range": 0.5, "tie_word_embeddings": False}
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(build_language_model_config(tokenizer, **sizes)).eval()
+    with torch.no_grad():
+        # the first of what reaches the output layer is always 1, and so its first weight is a bias
+        model.transformer.ln_f.weight[0], model.transformer.ln_f.bias[0] = 0, 1
+        model.lm_head.weight[:, 0] = -100
+        model.lm_head.weight[tokenizer.pixel_ids.start : tokenizer.pixel_ids.stop, 0] = 0
+    return model
+
+
+@pytest.fixture
+def draw(model, tokenizer, tiny_classifier):
+    return MnistTextGenerationPipeline(model, tokenizer, tiny_classifier, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images(mnist_5k):
+    return binarize_images(mnist_5k["test"].first(3, "images")[0])
+
+
+def pixels_of(results):
+    return np.stack([np.asarray(result["image"]) // 255 for result in results])
+
+
+def mask_without(symbols, bits=(1, 4)):
+    """Everything is known but two pixels of some symbols."""
+    known = np.ones((150, 6), dtype=bool)
+    known[np.ix_(symbols, bits)] = False
+    return known.reshape(30, 30)
+
+
+def enumerate_conditional(model, tokenizer, image, known, labels):
+    """All images that agree `[2^K, K]` by their unknown pixels, and log p(image | label) `[2^K, labels]`."""
+    rows, columns = np.nonzero(~known)
+    unknown = np.array(list(itertools.product((0, 1), repeat=len(rows))))
+    candidates = image[None].repeat(len(unknown), axis=0)
+    candidates[:, rows, columns] = unknown
+    log_p = []
+    for label in labels:
+        texts = tokenizer.encode_images(candidates, [label] * len(candidates))
+        nats = symbol_nats(model, tokenizer(texts, return_tensors="pt")["input_ids"], 256)
+        log_p.append(-nats[:, :150].double().sum(dim=1))  # the end token is no pixel
+    return torch.stack(log_p, dim=1)
+
+
+def frequencies(results, known, labels):
+    """How often each image and label came, `[2^K, labels]`, in the order of `enumerate_conditional`."""
+    unknown = pixels_of(results)[:, ~known]
+    index = unknown @ (1 << np.arange(unknown.shape[1])[::-1])
+    counts = np.zeros((2 ** unknown.shape[1], len(labels)))
+    np.add.at(counts, (index, [labels.index(int(result["label"])) for result in results]), 1)
+    return counts / len(results)
+
+
+def distance(p, q):
+    """Total variation, 0 to 1."""
+    return np.abs(np.asarray(p) - np.asarray(q)).sum() / 2
+
+
+SYMBOLS = [118, 126, 133, 140]  # what comes behind them is known, and says what they were
+MANY = {"num_particles": 2000, "num_return_sequences": 2000}
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_completions_follow_the_exact_conditional(draw, model, tokenizer, images, temperature, monkeypatch):
+    resamplings = []
+    monkeypatch.setattr(completion, "resample", lambda *args: resamplings.append(1) or resample(*args))
+    known = mask_without(SYMBOLS)
+    found = frequencies(draw.complete(images[1], 7, known, seed=0, temperature=temperature, **MANY), known, [7])
+    with torch.no_grad():
+        model.lm_head.weight /= temperature
+    exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
+    assert len(resamplings) > 1
+    assert exact.shape == (256,) and exact.max() < 0.5
+    assert distance(found[:, 0], exact) < 0.25
+
+
+def test_a_painter_without_weights_is_told_from_the_exact_conditional(draw, model, tokenizer, images, monkeypatch):
+    for module in (completion, pipeline_mnist_text_generation):
+        monkeypatch.setattr(module, "resample", lambda log_weights, num_samples, uniform: np.arange(num_samples))
+    known = mask_without(SYMBOLS)
+    found = frequencies(draw.complete(images[1], 7, known, seed=0, **MANY), known, [7])
+    exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
+    assert distance(found[:, 0], exact) > 0.4
+
+
+def test_labels_follow_their_exact_posterior_with_the_pixels(draw, model, tokenizer, images):
+    with torch.no_grad():  # digits so much alike that several of them are likely
+        digits = model.transformer.wte.weight[:10]
+        digits.copy_(0.06 * digits + 0.94 * digits[3])
+    known, labels = mask_without([126, 133]), list(range(10))
+    found = frequencies(draw.complete(images[1], None, known, seed=1, **MANY), known, labels)
+    exact = enumerate_conditional(model, tokenizer, images[1], known, labels).flatten().softmax(0).view(16, 10)
+    assert (exact.sum(0) > 0.02).sum() > 2 and exact.sum(0).max() < 0.8
+    assert distance(found.sum(0), exact.sum(0)) < 0.1
+    assert distance(found, exact) < 0.15
+
+
+def test_weights_sum_to_the_probability_of_what_is_known(model, tokenizer, images):
+    known = mask_without(SYMBOLS)
+    pixels = KnownPixelsLogitsProcessor(tokenizer, images[1], known)
+    expected = enumerate_conditional(model, tokenizer, images[1], known, [3, 7]).logsumexp((0, 1)) - math.log(2)
+    _, log_weights = sample_particles(model, tokenizer, pixels, [3, 7], (0,), num_particles=1000)
+    assert np.logaddexp.reduce(log_weights) == pytest.approx(expected.item(), abs=0.15)
+
+
+def test_labels_are_even_where_their_numbers_are_not(model, tokenizer, images):
+    """Nothing is drawn where all is known, and the weights of a label's particles are its exact share."""
+    everything = np.ones((30, 30), dtype=bool)
+    exact = enumerate_conditional(model, tokenizer, images[2], everything, range(10)).flatten()
+    pixels = KnownPixelsLogitsProcessor(tokenizer, images[2], everything)
+    for num_particles in (10, 13, 64):
+        ids, log_weights = sample_particles(model, tokenizer, pixels, range(10), (0,), num_particles)
+        of_labels = [np.logaddexp.reduce(log_weights[ids[:, 0] == label]) for label in range(10)]
+        assert of_labels == pytest.approx((exact - math.log(10)).tolist(), abs=1e-3)
+
+
+def test_particles_stay_alive_over_many_known_pixels(model, tokenizer, images):
+    known = np.random.default_rng(0).random((30, 30)) < 0.6
+    pixels = KnownPixelsLogitsProcessor(tokenizer, images[0], known)
+    _, log_weights = sample_particles(model, tokenizer, pixels, [4], (0,), num_particles=64)
+    assert effective_sample_size(log_weights) > 8
+    # without resampling one particle would have nearly all the weight
+
+
+def test_rows_from_the_top_are_plain_sampling_behind_a_prompt(tiny_model, tokenizer, images):
+    """A model that needs the grammar, its own noise, and no cache."""
+    prompt = tokenizer(tokenizer.encode_images(images[:1], [6]), return_tensors="pt")["input_ids"][:, : 1 + 23 * 5]
+    pixels = KnownPixelsLogitsProcessor(tokenizer, images[0], np.arange(30)[:, None].repeat(30, 1) < 23)
+    found, log_weights = sample_particles(tiny_model, tokenizer, pixels, [6], (3, 1), 4, temperature=0.8)
+    noise = gumbel_noise([(3, 1, 1 + index) for index in range(4)], 150, 64)
+    ids = prompt.repeat(4, 1)
+    with torch.no_grad():
+        scores = tiny_model(prompt).logits[0, :-1, 10:74] / 0.8
+        for step in range(115, 150):
+            logits = tiny_model(ids, use_cache=False).logits[:, -1, 10:74]
+            ids = torch.cat([ids, 10 + (logits / 0.8 + noise[:, step]).argmax(-1, keepdim=True)], dim=1)
+    assert torch.equal(found[:, :-1], ids)
+    assert (found[:, -1] == tokenizer.eos_token_id).all()
+    of_prompt = scores.double().log_softmax(-1).gather(1, prompt[0, 1:, None] - 10).sum().item()
+    assert log_weights.tolist() == pytest.approx([of_prompt - math.log(4)] * 4, abs=1e-3)
+
+
+masks = st.one_of(
+    st.tuples(st.integers(0, 2**32), st.sampled_from([0.002, 0.1, 0.5, 0.9, 1.0])).map(
+        lambda seed_and_share: np.random.default_rng(seed_and_share[0]).random((30, 30)) < seed_and_share[1]
+    ),
+    st.tuples(st.integers(0, 29), st.integers(1, 30))
+    .map(lambda cut: np.s_[cut[0] : cut[0] + cut[1]])
+    .map(lambda rows: np.isin(np.arange(30)[:, None].repeat(30, 1), np.arange(30)[rows])),
+).flatmap(lambda mask: st.sampled_from([mask, mask.T]))
+
+
+@given(known=masks.filter(np.any), label=st.sampled_from([None, 3]), seed=st.integers(0, 2**64 - 1))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_known_pixels_are_kept_whatever_the_mask(draw, images, known, label, seed):
+    results = draw.complete(torch.from_numpy(images[1]), label, torch.from_numpy(known), seed, 3, num_particles=10)
+    assert len(results) == 3
+    np.testing.assert_array_equal(pixels_of(results)[:, known], images[1][known][None].repeat(3, 0))
+    for result in results:
+        check_text(result["generated_text"])
+        assert result["label"] == result["generated_text"][0] and (label is None or result["label"] == "3")
+
+
+def test_a_result_is_the_pipelines_and_the_upper_half_is_what_is_known(draw, tokenizer, images, tiny_classifier):
+    (result,) = draw.complete(images[0], "7", seed=0)
+    assert list(result) == ["label", "generated_text", "image", "score"] and result["label"] == "7"
+    (pixels,) = pixels_of([result])
+    np.testing.assert_array_equal(pixels, tokenizer.decode_images([result["generated_text"]])[0])
+    np.testing.assert_array_equal(pixels[:15], images[0][:15])
+    assert (pixels[15] != images[0][15]).any()
+    with torch.no_grad():
+        logits = tiny_classifier(torch.from_numpy(pixels)[None, None].float()).logits
+    assert result["score"] == pytest.approx((logits / 0.8).softmax(-1)[0, 7].item(), abs=1e-6)
+
+
+def test_an_image_gives_the_same_alone_and_in_a_batch(draw, images):
+    few = {"num_particles": 12, "num_return_sequences": 2}
+    batch = draw.complete(images[[0, 1, 0]], ["3", "5", "3"], seed=4, **few)
+    assert [len(results) for results in batch] == [2, 2, 2]
+    assert draw.complete(images[0], 3, seed=4, **few) == batch[0]
+    assert draw.complete(images[1:2], [5], seed=4, **few) == [batch[1]]
+    assert batch[2] != batch[0]
+    state = torch.random.get_rng_state()
+    masks = np.zeros((2, 30, 30), dtype=bool)
+    masks[0, :15], masks[1, :, 20:] = True, True
+    assert draw.complete(images[[0, 1]], [3, 5], masks, seed=4, **few)[0] == batch[0]
+    assert draw.complete(images[0], 3, seed=5, **few) != batch[0]
+    assert draw.complete(images[0], 4, seed=4, **few) != batch[0]
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_without_a_seed_torchs_global_seed_decides(draw, images):
+    torch.manual_seed(1)
+    first, second = (draw.complete(images[0], 3, num_particles=2) for _ in range(2))
+    torch.manual_seed(1)
+    assert draw.complete(images[0], 3, num_particles=2) == first != second
+
+
+@given(
+    weights=st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1)), min_size=1, max_size=20).filter(any),
+    num_samples=st.integers(1, 30),
+    uniform=st.one_of(st.floats(2.0**-54, 1 - 2.0**-53), st.sampled_from([2.0**-54, 1 - 2.0**-53])),
+)
+@settings(deadline=None)
+def test_a_particle_is_drawn_as_often_as_its_weight_says(weights, num_samples, uniform):
+    weights = np.array(weights)
+    with np.errstate(divide="ignore"):
+        chosen = resample(np.log(weights) - 2000, num_samples, uniform)
+    assert chosen.shape == (num_samples,)
+    expected = num_samples * weights / weights.sum()
+    counts = np.bincount(chosen, minlength=len(weights))
+    assert (counts > expected - 1 - 1e-9).all() and (counts < expected + 1 + 1e-9).all()
+    assert not counts[weights == 0].any()
+
+
+def test_each_of_several_draws_has_the_probabilities_of_the_weights():
+    weights = np.array([0.5, 0.1, 0.15, 0.25])
+    drawn = np.stack([resample(np.log(weights), 3, (step + 0.5) / 1000) for step in range(1000)])
+    for column in drawn.T:
+        np.testing.assert_allclose(np.bincount(column) / 1000, weights, atol=0.002)
+
+
+def test_effective_sample_size_by_hand():
+    assert effective_sample_size(np.log([0.25] * 4) - 3000) == pytest.approx(4)
+    assert effective_sample_size(np.log([3, 1]) + 50) == pytest.approx(16 / 10)
+    assert effective_sample_size(np.array([0, -math.inf])) == 1
+
+
+@torch.no_grad()
+def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(draw, model, tokenizer, images):
+    image = images[0].copy()
+    image[3, :6] = 1
+    model.lm_head.weight[tokenizer.pixel_ids[63], 0] = -math.inf  # six pixels that are all on
+    with pytest.raises(ValueError, match="what is known up to there the probability 0 behind all 16 particles at"):
+        draw.complete(image, 7, seed=0, num_particles=16)
+    # where one of the six is not known, there is a way
+    known = np.ones((30, 30), dtype=bool)
+    known[3, 2], known[4:] = False, False
+    (result,) = draw.complete(image, 7, known, seed=0, num_particles=16)
+    assert np.asarray(result["image"])[3, :6].tolist() == [255, 255, 0, 255, 255, 255]
+    model.lm_head.weight[:] = math.nan
+    with pytest.raises(ValueError, match="the model gives NaN"):
+        draw.complete(image, 7, seed=0, num_particles=16)
+
+
+def test_particles_that_cannot_be_are_refused(tiny_classifier, model, tokenizer, images):
+    one = KnownPixelsLogitsProcessor(tokenizer, images[0], np.ones((30, 30), dtype=bool))
+    several = KnownPixelsLogitsProcessor(tokenizer, images, np.ones((30, 30), dtype=bool))
+    with pytest.raises(ValueError, match="MnistCnnForImageClassification; allowed is a GPT2LMHeadModel"):
+        sample_particles(tiny_classifier, tokenizer, one, [1], (0,))
+    with pytest.raises(ValueError, match="known_pixels are of 3 images; allowed is one"):
+        sample_particles(model, tokenizer, several, [1], (0,))
+
+
+HALF = np.arange(30)[:, None].repeat(30, axis=1) < 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"known": HALF[:29]}, "known has shape [29, 30]; allowed are [30, 30] and [N, 30, 30]"),
+        ({"known": np.stack([HALF] * 2)}, "known has 2 masks; allowed are 1, one for each image"),
+        ({"known": HALF.astype(np.uint8)}, "known has dtype uint8; allowed is bool"),
+        ({"known": torch.from_numpy(HALF).float()}, "known has dtype torch.float32; allowed is bool"),
+        ({"known": np.zeros_like(HALF)}, "known has no pixel in mask 0; allowed is 1 or more"),
+        ({"image": np.zeros((28, 28))}, "image has shape [28, 28]; allowed are [30, 30] and [N, 30, 30]"),
+        ({"image": np.zeros((0, 30, 30))}, "image has shape [0, 30, 30]; allowed"),
+        ({"image": np.zeros((1, 1, 30, 30))}, "image has shape [1, 1, 30, 30]; allowed"),
+        ({"image": np.full((30, 30), 255)}, "image 0 has the value 255 at row 0, column 0; allowed is 0 and 1"),
+        ({"image": torch.full((30, 30), 0.5)}, "image 0 has the value 0.5 at row 0, column 0; allowed is 0 and 1"),
+        ({"image": np.full((30, 30), "a")}, "dtype <U1; allowed are integers, floats and bool"),
+        ({"label": 10}, "digit is 10; allowed are '0' to '9'"),
+        ({"label": "seven"}, "digit is 'seven'; allowed are '0' to '9'"),
+        ({"label": 3.0}, "digit is 3.0; allowed are '0' to '9'"),
+        ({"label": [3, 4]}, "there are 2 labels; allowed are 1, one for each image"),
+        ({"num_return_sequences": 0}, "num_return_sequences is 0; allowed is an integer of 1 or more"),
+        ({"num_return_sequences": 65}, "num_return_sequences is 65; allowed is 1 to num_particles, 64"),
+        ({"num_particles": 0}, "num_particles is 0; allowed is an integer of 1 or more"),
+        ({"num_particles": 9}, "num_particles is 9; allowed is 10, one for each label, or more"),
+        ({"temperature": 0}, "temperature is 0; allowed is a finite number above 0"),
+        ({"seed": -1}, "seed is -1; allowed is an integer from 0"),
+    ],
+)
+def test_bad_input_is_refused(draw, images, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        draw.complete(**{"image": images[0], **arguments})
+
+
+def test_all_images_are_checked_before_the_first_is_completed(draw, images, monkeypatch):
+    monkeypatch.setattr(pipeline_mnist_text_generation, "sample_particles", lambda *_: pytest.fail("drew an image"))
+    masks = np.stack([HALF, ~HALF & HALF])
+    with pytest.raises(ValueError, match="known has no pixel in mask 1"):
+        draw.complete(images[:2], known=masks)
+    with pytest.raises(ValueError, match="image 1 has the value 3"):
+        draw.complete(np.stack([images[0], images[1] * 3]))
+    with pytest.raises(ValueError, match="there are 1 labels; allowed are 2"):
+        draw.complete(images[:2], 3)
