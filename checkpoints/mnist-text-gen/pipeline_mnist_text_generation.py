@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Pipeline `mnist-text-gen`: a digit in, the best of many drawn images out."""
+"""Pipeline `mnist-text-gen`: a digit in, the best of many drawn images out; and images completed and scored."""
 
+import hashlib
 import inspect
 import math
 import os
@@ -28,9 +29,18 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
+from .completion import resample, sample_particles
 from .hub import open_repository, upload_folder
 from .language_model import check_language_model_config
-from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, symbol_nats
+from .logits_process import (
+    GumbelNoiseLogitsProcessor,
+    KnownPixelsLogitsProcessor,
+    MnistTextLogitsProcessor,
+    check_images,
+    gumbel_noise,
+    uniform_noise,
+)
 from .model_card import CARD_FILE, CLASSIFIER_FOLDER, copy_run, has_own_card, write_model_card
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
@@ -140,7 +150,7 @@ class MnistTextGenerationPipeline(Pipeline):
         """
         parameters = check_sampling_arguments(**{**self._forward_params, **kwargs})
         if parameters["seed"] is None:
-            kwargs["seed"] = int(torch.randint(2**63 - 1, ()))
+            kwargs["seed"] = _draw_seed()
         if isinstance(digits, str | int):
             return super().__call__(next(_number_labels([digits])), **kwargs)
         if isinstance(digits, list | tuple):
@@ -175,7 +185,7 @@ class MnistTextGenerationPipeline(Pipeline):
         images = self.tokenizer.decode_images(texts)
         return [
             {
-                "label": str(model_outputs["label"]),
+                "label": text[0],
                 "generated_text": text,
                 "image": Image.fromarray(image * 255),
                 "score": score,
@@ -330,6 +340,153 @@ class MnistTextGenerationPipeline(Pipeline):
         scores, best = probabilities[:, label].sort(descending=True, stable=True)
         best = best[:num_return_sequences]
         return {"label": label, "input_ids": input_ids[best], "scores": scores[:num_return_sequences]}
+
+    def complete(
+        self,
+        image: np.ndarray | torch.Tensor,
+        label: str | int | Sequence[str | int] | None = None,
+        known: np.ndarray | torch.Tensor | None = None,
+        seed: int | None = None,
+        num_return_sequences: int = 1,
+        num_particles: int = 64,
+        temperature: float = 1.0,
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        """Complete images of which some pixels are known, as the model would have gone on.
+
+        A result is a draw from p(image | known pixels, label), and without a label from p(image, label | known pixels)
+        with all ten digits equally likely before. Where the known pixels come first, down to any row, that is exact;
+        otherwise it is the better, the more particles there are (see [`sample_particles`]). Several results of one
+        call come from the same particles: each is such a draw, but they have more in common than those of calls with
+        different seeds, above all where much is unknown and what is known comes late.
+
+        Args:
+            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}):
+                What is unknown may have either value.
+            label (`str` or `int`, *optional*): the digit, `"0"` to `"9"` or 0 to 9; a sequence of N for N images.
+            known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
+                The pixels of the image that are kept. By default the upper half, rows 0 to 14.
+            seed (`int`, *optional*):
+                The noise of an image depends on the seed, the image's known pixels, its mask, its label, and how often
+                the same came before in this call. By default a seed is drawn from torch's global generator.
+            num_return_sequences (`int`, defaults to 1): how many results an image.
+            num_particles (`int`, defaults to 64):
+                How many texts are drawn to choose from; without a label 10 or more. Time and memory grow with it.
+                Where what is known comes last, as with the lower half, 64 are few.
+            temperature (`float`, defaults to 1.0): divides the logits of the language model.
+
+        Returns:
+            `list[dict]` for one image, in no order, as `__call__` gives them; the score is the classifier's
+            probability of the result's label. A list of N of them for N images.
+
+        Raises:
+            ValueError: for images, masks, labels and arguments that are not allowed, no known pixel, a language model
+                that is no GPT-2, and known pixels that it thinks impossible.
+        """
+        images = check_images(image, self.tokenizer.image_size, "image")
+        labels = [None] * len(images) if label is None else _check_labels(label, len(images))
+        _check_seed(seed)
+        _check_temperature(temperature, "temperature")
+        _check_count(num_return_sequences, "num_return_sequences")
+        _check_count(num_particles, "num_particles")
+        if num_return_sequences > num_particles:
+            raise ValueError(
+                f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
+            )
+        known_pixels = self._read_known_pixels(images, known)
+        seed, seen, results = _draw_seed() if seed is None else seed, Counter(), []
+        for of_image, digit in zip(known_pixels, labels, strict=True):
+            task = hashlib.sha256(repr(digit).encode() + of_image.allowed.numpy().tobytes()).digest()
+            entropy = (seed, int.from_bytes(task[:8], "big"), seen[task])
+            seen[task] += 1
+            digits = self.tokenizer.class_ids if digit is None else [digit]
+            particles = sample_particles(
+                self.model, self.tokenizer, of_image, digits, entropy, num_particles, temperature
+            )
+            results.append(self._choose_particles(*particles, entropy, num_return_sequences))
+        return results if np.ndim(image) == 3 else results[0]
+
+    def _read_known_pixels(self, images, known) -> list[KnownPixelsLogitsProcessor]:
+        """Check images and masks, all before the first is completed."""
+        size = self.tokenizer.image_size
+        if known is None:
+            known = np.arange(size)[:, None].repeat(size, axis=1) < size // 2
+        # all together, so that an error names the image
+        KnownPixelsLogitsProcessor(self.tokenizer, images, known)
+        masks = check_images(known, size, "known")
+        for index, mask in enumerate(masks):
+            if not mask.any():
+                raise ValueError(
+                    f"known has no pixel in mask {index}; allowed is 1 or more (to draw without, call draw(label))"
+                )
+        return [
+            KnownPixelsLogitsProcessor(self.tokenizer, image, masks[index % len(masks)])
+            for index, image in enumerate(images)
+        ]
+
+    def _choose_particles(self, input_ids, log_weights, entropy, num_return_sequences) -> list[dict[str, Any]]:
+        """Draw results from weighted texts, and let the classifier judge them."""
+        # the particles have the numbers from 1 on and 0 is that of their resampling
+        ((uniform,),) = uniform_noise([(*entropy, 1 + len(input_ids))], 1)
+        chosen = input_ids[torch.from_numpy(resample(log_weights, num_return_sequences, uniform))]
+        temperature = self._forward_params.get("classifier_temperature", 0.8)
+        scores = self.classify_candidates(chosen, temperature).gather(1, chosen[:, :1].to(self.classifier.device))
+        return self.postprocess({"input_ids": chosen, "scores": scores[:, 0]})
+
+    def log_likelihood(self, images: np.ndarray | torch.Tensor, labels: str | int | Sequence[str | int]) -> np.ndarray:
+        """log p(image | label) under the language model itself: temperature 1, and without the grammar.
+
+        Args:
+            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is scored.
+            labels (`str` or `int`, or a sequence of N of them): the digit of each image, `"0"` to `"9"` or 0 to 9.
+
+        Returns:
+            `np.ndarray`: float64 `[N]`, nats, 0 or less: the sum over the 150 pixel symbols and the end token. One
+            image gives `[1]`.
+
+        Raises:
+            ValueError: for images and labels of another shape, number or value.
+        """
+        return log_likelihood(self.model, self._encode_images(images, labels)).numpy()
+
+    def classify(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
+        """p(label | image) by Bayes' rule from ten likelihoods an image, all digits equally likely before.
+
+        Args:
+            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is classified.
+
+        Returns:
+            `np.ndarray`: float64 `[N, 10]`, rows that sum to 1. One image gives `[1, 10]`.
+
+        Raises:
+            ValueError: for images of another shape or value.
+        """
+        images = check_images(images, self.tokenizer.image_size, "images")
+        return class_posterior(class_log_likelihoods(self.model, self.tokenizer, images)).numpy()
+
+    def surprise(self, image: np.ndarray | torch.Tensor, label: str | int | Sequence[str | int]) -> np.ndarray:
+        """Where the language model did not expect what it sees: −log p of each symbol, spread over its six pixels.
+
+        A pixel has a sixth of its symbol's nats. So a map, with the nats of the end token, which has no pixel, sums to
+        minus the log-likelihood, and a symbol's nats are six times those of each of its pixels.
+
+        Args:
+            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is looked at.
+            label (`str` or `int`, or a sequence of N of them): the digit, `"0"` to `"9"` or 0 to 9.
+
+        Returns:
+            `np.ndarray`: float64, the shape of `image`, nats a pixel, 0 or more.
+
+        Raises:
+            ValueError: for images and labels of another shape, number or value.
+        """
+        nats = symbol_nats(self.model, self._encode_images(image, label, "image"))[:, :-1].double()
+        pixels_a_symbol = self.tokenizer.image_size**2 // self.tokenizer.num_pixel_symbols
+        return (nats / pixels_a_symbol).repeat_interleave(pixels_a_symbol, dim=1).view(np.shape(image)).numpy()
+
+    def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
+        images = check_images(images, self.tokenizer.image_size, name)
+        texts = self.tokenizer.encode_images(images, _check_labels(labels, len(images)))
+        return self.tokenizer(texts, return_tensors="pt")["input_ids"]
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
         """Save everything that the pipeline needs: model, tokenizer, code, the classifier in its folder, and the card.
@@ -502,6 +659,19 @@ def check_digit(digit: str | int) -> int:
     if isinstance(digit, bool) or not isinstance(digit, str | int) or str(digit) not in allowed:
         raise ValueError(f"digit is {digit!r}; allowed are '0' to '9' and 0 to 9")
     return allowed[str(digit)]
+
+
+def _check_labels(labels: str | int | Sequence[str | int], num_images: int) -> list[int]:
+    """The labels, 0 to 9, of as many images; one digit alone is that of one image."""
+    labels = labels.tolist() if isinstance(labels, torch.Tensor) else np.asarray(labels).tolist()
+    labels = [check_digit(label) for label in (labels if isinstance(labels, list) else [labels])]
+    if len(labels) != num_images:
+        raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
+    return labels
+
+
+def _draw_seed() -> int:
+    return int(torch.randint(2**63 - 1, ()))
 
 
 def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
