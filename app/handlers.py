@@ -27,15 +27,22 @@ NUM_ROWS_A_MESSAGE = 5  # a screen reader says each
 
 
 def says_errors(num_outputs: int) -> Callable:
-    """Put a `ValueError` into the first output, the status line, and leave the others as they are."""
+    """Put a `ValueError` into the first output, the status line, and leave the others as they are.
+
+    Any other error is no visitor's fault: the status line says that it stopped, and it goes on, to the server's log.
+    """
 
     def decorate(handler: Callable[..., Iterator[tuple]]) -> Callable[..., Iterator[tuple]]:
         @functools.wraps(handler)
         def say_instead(*args) -> Iterator[tuple]:
+            unchanged = [gr.skip()] * (num_outputs - 1)
             try:
                 yield from handler(*args)
             except ValueError as error:
-                yield say_error(error), *[gr.skip()] * (num_outputs - 1)
+                yield say_error(error), *unchanged
+            except Exception:
+                yield say("Stopped by an error of the page's own, which its log says."), *unchanged
+                raise
 
         return say_instead
 
