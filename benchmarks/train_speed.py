@@ -107,7 +107,8 @@ class Clock:
 
 def describe_clock(device: torch.device) -> str:
     if device.type == "cpu":
-        return f"processor seconds of {torch.get_num_threads()} threads / {torch.get_num_threads()}"
+        number = torch.get_num_threads()
+        return "processor seconds" if number == 1 else f"processor seconds of {number} threads / {number}"
     return f"seconds of the wall on {torch.get_device_module(device).get_device_name(device)}"
 
 
