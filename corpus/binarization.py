@@ -6,11 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from mnist_text_gen.tokenizer import IMAGE_SIZE
+from mnist_text_gen.tokenizer import IMAGE_SIZE, check_image_size
 
 
 BINARIZATIONS = ("rounded", "threshold", "otsu", "sampled")
-PIXELS_PER_SYMBOL = 6
 # The words of a Philox counter that say where in a key's numbers to begin: those of the distortions begin at zero.
 _COUNTER = (0, 0, 0, 1)
 # Scaled images are float32; blocks keep them in the processor's cache.
@@ -33,7 +32,7 @@ def binarize(
 
     Args:
         images (`np.ndarray`, uint8 `[N, S, S]` in 0 to 255): grey images.
-        image_size (`int`, defaults to 30): height and width of the results; 6 must divide it.
+        image_size (`int`, defaults to 30): height and width of the results, one of the tokenizer's `IMAGE_SIZES`.
         binarization (`str`, defaults to `"rounded"`): what becomes 1.
             - `"rounded"`: what is brighter than a half, the text form of the specification;
             - `"threshold"`: what is brighter than `threshold`;
@@ -65,12 +64,8 @@ def binarize(
 
 
 def check_binarization(binarization: str, threshold: float | None, image_size: int = IMAGE_SIZE) -> None:
-    """Raise a `ValueError` for an unknown binarization, a threshold out of place, or a size the text form cannot hold."""
-    if image_size < PIXELS_PER_SYMBOL or image_size % PIXELS_PER_SYMBOL:
-        raise ValueError(
-            f"image_size is {image_size}; allowed are multiples of {PIXELS_PER_SYMBOL}, for {PIXELS_PER_SYMBOL} "
-            "pixels of a row are one symbol"
-        )
+    """Raise a `ValueError` for an unknown binarization, a threshold out of place, or another image size."""
+    check_image_size(image_size)
     if binarization not in BINARIZATIONS:
         raise ValueError(
             f"binarization is {binarization!r}; allowed are {', '.join(map(repr, BINARIZATIONS[:-1]))} and "
@@ -110,9 +105,7 @@ def _split_by_otsu(images: np.ndarray) -> np.ndarray:
     return np.stack([image > threshold_otsu(image) for image in images])
 
 
-def sample_images(
-    images: np.ndarray, keys: Sequence[int], seed: int = 0, image_size: int = IMAGE_SIZE
-) -> np.ndarray:
+def sample_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, image_size: int = IMAGE_SIZE) -> np.ndarray:
     """Draw each pixel as 1 with the probability that its grey value is of 255, and put a blank border around.
 
     The literature on likelihoods compares models on MNIST in this form (Salakhutdinov and Murray 2008, section 5;

@@ -101,7 +101,7 @@ def load_image_corpus(
     Args:
         source, num_train_samples, num_eval_samples, augmentation, seed, binarization, threshold:
             As in [`load_corpus`], but all training images by default.
-        image_size (`int`, defaults to 30): height and width of the binary images; 6 must divide it.
+        image_size (`int`, defaults to 30): height and width of the binary images, one of `IMAGE_SIZES`.
 
     Returns:
         `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, image_size, image_size]`,
@@ -246,9 +246,7 @@ class _PixelValues:
 class _BinaryImages:
     """Images as an epoch sees them: distorted or as they are, and then made binary."""
 
-    def __init__(
-        self, split: LabelledImages, options: dict, augmentation: float = 0.0, seed: int = 0, epoch: int = 0
-    ):
+    def __init__(self, split: LabelledImages, options: dict, augmentation: float = 0.0, seed: int = 0, epoch: int = 0):
         self.split, self.options, self.augmentation, self.seed, self.epoch = split, options, augmentation, seed, epoch
 
     def __len__(self) -> int:

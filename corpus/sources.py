@@ -155,7 +155,7 @@ def check_class_names(names: Sequence[str], name: str) -> None:
         )
     for index, class_name in enumerate(names):
         if not class_name.strip():
-            raise ValueError(f"{name} has the class name {class_name!r} at {index}; allowed is a name that can be read")
+            raise ValueError(f"{name} has the class name {class_name!r} at {index}; allowed is a visible name")
         if class_name in names[:index]:
             raise ValueError(
                 f"{name} has the class name {class_name!r} at {names.index(class_name)} and at {index}; allowed are "
@@ -255,8 +255,8 @@ def _list_visible(folder: Path) -> list[Path]:
 def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImages:
     """Read every file of every class folder, in a fixed random order.
 
-    The builder `imagefolder` of `datasets` would do, but says nothing of a class folder without files, takes `[` and `*`
-    in names of files for patterns, and copies all images into a cache.
+    The builder `imagefolder` of `datasets` would do, but says nothing of a class folder without files, takes `[` and
+    `*` in names of files for patterns, and copies all images into a cache.
     """
     inside = _list_visible(folder)
     class_folders = [path for path in inside if path.is_dir()]
