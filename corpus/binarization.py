@@ -38,7 +38,7 @@ def binarize(
             - `"threshold"`: what is brighter than `threshold`;
             - `"otsu"`: what is brighter than the threshold, one an image, that parts its grey values into the two
               classes with the greatest variance between them (Otsu 1979, "A Threshold Selection Method from
-              Gray-Level Histograms", equation 18); none of an image of one grey value;
+              Gray-Level Histograms", equation 18, by scikit-image); nothing of an image of one grey value;
             - `"sampled"`: what [`sample_images`] draws, without a scale.
         threshold (`float`, *optional*): for `"threshold"` only, in (0, 1).
         keys (`Sequence[int]`, length N, *optional*), seed (`int`, defaults to 0): those of [`sample_images`].
@@ -102,7 +102,8 @@ def _split_by_otsu(images: np.ndarray) -> np.ndarray:
             "binarization is 'otsu', which needs scikit-image; it is not installed: pip install "
             '"mnist-text-gen[train]"'
         ) from error
-    return np.stack([image > threshold_otsu(image) for image in images])
+    # half a grey value: a scale leaves float noise on an image of one, which is no histogram
+    return np.stack([image > (threshold_otsu(image) if np.ptp(image) > 0.5 / 255 else np.inf) for image in images])
 
 
 def sample_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, image_size: int = IMAGE_SIZE) -> np.ndarray:

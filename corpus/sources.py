@@ -147,10 +147,10 @@ def identify_source(source: str, skip_broken_images: bool = False) -> str | None
 
 
 def check_class_names(names: Sequence[str], name: str) -> None:
-    """Raise a `ValueError` unless there are one to ten names, none of them empty and no two the same."""
-    if not 1 <= len(names) <= MAX_CLASSES:
+    """Raise a `ValueError` unless there are two to ten names, none of them empty and no two the same."""
+    if not 2 <= len(names) <= MAX_CLASSES:
         raise ValueError(
-            f"{name} has {len(names)} classes ({', '.join(names)}); allowed are 1 to {MAX_CLASSES}, for each is one "
+            f"{name} has {len(names)} classes ({', '.join(names)}); allowed are 2 to {MAX_CLASSES}, for each is one "
             "symbol of the text form"
         )
     for index, class_name in enumerate(names):
@@ -281,7 +281,9 @@ def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImage
             raise ValueError(f"{class_folder} has no image that can be read; allowed is no class without one")
     if broken:
         # a command reads its images more than once
-        logger.warning_once(f"{len(broken)} of {len(broken) + len(files)} files are left out: {'; '.join(broken)}")
+        logger.warning_once(
+            f"{len(broken)} of {len(broken) + len(files)} files in {folder} are left out: {'; '.join(broken)}"
+        )
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(files))
     return LabelledImages(_stack(images, files), np.array(labels, dtype=np.int64), names).take(order)
 
