@@ -2,7 +2,7 @@
 
 from .augmentation import augment_images
 from .binarization import BINARIZATIONS, binarize, check_binarization, sample_images
-from .corpus import LAYOUTS, load_corpus, load_image_corpus, set_epoch
+from .corpus import LAYOUTS, load_corpus, load_image_corpus, make_binary, set_epoch
 from .sources import DIGITS, HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
@@ -20,6 +20,7 @@ __all__ = [
     "load_corpus",
     "load_image_corpus",
     "load_images",
+    "make_binary",
     "sample_images",
     "set_epoch",
 ]

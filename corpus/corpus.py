@@ -70,7 +70,6 @@ def load_corpus(
         raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
     tokenizer = tokenizer or MnistTextTokenizer()
     _check_augmentation(augmentation, layout)
-    check_binarization(binarization, threshold, tokenizer.image_size)
     if binarization == "sampled" and layout != "aligned":
         raise ValueError(f"binarization is 'sampled' in the {layout} layout; allowed there are the others")
     images = _load_binary_images(
@@ -108,11 +107,27 @@ def load_image_corpus(
         values {0, 1}) and `labels` (int, the class).
     """
     _check_augmentation(augmentation)
-    check_binarization(binarization, threshold, image_size)
     images = _load_binary_images(
         source, num_train_samples, num_eval_samples, augmentation, seed, image_size, binarization, threshold
     )
     return datasets.DatasetDict({name: _lazy_rows(_PixelValues(split)) for name, split in images.items()})
+
+
+def make_binary(
+    splits: Mapping[str, LabelledImages],
+    image_size: int = IMAGE_SIZE,
+    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    threshold: float | None = None,
+) -> dict[str, LabelledImages]:
+    """The binary images, uint8 `[N, image_size, image_size]`, that [`load_corpus`] turns into texts.
+
+    Args:
+        splits (`Mapping[str, LabelledImages]`): `train` and `test`, of [`load_images`].
+        image_size, binarization, threshold: see [`binarize`]. Sampled training images are those of the first epoch
+            and of the seed 0.
+    """
+    images = _load_binary_images(splits, None, None, 0.0, 0, image_size, binarization, threshold)
+    return {name: split.read_all() for name, split in images.items()}
 
 
 def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = None) -> None:
@@ -150,6 +165,7 @@ def _load_binary_images(
     binarization: str,
     threshold: float | None,
 ) -> dict[str, "_BinaryImages"]:
+    check_binarization(binarization, threshold, image_size)
     splits = load_images(source) if isinstance(source, str | os.PathLike) else source
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
