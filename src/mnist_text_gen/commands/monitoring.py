@@ -19,10 +19,15 @@ from transformers.integrations import (
     is_trackio_available,
 )
 
-from mnist_text_gen.corpus import DIGITS
 from mnist_text_gen.drawing import draw_grid
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_generation_config, decode
+from mnist_text_gen.modeling import (
+    DIGITS,
+    MnistTextLogitsProcessor,
+    build_generation_config,
+    decode,
+    read_class_names,
+)
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 from .checkpointing import CheckpointingTrainer
@@ -181,16 +186,15 @@ class TrainingProgressCallback(ProgressCallback):
             self.training_bar.set_postfix_str(figures)
 
 
-def draw_digits(
-    model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, class_names: Sequence[str] = DIGITS
-) -> Image.Image:
-    """Draw one raw sample a class at temperature 0.8, with the same noise each time, so that pictures can be compared.
+def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.Image:
+    """Draw one raw sample a class of the model at temperature 0.8, with the same noise each time, to be compared.
 
     The global random state is neither read nor changed: a run with pictures trains as one without.
 
     Raises:
         ValueError: where the weights give no finite scores.
     """
+    class_names = read_class_names(model.config) or DIGITS
     prompts = torch.tensor(tokenizer.class_ids[: len(class_names)], device=model.device)[:, None]
     was_training = model.training
     model.eval()
