@@ -3,12 +3,11 @@
 from .augmentation import augment_images
 from .binarization import BINARIZATIONS, binarize, check_binarization, sample_images
 from .corpus import LAYOUTS, load_corpus, load_image_corpus, make_binary, set_epoch
-from .sources import DIGITS, HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
+from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
 __all__ = [
     "BINARIZATIONS",
-    "DIGITS",
     "HUB_SOURCE",
     "LAYOUTS",
     "PACKAGED_SOURCE",

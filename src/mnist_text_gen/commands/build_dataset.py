@@ -14,9 +14,9 @@ import yaml
 from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 
-from mnist_text_gen.corpus import DIGITS, HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, make_binary
+from mnist_text_gen.corpus import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, make_binary
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import CARD_FILE, open_repository, upload_folder
+from mnist_text_gen.modeling import CARD_FILE, DIGITS, open_repository, upload_folder
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
@@ -136,8 +136,8 @@ def build_card(source: SourceArguments, splits: dict[str, LabelledImages], token
         *(f"# {'Handwritten digits' if are_digits else 'Small images'} as text", ""),
         f"{counts['train']:,} training and {counts['test']:,} test images of {origin}, each also as a text of "
         f"{tokenizer.model_max_length} characters: the class digit, {tokenizer.num_pixel_symbols} symbols for "
-        f"{pixels} pixels of {{0, 1}}, six pixels a symbol, and `)`. Made by mnist-text-gen, which trains a small GPT-2 "
-        "on such texts.",
+        f"{pixels} pixels of {{0, 1}}, six pixels a symbol, and `)`. Made by mnist-text-gen, which trains a small "
+        "GPT-2 on such texts.",
         "",
         "| column | what it is |",
         "|---|---|",

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from mnist_text_gen.corpus import load_image_corpus
 from mnist_text_gen.files import check_output_folder
-from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
+from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps
 
 from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
@@ -25,7 +25,7 @@ from .monitoring import MonitoredTrainer, check_trackers
 from .processes import ProcessArguments, check_num_processes
 from .recipe import describe_arguments
 from .resuming import collect_recipe
-from .training import describe_images, describe_recipe, label_maps, load_weights, run_trainer
+from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_classifier.py"

@@ -25,15 +25,18 @@ from transformers import (
     set_seed,
 )
 
-from mnist_text_gen.corpus import DIGITS, LAYOUTS, LabelledImages, load_corpus
+from mnist_text_gen.corpus import LAYOUTS, LabelledImages, load_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
     CAUSAL,
+    DIGITS,
     build_generation_config,
     build_language_model_config,
     check_language_model_config,
     initialize_from_text_form,
+    label_maps,
+    read_class_names,
     token_losses,
 )
 from mnist_text_gen.tokenizer import IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer
@@ -46,7 +49,7 @@ from .processes import ProcessArguments, check_num_processes
 from .publishing import publish, take_publication
 from .recipe import describe_arguments
 from .resuming import collect_recipe
-from .training import describe_images, describe_recipe, label_maps, load_weights, run_trainer
+from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_hf.py"
@@ -144,10 +147,10 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         splits = data_args.load_images()
         corpus = build_corpus(data_args, tokenizer, training_args.seed, splits)
     train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
-    class_names, text_length = train_images.class_names, tokenizer.model_max_length
+    text_length = tokenizer.model_max_length
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False
-    model = build_model(model_args, tokenizer, class_names)
+    model = build_model(model_args, tokenizer, train_images.class_names)
     check_output_folder(training_args.output_dir)
     publication = take_publication(training_args)
     trainer = MonitoredTrainer(
@@ -164,11 +167,11 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         preprocess_logits_for_metrics=token_losses,
         callbacks=[augmentation, *callbacks],
         quantities=replace(QUANTITIES, loss_scale=text_length - 1, items_per_row=text_length),
-        draw_samples=lambda model: draw_digits(model, tokenizer, class_names),
+        draw_samples=lambda model: draw_digits(model, tokenizer),
     )
     run_trainer(
         trainer,
-        lambda model, folder: save_language_model(model, tokenizer, folder, class_names),
+        lambda model, folder: save_language_model(model, tokenizer, folder),
         lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args, text_length),
         RESULT_NAMES,
         data_args,
@@ -295,12 +298,12 @@ def describe_training(
     }
 
 
-def save_language_model(
-    model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path, class_names: Sequence[str] = DIGITS
-) -> None:
+def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
     """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
     sizes = {name: getattr(model.config, name) for name in ("n_positions", "n_embd", "n_head", "n_layer", "n_inner")}
-    model.config = build_language_model_config(tokenizer, **sizes, **label_maps(class_names))
+    class_names = read_class_names(model.config)
+    # the specification's configuration names no classes
+    model.config = build_language_model_config(tokenizer, None if class_names == DIGITS else class_names, **sizes)
     model.generation_config = build_generation_config(tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -2,7 +2,7 @@
 """What the two training commands share: go on from a checkpoint, train, save, evaluate, write down what was done."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from mnist_text_gen.corpus import DIGITS, identify_source
+from mnist_text_gen.corpus import identify_source
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import hash_weights, read_run, write_run
+from mnist_text_gen.modeling import DIGITS, hash_weights, read_class_names, read_run, write_run
 from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 from .augmented_source import AugmentedSourceArguments
@@ -32,14 +32,6 @@ def load_weights(model_class: type[PreTrainedModel], name_or_path: str, **overri
         return model_class.from_pretrained(name_or_path, use_safetensors=True, **overrides)
     except SafetensorError as error:
         raise ValueError(f"model_name_or_path is {name_or_path!r}, whose weights cannot be read: {error}") from error
-
-
-def label_maps(class_names: Sequence[str]) -> dict[str, dict]:
-    """What a configuration says of the names of classes."""
-    return {
-        "id2label": dict(enumerate(class_names)),
-        "label2id": {name: index for index, name in enumerate(class_names)},
-    }
 
 
 def run_trainer(
@@ -84,12 +76,11 @@ def run_trainer(
         trainer.save_metrics("eval", metrics)
     if stage is not None and trainer.is_world_process_zero():
         dataset = identify_source(data_args.dataset_name, data_args.skip_broken_images)
-        class_names = list(trainer.model.config.id2label.values())
         num_images = data_args.num_train_samples or len(trainer.train_dataset)
         stage |= {
             "dataset": dataset,
             "num_train_samples": num_images,
-            "class_names": class_names,
+            "class_names": list(read_class_names(trainer.model.config) or DIGITS),
             "image_size": data_args.image_size,
             "binarization": describe_binarization(data_args),
             "augmentation": data_args.augmentation,
