@@ -216,8 +216,8 @@ def build_model(
             initialize_from_text_form(model, tokenizer)
     else:
         model = load_weights(GPT2LMHeadModel, args.model_name_or_path, **overrides)
-        check_language_model_config(model.config, tokenizer, args.model_name_or_path)
         check_context(model.config, tokenizer, args.model_name_or_path)
+        check_language_model_config(model.config, tokenizer, args.model_name_or_path)
     model.config.update(label_maps(class_names))
     # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens, not by the 151 predicted ones
     model.loss_type = "ForCausalLM"
