@@ -1,8 +1,8 @@
 """From MNIST-like images to the data sets that the models are trained on."""
 
 from .augmentation import augment_images
-from .binarization import BINARIZATIONS, sample_images
-from .corpus import LAYOUTS, load_corpus, load_image_corpus, set_epoch
+from .binarization import BINARIZATIONS, binarize, check_binarization, sample_images
+from .corpus import LAYOUTS, load_corpus, load_image_corpus, make_binary, set_epoch
 from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
@@ -13,10 +13,13 @@ __all__ = [
     "PACKAGED_SOURCE",
     "LabelledImages",
     "augment_images",
+    "binarize",
+    "check_binarization",
     "identify_source",
     "load_corpus",
     "load_image_corpus",
     "load_images",
+    "make_binary",
     "sample_images",
     "set_epoch",
 ]

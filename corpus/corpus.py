@@ -1,16 +1,19 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Data sets of rows to train on: texts for the language model, binary images for the classifier."""
 
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import datasets
 import numpy as np
 import pyarrow as pa
 
-from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer, binarize_images
+from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer
 
 from .augmentation import augment_images
-from .binarization import BINARIZATIONS, sample_images
+from .binarization import binarize, check_binarization, check_border
 from .sources import HUB_SOURCE, LabelledImages, load_images
 
 
@@ -20,20 +23,22 @@ _TEST_EPOCH = 2**32 - 1
 
 
 def load_corpus(
-    source: str = HUB_SOURCE,
+    source: str | Mapping[str, LabelledImages] = HUB_SOURCE,
     tokenizer: MnistTextTokenizer | None = None,
     num_train_samples: int | None = 10_000,
     num_eval_samples: int | None = None,
     layout: Literal["aligned", "sliding"] = "aligned",
     augmentation: float = 0.0,
     seed: int = 0,
-    binarization: Literal["rounded", "sampled"] = "rounded",
+    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    threshold: float | None = None,
 ) -> datasets.DatasetDict:
-    """Turn a source of MNIST-like images into rows of text for the language model.
+    """Turn a source of small images into rows of text for the language model.
 
     Args:
-        source (`str`, defaults to `"ylecun/mnist"`): see [`load_images`].
-        tokenizer (`MnistTextTokenizer`, *optional*): a new one by default.
+        source (`str` or `Mapping[str, LabelledImages]`, defaults to `"ylecun/mnist"`):
+            See [`load_images`], whose result is taken too.
+        tokenizer (`MnistTextTokenizer`, *optional*): a new one by default. Its `image_size` is that of the texts.
         num_train_samples (`int` or `None`, defaults to 10,000): the first training images; `None` takes all.
         num_eval_samples (`int` or `None`, *optional*): the first test images; `None` takes all.
         layout (`"aligned"` or `"sliding"`, defaults to `"aligned"`):
@@ -44,64 +49,85 @@ def load_corpus(
             Strength of the distortions of the training images in the aligned layout (see [`augment_images`]). They are
             drawn when a row is read, from `seed`, the epoch (see [`set_epoch`]) and the row number alone.
         seed (`int`, defaults to 0): seed of the distortions, and of sampled training images.
-        binarization (`"rounded"` or `"sampled"`, defaults to `"rounded"`):
-            `"rounded"`: scaled to 30×30 and rounded (see [`~mnist_text_gen.tokenizer.binarize_images`]), the text form
-            of the specification. `"sampled"`: each pixel is drawn, and a border added (see [`sample_images`]), in the
-            aligned layout only; training images anew in each epoch, test images once, whatever the seed.
+        binarization (`"rounded"`, `"threshold"`, `"otsu"` or `"sampled"`, defaults to `"rounded"`):
+            How images get the size of the texts and two values, see [`binarize`]; `"rounded"` is the text form of the
+            specification. Pixels are `"sampled"` in the aligned layout only: of training images anew in each epoch, of
+            test images once, whatever the seed.
+        threshold (`float`, *optional*): of the binarization `"threshold"`, in (0, 1).
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test`, rows of `text` (str, 152 characters), `input_ids`, `attention_mask`
-        and `labels` (int64, 152 each; `labels` are the `input_ids`, `)` included, for the model shifts them itself),
-        and `label` (int, the class; of a window, that of the text in which it begins).
+        `datasets.DatasetDict`: `train` and `test`, rows of `text` (str, 152 characters, or what the tokenizer's
+        `image_size` makes them), `input_ids`, `attention_mask` and `labels` (int64, as many; `labels` are the
+        `input_ids`, `)` included, for the model shifts them itself), and `label` (int, the class; of a window, that of
+        the text in which it begins).
 
     Raises:
-        ValueError: for an unknown layout or binarization, more samples than the source holds, an augmentation below
-            0 or in the sliding layout, sampled images there, and what [`load_images`] refuses.
+        ValueError: for an unknown layout or binarization, a threshold out of place, more samples than the source
+            holds, an augmentation below 0 or in the sliding layout, sampled images there or of a size that no border
+            brings to that of the texts, and what [`load_images`] refuses.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
-    _check_augmentation(augmentation, layout)
-    _check_binarization(binarization, layout)
     tokenizer = tokenizer or MnistTextTokenizer()
-    splits = load_images(source)
-    train = splits["train"].first(num_train_samples, "num_train_samples")
-    test = splits["test"].first(num_eval_samples, "num_eval_samples")
+    _check_augmentation(augmentation, layout)
+    if binarization == "sampled" and layout != "aligned":
+        raise ValueError(f"binarization is 'sampled' in the {layout} layout; allowed there are the others")
+    images = _load_binary_images(
+        source, num_train_samples, num_eval_samples, augmentation, seed, tokenizer.image_size, binarization, threshold
+    )
+    train, test = images["train"], images["test"]
     if layout == "sliding":
-        rows = _lazy_rows(_SlidingWindows(train, tokenizer))
-    elif augmentation or binarization == "sampled":
-        rows = _lazy_rows(_TrainingTexts(_TrainingImages(train, augmentation, binarization, seed), tokenizer))
+        rows = _lazy_rows(_SlidingWindows(train.read_all(), tokenizer))
+    elif train.changes:
+        rows = _lazy_rows(_TrainingTexts(train, tokenizer))
     else:
-        rows = _aligned_rows(train, tokenizer)
-    return datasets.DatasetDict(train=rows, test=_aligned_rows(_test_images(test, binarization), tokenizer))
+        rows = _aligned_rows(train.read_all(), tokenizer)
+    return datasets.DatasetDict(train=rows, test=_aligned_rows(test.read_all(), tokenizer))
 
 
 def load_image_corpus(
-    source: str = HUB_SOURCE,
+    source: str | Mapping[str, LabelledImages] = HUB_SOURCE,
     num_train_samples: int | None = None,
     num_eval_samples: int | None = None,
     augmentation: float = 0.0,
     seed: int = 0,
-    binarization: Literal["rounded", "sampled"] = "rounded",
+    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    threshold: float | None = None,
+    image_size: int = IMAGE_SIZE,
 ) -> datasets.DatasetDict:
-    """Turn a source of MNIST-like images into binary images for the classifier.
+    """Turn a source of small images into binary images for the classifier.
 
     Args:
-        source, num_train_samples, num_eval_samples, augmentation, seed, binarization:
+        source, num_train_samples, num_eval_samples, augmentation, seed, binarization, threshold:
             As in [`load_corpus`], but all training images by default.
+        image_size (`int`, defaults to 30): height and width of the binary images, one of `IMAGE_SIZES`.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, 30, 30]`, values {0, 1}) and
-        `labels` (int, the class).
+        `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, image_size, image_size]`,
+        values {0, 1}) and `labels` (int, the class).
     """
     _check_augmentation(augmentation)
-    _check_binarization(binarization)
-    splits = load_images(source)
-    train = splits["train"].first(num_train_samples, "num_train_samples")
-    test = splits["test"].first(num_eval_samples, "num_eval_samples")
-    return datasets.DatasetDict(
-        train=_lazy_rows(_BinaryImages(_TrainingImages(train, augmentation, binarization, seed))),
-        test=_lazy_rows(_BinaryImages(_TrainingImages(_test_images(test, binarization)))),
+    images = _load_binary_images(
+        source, num_train_samples, num_eval_samples, augmentation, seed, image_size, binarization, threshold
     )
+    return datasets.DatasetDict({name: _lazy_rows(_PixelValues(split)) for name, split in images.items()})
+
+
+def make_binary(
+    splits: Mapping[str, LabelledImages],
+    image_size: int = IMAGE_SIZE,
+    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    threshold: float | None = None,
+) -> dict[str, LabelledImages]:
+    """The binary images, uint8 `[N, image_size, image_size]`, that [`load_corpus`] turns into texts.
+
+    Args:
+        splits (`Mapping[str, LabelledImages]`): `train` and `test`, of [`load_images`].
+        image_size, binarization, threshold: see [`binarize`]. Sampled training images are those of the first epoch
+            and of the seed 0.
+    """
+    images = _load_binary_images(splits, None, None, 0.0, 0, image_size, binarization, threshold)
+    return {name: split.read_all() for name, split in images.items()}
 
 
 def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = None) -> None:
@@ -129,18 +155,27 @@ def _check_augmentation(augmentation: float, layout: str = "aligned") -> None:
         )
 
 
-def _check_binarization(binarization: str, layout: str = "aligned") -> None:
-    if binarization not in BINARIZATIONS:
-        raise ValueError(f"binarization is {binarization!r}; allowed are {' and '.join(map(repr, BINARIZATIONS))}")
-    if binarization == "sampled" and layout != "aligned":
-        raise ValueError(f"binarization is 'sampled' in the {layout} layout; allowed there is 'rounded'")
-
-
-def _test_images(split: LabelledImages, binarization: str) -> LabelledImages:
-    """The test images as every model sees them."""
-    images = _TrainingImages(split, binarization=binarization)
-    images.epoch = _TEST_EPOCH
-    return images.read(np.arange(len(images)))
+def _load_binary_images(
+    source: str | Mapping[str, LabelledImages],
+    num_train_samples: int | None,
+    num_eval_samples: int | None,
+    augmentation: float,
+    seed: int,
+    image_size: int,
+    binarization: str,
+    threshold: float | None,
+) -> dict[str, "_BinaryImages"]:
+    check_binarization(binarization, threshold, image_size)
+    splits = load_images(source) if isinstance(source, str | os.PathLike) else source
+    train = splits["train"].first(num_train_samples, "num_train_samples")
+    test = splits["test"].first(num_eval_samples, "num_eval_samples")
+    options = {"image_size": image_size, "binarization": binarization, "threshold": threshold}
+    if binarization == "sampled":
+        check_border(train.images.shape[-1], image_size)
+    return {
+        "train": _BinaryImages(train, options, augmentation, seed),
+        "test": _BinaryImages(test, options, epoch=_TEST_EPOCH),
+    }
 
 
 def _encode(tokenizer: MnistTextTokenizer, split: LabelledImages) -> tuple[list[str], np.ndarray]:
@@ -153,7 +188,7 @@ def _aligned_rows(split: LabelledImages, tokenizer: MnistTextTokenizer) -> datas
     texts, input_ids = _encode(tokenizer, split)
 
     def column(values: np.ndarray) -> pa.Array:
-        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), type=pa.int64()), TEXT_LENGTH)
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), type=pa.int64()), values.shape[1])
 
     # Dataset.from_dict would go through Python lists, thirty times as slow.
     return datasets.Dataset(
@@ -181,23 +216,24 @@ class _SlidingWindows:
     def __init__(self, split: LabelledImages, tokenizer: MnistTextTokenizer):
         texts, input_ids = _encode(tokenizer, split)
         self.characters = "".join(texts)
+        self.text_length = input_ids.shape[1]
         self.input_ids = input_ids.ravel()
         self.classes = split.labels
 
     def __len__(self) -> int:
-        return len(self.input_ids) - TEXT_LENGTH + 1
+        return len(self.input_ids) - self.text_length + 1
 
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list]:
         starts = np.asarray(batch["row"])
-        input_ids = self.input_ids[starts[:, None] + np.arange(TEXT_LENGTH)]
-        texts = [self.characters[start : start + TEXT_LENGTH] for start in starts]
-        return _text_columns(texts, input_ids, self.classes[starts // TEXT_LENGTH])
+        input_ids = self.input_ids[starts[:, None] + np.arange(self.text_length)]
+        texts = [self.characters[start : start + self.text_length] for start in starts]
+        return _text_columns(texts, input_ids, self.classes[starts // self.text_length])
 
 
 class _TrainingTexts:
     """Row i is image i of the epoch, as text."""
 
-    def __init__(self, images: "_TrainingImages", tokenizer: MnistTextTokenizer):
+    def __init__(self, images: "_BinaryImages", tokenizer: MnistTextTokenizer):
         self.images, self.tokenizer = images, tokenizer
 
     def __len__(self) -> int:
@@ -209,10 +245,10 @@ class _TrainingTexts:
         return _text_columns(texts, input_ids, split.labels)
 
 
-class _BinaryImages:
+class _PixelValues:
     """The same rows as `_TrainingTexts`, as pixels for the classifier."""
 
-    def __init__(self, images: "_TrainingImages"):
+    def __init__(self, images: "_BinaryImages"):
         self.images = images
 
     def __len__(self) -> int:
@@ -220,29 +256,34 @@ class _BinaryImages:
 
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list]:
         split = self.images.read(np.asarray(batch["row"]))
-        pixel_values = binarize_images(split.images)[:, None].astype(np.float32)
-        return {"pixel_values": list(pixel_values), "labels": split.labels.tolist()}
+        return {"pixel_values": list(split.images[:, None].astype(np.float32)), "labels": split.labels.tolist()}
 
 
-class _TrainingImages:
-    """Images as an epoch sees them: distorted, drawn pixel by pixel, both, or as they are."""
+class _BinaryImages:
+    """Images as an epoch sees them: distorted or as they are, and then made binary."""
 
-    def __init__(self, split: LabelledImages, augmentation: float = 0.0, binarization: str = "rounded", seed: int = 0):
-        self.split, self.augmentation, self.binarization, self.seed = split, augmentation, binarization, seed
-        self.epoch = 0
+    def __init__(self, split: LabelledImages, options: dict, augmentation: float = 0.0, seed: int = 0, epoch: int = 0):
+        self.split, self.options, self.augmentation, self.seed, self.epoch = split, options, augmentation, seed, epoch
 
     def __len__(self) -> int:
         return len(self.split.images)
 
+    @property
+    def changes(self) -> bool:
+        """Whether another epoch sees other pixels."""
+        return bool(self.augmentation) or self.options["binarization"] == "sampled"
+
     def read(self, rows: np.ndarray) -> LabelledImages:
-        """Images `rows`, grey `[N, 28, 28]` or, where they are sampled, binary `[N, 30, 30]`."""
-        images, labels = self.split.images[rows], self.split.labels[rows]
+        """Images `rows`, binary, uint8 `[N, image_size, image_size]`."""
+        images = self.split.images[rows]
         keys = (np.uint64(self.epoch) << np.uint64(32)) + rows.astype(np.uint64)
         if self.augmentation:
             images = augment_images(images, keys, self.seed, self.augmentation)
-        if self.binarization == "sampled":
-            images = sample_images(images, keys, self.seed)
-        return LabelledImages(images, labels)
+        images = binarize(images, keys=keys, seed=self.seed, **self.options)
+        return replace(self.split, images=images, labels=self.split.labels[rows])
+
+    def read_all(self) -> LabelledImages:
+        return self.read(np.arange(len(self)))
 
 
 def _text_columns(texts: list[str], input_ids: np.ndarray, classes: np.ndarray) -> dict[str, list]:

@@ -4,6 +4,7 @@
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,7 +43,7 @@ def benchmark(mnist_5k):
 def fashion(tmp_path_factory, mnist_5k):
     """A folder of IDX files that stands for Fashion-MNIST."""
     train, test = mnist_5k["train"], mnist_5k["test"]
-    other = test._replace(images=255 - test.images)
+    other = replace(test, images=255 - test.images)
     return write_idx_folder(tmp_path_factory.mktemp("fashion"), train.first(1, ""), other)
 
 

@@ -273,10 +273,13 @@ def test_all_images_are_taken_where_none_asks_for_fewer(source):
             {"augmentation": 1.0, "layout": "sliding"},
             "^augmentation is 1.0 in the sliding layout; allowed is 0, and in the aligned layout more$",
         ),
-        ({"binarization": "grey"}, "^binarization is 'grey'; allowed are 'rounded' and 'sampled'$"),
+        (
+            {"binarization": "grey"},
+            "^binarization is 'grey'; allowed are 'rounded', 'threshold', 'otsu' and 'sampled'$",
+        ),
         (
             {"binarization": "sampled", "layout": "sliding"},
-            "^binarization is 'sampled' in the sliding layout; allowed there is 'rounded'$",
+            "^binarization is 'sampled' in the sliding layout; allowed there are the others$",
         ),
     ],
 )
@@ -336,7 +339,10 @@ def test_default_collator_stacks_classifier_rows(source, train):
     ("options", "message"),
     [
         ({"augmentation": -1}, "^augmentation is -1 in"),
-        ({"binarization": "otsu"}, "^binarization is 'otsu'; allowed are 'rounded' and 'sampled'$"),
+        (
+            {"binarization": "grey"},
+            "^binarization is 'grey'; allowed are 'rounded', 'threshold', 'otsu' and 'sampled'$",
+        ),
         ({"num_train_samples": 21}, "^num_train_samples is 21; allowed is 1 to 20, what the source holds$"),
         ({"num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the source holds$"),
     ],

@@ -3,11 +3,10 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
 from transformers import TrainerCallback, TrainingArguments
 
-from mnist_text_gen.corpus import BINARIZATIONS, set_epoch
+from mnist_text_gen.corpus import set_epoch
 
 from .sources import SourceArguments
 
@@ -23,15 +22,9 @@ class AugmentedSourceArguments(SourceArguments):
     num_plain_epochs: int = field(
         default=0, metadata={"help": "So many epochs at the end see the images as they are, and not distorted."}
     )
-    binarization: Literal[BINARIZATIONS] = field(
-        default="rounded",
-        metadata={
-            "help": "rounded: scaled to 30×30 and rounded, as specified; sampled: each pixel drawn with its grey "
-            "value for probability, anew in each epoch, in a blank border, as in the literature on likelihoods."
-        },
-    )
 
     def __post_init__(self):
+        super().__post_init__()
         if not (math.isfinite(self.augmentation) and self.augmentation >= 0):
             raise ValueError(f"augmentation is {self.augmentation}; allowed is 0 or more")
         if self.num_plain_epochs < 0:

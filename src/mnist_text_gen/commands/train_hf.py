@@ -7,8 +7,8 @@ checkpoint; SIGTERM and Ctrl-C save one. `--push_to_hub --hub_model_id you/digit
 classifier, code, pictures and card; whether it may is checked at the start.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import torch
 from datasets import DatasetDict
 from transformers import (
     EvalPrediction,
+    GPT2Config,
     GPT2LMHeadModel,
     TrainerCallback,
     TrainingArguments,
@@ -24,18 +25,21 @@ from transformers import (
     set_seed,
 )
 
-from mnist_text_gen.corpus import LAYOUTS, load_corpus
+from mnist_text_gen.corpus import LAYOUTS, LabelledImages, load_corpus
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
     CAUSAL,
+    DIGITS,
     build_generation_config,
     build_language_model_config,
     check_language_model_config,
     initialize_from_text_form,
+    label_maps,
+    read_class_names,
     token_losses,
 )
-from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
+from mnist_text_gen.tokenizer import IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
@@ -138,34 +142,37 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     check_trackers(training_args.report_to)
     augmentation = AugmentationCallback(data_args, training_args)
     set_seed(training_args.seed)
-    tokenizer = MnistTextTokenizer()
+    tokenizer = MnistTextTokenizer(data_args.image_size)
     with training_args.main_process_first(desc="corpus"):
-        corpus = build_corpus(data_args, tokenizer, training_args.seed)
+        splits = data_args.load_images()
+        corpus = build_corpus(data_args, tokenizer, training_args.seed, splits)
+    train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
+    text_length = tokenizer.model_max_length
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
     training_args.remove_unused_columns = False
-    model = build_model(model_args, tokenizer)
+    model = build_model(model_args, tokenizer, train_images.class_names)
     check_output_folder(training_args.output_dir)
     publication = take_publication(training_args)
     trainer = MonitoredTrainer(
         model=model,
         args=training_args,
-        recipe=collect_recipe([model_args, data_args, optimizer_args], data_args, training_args, model, tokenizer),
+        recipe=collect_recipe([model_args, data_args, optimizer_args], train_images, training_args, model, tokenizer),
         train_dataset=corpus["train"],
         eval_dataset=corpus["test"],
         processing_class=tokenizer,
         # DataCollatorForLanguageModeling would mask `)`, the pad token, and the model would never learn to stop.
         data_collator=default_data_collator,
         optimizers=(build_optimizer(model, optimizer_args, training_args), None),
-        compute_metrics=build_metrics(),
+        compute_metrics=build_metrics(tokenizer.image_size**2),
         preprocess_logits_for_metrics=token_losses,
         callbacks=[augmentation, *callbacks],
-        quantities=QUANTITIES,
+        quantities=replace(QUANTITIES, loss_scale=text_length - 1, items_per_row=text_length),
         draw_samples=lambda model: draw_digits(model, tokenizer),
     )
     run_trainer(
         trainer,
         lambda model, folder: save_language_model(model, tokenizer, folder),
-        lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args),
+        lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args, text_length),
         RESULT_NAMES,
         data_args,
         model_args.model_name_or_path,
@@ -174,9 +181,14 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         publish(Path(training_args.output_dir), publication, model_args.classifier_name_or_path)
 
 
-def build_corpus(args: DataTrainingArguments, tokenizer: MnistTextTokenizer, seed: int) -> DatasetDict:
+def build_corpus(
+    args: DataTrainingArguments,
+    tokenizer: MnistTextTokenizer,
+    seed: int,
+    splits: Mapping[str, LabelledImages] | None = None,
+) -> DatasetDict:
     return load_corpus(
-        args.dataset_name,
+        args.load_images() if splits is None else splits,
         tokenizer,
         num_train_samples=args.num_train_samples,
         num_eval_samples=args.num_eval_samples,
@@ -184,10 +196,13 @@ def build_corpus(args: DataTrainingArguments, tokenizer: MnistTextTokenizer, see
         augmentation=args.augmentation,
         seed=seed,
         binarization=args.binarization,
+        threshold=args.threshold,
     )
 
 
-def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHeadModel:
+def build_model(
+    args: ModelArguments, tokenizer: MnistTextTokenizer, class_names: Sequence[str] = DIGITS
+) -> GPT2LMHeadModel:
     overrides = {
         "resid_pdrop": args.dropout,
         "embd_pdrop": args.dropout,
@@ -201,10 +216,22 @@ def build_model(args: ModelArguments, tokenizer: MnistTextTokenizer) -> GPT2LMHe
             initialize_from_text_form(model, tokenizer)
     else:
         model = load_weights(GPT2LMHeadModel, args.model_name_or_path, **overrides)
+        check_context(model.config, tokenizer, args.model_name_or_path)
         check_language_model_config(model.config, tokenizer, args.model_name_or_path)
+    model.config.update(label_maps(class_names))
     # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens, not by the 151 predicted ones
     model.loss_type = "ForCausalLM"
     return model
+
+
+def check_context(config: GPT2Config, tokenizer: MnistTextTokenizer, name: str) -> None:
+    """Refuse weights of images of another size; those with a context of no text's length may be of any."""
+    sizes = {MnistTextTokenizer(size).model_max_length: size for size in IMAGE_SIZES}
+    size = sizes.get(config.n_positions, tokenizer.image_size)
+    if size != tokenizer.image_size:
+        raise ValueError(
+            f"model_name_or_path is {name!r}, a model of images of {size}×{size}; image_size is {tokenizer.image_size}"
+        )
 
 
 def build_optimizer(
@@ -233,11 +260,11 @@ def build_optimizer(
     )
 
 
-def build_metrics():
+def build_metrics(num_pixels: int = IMAGE_SIZE**2):
     metric = evaluate.load(str(METRICS_FOLDER / "image_nats"))
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        return metric.compute(token_losses=prediction.predictions)
+        return metric.compute(token_losses=prediction.predictions, num_pixels=num_pixels)
 
     return compute_metrics
 
@@ -248,6 +275,7 @@ def describe_training(
     data_args: DataTrainingArguments,
     optimizer_args: OptimizerArguments,
     training_args: TrainingArguments,
+    text_length: int,
 ) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
     adam = f"{training_args.learning_rate:g}"
@@ -264,7 +292,7 @@ def describe_training(
         "layout": data_args.layout,
         "dropout": model_args.dropout,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
-        "num_tokens": stage["num_steps"] * stage["batch_size"] * TEXT_LENGTH,
+        "num_tokens": stage["num_steps"] * stage["batch_size"] * text_length,
         "arguments": describe_arguments(training_args, model_args, data_args, optimizer_args),
         **stage,
     }
@@ -273,7 +301,9 @@ def describe_training(
 def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
     """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
     sizes = {name: getattr(model.config, name) for name in ("n_positions", "n_embd", "n_head", "n_layer", "n_inner")}
-    model.config = build_language_model_config(tokenizer, **sizes)
+    class_names = read_class_names(model.config)
+    # the specification's configuration names no classes
+    model.config = build_language_model_config(tokenizer, None if class_names == DIGITS else class_names, **sizes)
     model.generation_config = build_generation_config(tokenizer)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 
 from mnist_text_gen.corpus import identify_source
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import hash_weights, read_run, write_run
+from mnist_text_gen.modeling import DIGITS, hash_weights, read_class_names, read_run, write_run
+from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 from .augmented_source import AugmentedSourceArguments
 from .checkpointing import explain_failed_write
@@ -74,11 +75,14 @@ def run_trainer(
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
     if stage is not None and trainer.is_world_process_zero():
-        dataset = identify_source(data_args.dataset_name)
+        dataset = identify_source(data_args.dataset_name, data_args.skip_broken_images)
         num_images = data_args.num_train_samples or len(trainer.train_dataset)
         stage |= {
             "dataset": dataset,
             "num_train_samples": num_images,
+            "class_names": list(read_class_names(trainer.model.config) or DIGITS),
+            "image_size": data_args.image_size,
+            "binarization": describe_binarization(data_args),
             "augmentation": data_args.augmentation,
             "num_plain_epochs": data_args.num_plain_epochs,
         }
@@ -125,10 +129,20 @@ def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
 def describe_images(stage: dict[str, Any]) -> str:
     """Such as `"10,000 images, distorted anew in each of 30 epochs but the last 2"`."""
     images = f"{stage['num_train_samples']:,} images"
+    if stage["class_names"] != list(DIGITS):
+        images += f" of {len(stage['class_names'])} classes ({', '.join(stage['class_names'])})"
+    if stage["image_size"] != IMAGE_SIZE:
+        images += f", scaled to {stage['image_size']}×{stage['image_size']}"
+    if stage["binarization"] != "rounded":
+        images += f", binarization {stage['binarization']}"
     if not stage["augmentation"]:
         return images
     but_the_last = f" but the last {stage['num_plain_epochs']}" if stage["num_plain_epochs"] else ""
     return f"{images}, distorted anew in each of {stage['num_epochs']:g} epochs{but_the_last}"
+
+
+def describe_binarization(args: AugmentedSourceArguments) -> str:
+    return args.binarization if args.threshold is None else f"{args.binarization} {args.threshold:g}"
 
 
 def describe_recipe(stage: dict[str, Any], optimizer: str) -> str:
