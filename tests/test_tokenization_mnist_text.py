@@ -5,6 +5,9 @@ import gzip
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +232,95 @@ def test_binary_images_survive_texts_and_ids(tokenizer, labelled):
     assert (tokenizer.decode_images(tokenizer.batch_decode(ids)) == images).all()
 
 
+def one_value(value, dtype, size: int = 28) -> np.ndarray:
+    """Two blank images, but for one pixel of the second."""
+    images = np.zeros((2, size, size), dtype=dtype)
+    images[1, 3, 7] = value
+    return images
+
+
+# Every size that is a multiple of six up to 48, and the length of its text, 2 + size² / 6, worked out by hand.
+TEXT_LENGTHS = {6: 8, 12: 26, 18: 56, 24: 98, 30: 152, 36: 218, 42: 296, 48: 386}
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    return {size: MnistTextTokenizer(image_size=size) for size in TEXT_LENGTHS}
+
+
+@pytest.mark.parametrize(("size", "length"), TEXT_LENGTHS.items())
+def test_a_text_is_as_long_as_its_image_is_large(tokenizers, size, length):
+    tokenizer = tokenizers[size]
+    assert (tokenizer.image_size, tokenizer.num_pixel_symbols) == (size, length - 2)
+    assert tokenizer.model_max_length == length
+    assert tokenizer.get_vocab() == tokenizers[30].get_vocab()
+    (text,) = tokenizer.encode_images(np.ones((1, size, size)), [4])
+    assert text == "4" + "y" * (length - 2) + ")"
+    assert tokenizer.decode_images([]).shape == (0, size, size)
+
+
+@st.composite
+def labelled_images(draw) -> tuple[np.ndarray, list[int]]:
+    size, num_images = draw(st.sampled_from(list(TEXT_LENGTHS))), draw(st.integers(1, 3))
+    seed = draw(st.integers(0, 2**32 - 1))
+    images = np.random.default_rng(seed).integers(0, 2, (num_images, size, size))
+    return images, draw(st.lists(st.integers(0, 9), min_size=num_images, max_size=num_images))
+
+
+@given(labelled_images())
+@settings(deadline=None, max_examples=60)
+def test_images_of_every_size_survive_texts_and_ids(tokenizers, labelled):
+    images, labels = labelled
+    size = images.shape[1]
+    tokenizer = tokenizers[size]
+    texts = tokenizer.encode_images(images, labels)
+    for text, image, label in zip(texts, images, labels, strict=True):
+        assert text[0] == str(label)
+        assert "".join(format(ord(symbol) - 58, "06b") for symbol in text[1:-1]) == "".join(map(str, image.ravel()))
+        assert (text[-1], len(text)) == (")", TEXT_LENGTHS[size])
+        check_text(text, image_size=size)
+    assert (tokenizer.decode_images(tokenizer.batch_decode(tokenizer(texts)["input_ids"])) == images).all()
+    # without its end and its last symbol a text is the image without its last six pixels
+    images[:, -1, -6:] = 0
+    assert (tokenizer.decode_images([text[:-2] for text in texts], partial=True) == images).all()
+
+
+@pytest.mark.parametrize("size", [0, -6, 1, 28, 31, 54, 96, 30.0, 24.5, True, "30", None, np.nan])
+def test_a_size_that_the_text_form_can_not_hold_is_refused(size):
+    message = f"image_size is {size!r}; allowed are 6, 12, 18, 24, 30, 36, 42, 48"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        MnistTextTokenizer(image_size=size)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        binarize_images(np.zeros((1, 28, 28)), image_size=size)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 28, 28)), "images have shape [2, 28, 28]; allowed is [N, 24, 24]"),
+        (np.zeros((2, 30, 30)), "images have shape [2, 30, 30]; allowed is [N, 24, 24]"),
+        (one_value(2, np.uint8, size=24), "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1 in a 24×24"),
+    ],
+)
+def test_wrong_images_of_another_size_are_refused(tokenizers, images, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        tokenizers[24].encode_images(images, [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("5:::::)", "text 0 has ')' at position 6; allowed there is one of the 64 pixel symbols"),
+        ("5:::::::)", "text 0 has ':' at position 7; allowed there is the end token ')'"),
+        ("5::::::)y", "text 0 has 'y' at position 8; allowed there is nothing"),
+        ("5::::::", "text 0 stops at position 7 of 8; there must be the end token ')'"),
+    ],
+)
+def test_wrong_text_of_another_size_is_refused_by_position(tokenizers, text, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        tokenizers[6].decode_images([text])
+
+
 def legal_at(position: int) -> str:
     if position == 0:
         return "0123456789"
@@ -369,13 +461,6 @@ def test_partial_decoding_takes_texts_of_several_lengths(tokenizer):
 def test_partial_decoding_still_refuses_wrong_characters(tokenizer, text, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         tokenizer.decode_images([text], partial=True)
-
-
-def one_value(value, dtype, size: int = 28) -> np.ndarray:
-    """Two blank images, but for one pixel of the second."""
-    images = np.zeros((2, size, size), dtype=dtype)
-    images[1, 3, 7] = value
-    return images
 
 
 @pytest.mark.parametrize(
@@ -551,6 +636,45 @@ def test_second_save_writes_the_same_vocabulary_and_code(saved_tokenizer, tmp_pa
     for name in ("tokenizer.json", "tokenization_mnist_text.py"):
         assert (tmp_path / name).read_bytes() == (saved_tokenizer / name).read_bytes()
     assert MnistTextTokenizer.from_pretrained(tmp_path)(GOLDEN_TEXTS[0])["input_ids"][-1] == 74
+
+
+@pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
+def test_another_image_size_is_saved_and_loaded(tokenizers, tmp_path, auto_class):
+    tokenizers[24].save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["image_size"] == 24
+    loaded = auto_class.from_pretrained(tmp_path)
+    assert (loaded.image_size, loaded.num_pixel_symbols, loaded.model_max_length) == (24, 96, 98)
+    assert loaded.decode_images(["0" + "y" * 96 + ")"]).all()
+    with pytest.raises(ValueError, match="model_max_length is 98; allowed for images of 30 pixels is 152, the length"):
+        auto_class.from_pretrained(tmp_path, image_size=30)
+
+
+@pytest.mark.slow
+def test_a_size_comes_back_with_remote_code(tokenizers, tmp_path):
+    tokenizers[12].save_pretrained(tmp_path)
+    code = """
+import sys
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)
+assert "mnist_text_gen" not in sys.modules
+print(type(tokenizer).__name__, tokenizer.image_size, tokenizer.model_max_length)
+"""
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["MnistTextTokenizer", "12", "26"]
+
+
+@pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
+def test_a_tokenizer_that_was_saved_without_a_size_has_images_of_30(saved_tokenizer, tmp_path, auto_class):
+    shutil.copytree(saved_tokenizer, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("image_size") == 30
+    path.write_text(json.dumps(config))
+    loaded = auto_class.from_pretrained(tmp_path)
+    assert (loaded.image_size, loaded.num_pixel_symbols, loaded.model_max_length) == (30, 150, 152)
 
 
 @pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])

@@ -4,12 +4,14 @@ from .tokenization_mnist_text import (
     CLASS_SYMBOLS,
     END_SYMBOL,
     IMAGE_SIZE,
+    IMAGE_SIZES,
     NUM_PIXEL_SYMBOLS,
     PIXEL_SYMBOLS,
     TEXT_LENGTH,
     VOCAB,
     MnistTextTokenizer,
     binarize_images,
+    check_image_size,
     check_text,
 )
 
@@ -18,11 +20,13 @@ __all__ = [
     "CLASS_SYMBOLS",
     "END_SYMBOL",
     "IMAGE_SIZE",
+    "IMAGE_SIZES",
     "NUM_PIXEL_SYMBOLS",
     "PIXEL_SYMBOLS",
     "TEXT_LENGTH",
     "VOCAB",
     "MnistTextTokenizer",
     "binarize_images",
+    "check_image_size",
     "check_text",
 ]
