@@ -6,6 +6,7 @@ The modules import only their siblings: they also travel to the Hub, as remote c
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from .causal_attention import CAUSAL
+from .class_names import DIGITS, check_class_names, class_word, find_class, label_maps, read_class_names
 from .completion import sample_particles
 from .configuration_mnist_cnn import MnistCnnConfig
 from .hub import open_repository, upload_folder
@@ -37,6 +38,7 @@ from .model_card import (
     QUALITY_FILE,
     RUN_FILE,
     build_model_card,
+    escape_markdown,
     hash_weights,
     read_quality,
     read_run,
@@ -49,7 +51,6 @@ from .pipeline_mnist_text_generation import (
     DECODINGS,
     TASK,
     MnistTextGenerationPipeline,
-    check_digit,
     check_sampling_arguments,
     load_classifier,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "CAUSAL",
     "CLASSIFIER_FOLDER",
     "DECODINGS",
+    "DIGITS",
     "GENERATED",
     "PICTURES_FOLDER",
     "QUALITY_FILE",
@@ -79,19 +81,24 @@ __all__ = [
     "build_generation_config",
     "build_language_model_config",
     "build_model_card",
-    "check_digit",
+    "check_class_names",
     "check_language_model_config",
     "check_sampling_arguments",
     "class_log_likelihoods",
     "class_posterior",
+    "class_word",
     "decode",
+    "escape_markdown",
+    "find_class",
     "gumbel_noise",
     "hash_weights",
     "initialize_from_text_form",
+    "label_maps",
     "load_classifier",
     "log_likelihood",
     "marginal_log_likelihood",
     "open_repository",
+    "read_class_names",
     "read_quality",
     "read_run",
     "sample_particles",

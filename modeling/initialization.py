@@ -13,7 +13,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 
 # How far back from the last token each head of the first layer looks. A row is 5 symbols, so 4 is the symbol above the
-# next one, 3 and 5 are those beside it, and 8 and 9 stand a row higher.
+# next one, 3 and 5 are those beside it, and 8 and 9 stand a row higher; of other rows, a row higher is another number.
 OFFSETS = (0, 3, 4, 5, 1, 9, 8, 2)
 NUM_COLUMNS = 5
 # Waves over the positions, and the shortest and the longest of their lengths.
@@ -46,7 +46,8 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
     transformer, width = model.transformer, model.config.n_embd
     head_width = width // model.config.n_head
     num_bits = (len(tokenizer.pixel_ids) - 1).bit_length()
-    sizes = [num_bits, 2 * NUM_WAVES, NUM_COLUMNS]
+    num_columns = tokenizer.num_pixel_symbols // tokenizer.image_size
+    sizes = [num_bits, 2 * NUM_WAVES, num_columns]
     if width < sum(sizes) or head_width < 2 * NUM_WAVES:
         raise ValueError(
             f"the model is {width} wide and its heads {head_width}; allowed for initialization 'text_form' are "
@@ -62,7 +63,7 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
     symbols[tokenizer.pixel_ids.start : tokenizer.pixel_ids.stop] += BIT_SCALE * signs @ of_bits
 
     positions = torch.arange(model.config.n_positions)
-    columns = torch.nn.functional.one_hot(positions % NUM_COLUMNS).float()
+    columns = torch.nn.functional.one_hot(positions % num_columns).float()
     transformer.wpe.weight *= EMBEDDING_NOISE
     transformer.wpe.weight += WAVE_SCALE * _waves(positions) @ of_waves
     transformer.wpe.weight += COLUMN_SCALE * (columns - columns.mean(1, keepdim=True)) @ of_columns
@@ -71,6 +72,7 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
     heads = c_attn.view(width, 3, model.config.n_head, head_width)
     heads[:, :2] *= ATTENTION_NOISE
     for head, offset in enumerate(OFFSETS[: model.config.n_head]):
+        offset = max(offset + round(offset / NUM_COLUMNS) * (num_columns - NUM_COLUMNS), 0)
         heads[:, 0, head, : 2 * NUM_WAVES] += ATTENTION_SCALE * of_waves.T @ _turn(offset)
         heads[:, 1, head, : 2 * NUM_WAVES] += ATTENTION_SCALE * of_waves.T
 

@@ -40,17 +40,37 @@ def tokenizer():
     return MnistTextTokenizer()
 
 
-def build_tiny_model(tokenizer):
+def build_tiny_model(tokenizer, class_names=None):
     torch.manual_seed(0)
-    config = build_language_model_config(tokenizer, n_embd=16, n_head=2, n_layer=2, initializer_range=0.5)
+    config = build_language_model_config(tokenizer, class_names, n_embd=16, n_head=2, n_layer=2, initializer_range=0.5)
     model = GPT2LMHeadModel(config).eval()
     model.generation_config = build_generation_config(tokenizer)
     return model
 
 
-def build_tiny_classifier():
+def build_tiny_classifier(**config):
     torch.manual_seed(0)
-    return MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4, 8])).eval()
+    return MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[4, 8], **config)).eval()
+
+
+# A slash, a blank, and an order that is not the alphabet's.
+CLASS_NAMES = ("T-shirt/top", "Ankle boot", "Bag")
+
+
+def build_named_checkpoint(folder, image_size=12, class_names=CLASS_NAMES):
+    """A folder in the layout of the shipped one, of other classes and images of another size."""
+    tokenizer = MnistTextTokenizer(image_size=image_size)
+    build_tiny_model(tokenizer, class_names).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    id2label = dict(enumerate(class_names))
+    build_tiny_classifier(image_size=image_size, id2label=id2label).save_pretrained(folder / "classifier")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def named_files(tmp_path_factory):
+    """The three classes of `CLASS_NAMES`, 12 pixels wide; not to be changed."""
+    return build_named_checkpoint(tmp_path_factory.mktemp("named") / "checkpoint")
 
 
 @pytest.fixture

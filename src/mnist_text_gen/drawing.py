@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 
-_SCALE = 4  # screen pixels a pixel
+_SIDE = 120  # screen pixels of an image, about
 _MARGIN = 10
 _CAPTION = 22
 _COLUMNS = 8
@@ -21,39 +21,61 @@ _BRAILLE_BLANK = 0x2800
 def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
     """Draw the images of a pipeline's results, eight a row, each over its score.
 
+    Where all are of one class, and it is no digit, its name stands above: who sees a 7 need not read that it is one.
+
     Args:
-        results (`Sequence[dict]`, 1 or more): with `image` (PIL, mode L) and `score` (float in [0, 1]).
+        results (`Sequence[dict]`, 1 or more):
+            With `image` (PIL, mode L), `score` (float in [0, 1]) and, where it has a name, `label`.
 
     Returns:
         `PIL.Image.Image`: mode L.
     """
-    return draw_grid([result["image"] for result in results], [format_score(result["score"]) for result in results])
+    images, captions = zip(*((result["image"], format_score(result["score"])) for result in results), strict=True)
+    labels = {result.get("label", "") for result in results}
+    title = labels.pop() if len(labels) == 1 else ""
+    return draw_grid(images, captions, title="" if title in tuple("0123456789") else title)
 
 
-def draw_grid(images: Sequence[Image.Image], captions: Sequence[str], num_columns: int = _COLUMNS) -> Image.Image:
+def draw_grid(
+    images: Sequence[Image.Image], captions: Sequence[str], num_columns: int = _COLUMNS, title: str = ""
+) -> Image.Image:
     """Draw images in rows, each over its caption.
 
     Args:
         images (`Sequence[PIL.Image.Image]`, 1 or more): square, of one size, mode L.
-        captions (`Sequence[str]`): one an image.
+        captions (`Sequence[str]`): one an image; what is wider than the image is cut.
         num_columns (`int`, defaults to 8): images a row, 1 or more.
+        title (`str`, *optional*): a line above all images.
 
     Returns:
         `PIL.Image.Image`: mode L.
     """
-    size = images[0].width * _SCALE
+    size = images[0].width * max(1, round(_SIDE / images[0].width))
     columns = min(len(images), num_columns)
     rows = -(-len(images) // columns)
     cell_width, cell_height = size + _MARGIN, size + _CAPTION + _MARGIN
-    sheet = Image.new("L", (columns * cell_width + _MARGIN, rows * cell_height + _MARGIN), 255)
-    pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=15)
+    head = _CAPTION if title else 0
+    width = max(columns * cell_width, math.ceil(font.getlength(title)) + _MARGIN) + _MARGIN
+    sheet = Image.new("L", (width, head + rows * cell_height + _MARGIN), 255)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_MARGIN, _MARGIN), title, fill=0, font=font)
     for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left = _MARGIN + index % columns * cell_width
-        top = _MARGIN + index // columns * cell_height
+        top = head + _MARGIN + index // columns * cell_height
         sheet.paste(image.resize((size, size), Image.Resampling.NEAREST), (left, top))
+        caption = _fit(caption, font, cell_width)
         pen.text((left + size / 2, top + size + 4), caption, fill=0, font=font, anchor="ma")
     return sheet
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """As much of a text as fits into `width` screen pixels."""
+    if font.getlength(text) <= width:
+        return text
+    # a dot, for the font has no ellipsis
+    fitting = [end for end in range(len(text)) if font.getlength(f"{text[:end]}...") <= width]
+    return f"{text[: max(fitting, default=0)]}..."
 
 
 def format_score(score: float) -> str:

@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -27,12 +27,16 @@ from tqdm import tqdm
 from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
 from mnist_text_gen.modeling import (
     BLOCK_SIZE,
+    DIGITS,
     MnistTextGenerationPipeline,
+    class_word,
+    escape_markdown,
+    find_class,
     hash_weights,
     open_repository,
     upload_folder,
 )
-from mnist_text_gen.tokenizer import MnistTextTokenizer
+from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer
 
 
 if TYPE_CHECKING:
@@ -45,8 +49,8 @@ SETTINGS_FILE = "generation.json"
 CARD_FILE = "README.md"
 NUM_CLASSES = 10
 # What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
-LABEL_STREAM = 10
-TEXT_STREAM = 11
+LABEL_STREAM = NUM_CLASSES
+TEXT_STREAM = NUM_CLASSES + 1
 # How long processes wait for each other: the slowest may have a shard, or a night, more to do than the others, and
 # the default, ten minutes between GPUs, would end a run that is nearly done.
 WAITING_TIME = timedelta(days=7)
@@ -62,8 +66,8 @@ class BulkArguments:
     class_shares: list[float] | None = field(
         default=None,
         metadata={
-            "help": "Ten numbers: how often each class is drawn, beside the others. Goes before --digits; by default "
-            "the digits take turns."
+            "help": "A number for each class, ten for digits: how often it is drawn, beside the others. Goes before "
+            "--digits; by default the classes take turns."
         },
     )
     min_score: float | None = field(
@@ -84,8 +88,6 @@ class BulkArguments:
             value = getattr(self, name)
             if value is not None and self.num_images is None:
                 raise ValueError(f"{name} is {value}, and num_images is missing; allowed are both")
-        if self.class_shares is not None:
-            _check_class_shares(self.class_shares)
         if self.min_score is not None and not 0 <= self.min_score < 1:
             raise ValueError(f"min_score is {self.min_score}; allowed is 0 <= min_score < 1")
         if self.push_to_hub_id is not None:
@@ -94,7 +96,7 @@ class BulkArguments:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a data set depends on, as it stands in `generation.json`."""
+    """All that a data set depends on, as it stands in `generation.json`; the last two not for 30×30 digits."""
 
     weights: dict[str, str | None]
     seed: int
@@ -106,6 +108,8 @@ class Settings:
     temperature: float
     classifier_temperature: float
     decoding: str
+    class_names: list[str] | None = None
+    image_size: int = IMAGE_SIZE
 
     @property
     def num_shards(self) -> int:
@@ -126,8 +130,13 @@ class Settings:
         cumulated = np.cumsum(self.class_shares)
         return int(np.searchsorted(cumulated / cumulated[-1], (raw >> 11) * 2.0**-53, side="right"))
 
+    def to_dict(self) -> dict[str, Any]:
+        defaults = {"class_names": None, "image_size": IMAGE_SIZE}
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(self.to_dict(), indent=2) + "\n"
 
 
 def join_processes() -> Any:
@@ -176,8 +185,10 @@ def write_data_set(
 
 
 def build_settings(draw: MnistTextGenerationPipeline, args: "SampleArguments", bulk_args: BulkArguments) -> Settings:
-    # a digit given twice is no reason to draw it twice as often: that is what class_shares is for
-    classes = list(dict.fromkeys(int(digit) for digit in args.digits))
+    # a class given twice is no reason to draw it twice as often: that is what class_shares is for
+    classes = list(dict.fromkeys(choose_classes(draw, args.digits)))
+    if bulk_args.class_shares is not None:
+        _check_class_shares(bulk_args.class_shares, len(draw.class_names))
     return Settings(
         weights=identify_weights(args.model_name_or_path, draw.commit_hash),
         seed=args.seed,
@@ -189,7 +200,15 @@ def build_settings(draw: MnistTextGenerationPipeline, args: "SampleArguments", b
         temperature=args.temperature,
         classifier_temperature=args.classifier_temperature,
         decoding=args.decoding,
+        class_names=None if draw.class_names == DIGITS else list(draw.class_names),
+        image_size=draw.tokenizer.image_size,
     )
+
+
+def choose_classes(draw: MnistTextGenerationPipeline, wanted: Sequence[str] | None) -> list[int]:
+    """The numbers of the wanted classes, by name or number, in order; by default of all classes of the pipeline."""
+    wanted = range(len(draw.class_names)) if wanted is None else wanted
+    return [find_class(name_or_number, draw.class_names) for name_or_number in wanted]
 
 
 def identify_weights(model_name_or_path: str, commit_hash: str | None) -> dict[str, str | None]:
@@ -245,7 +264,7 @@ def draw_shards(
         for shard in shards:
             rows = draw_rows(draw, settings, settings.indices_of(shard), max_attempts, progress.update)
             with staged_folder(output_dir) as folder:
-                write_rows(rows, folder / settings.path_of(shard), draw.tokenizer)
+                write_rows(rows, folder / settings.path_of(shard), draw.tokenizer, draw.class_names)
 
 
 def draw_rows(
@@ -281,8 +300,9 @@ def draw_rows(
                 rejected.append((row["index"], attempt + 1))
             else:
                 raise ValueError(
-                    f"min_score is {settings.min_score}, and image {row['index']}, a {row['label']}, stays below it "
-                    f"after max_attempts, {max_attempts}; allowed is what the model reaches"
+                    f"min_score is {settings.min_score}, and image {row['index']}, a "
+                    f"{draw.class_names[row['label']]}, stays below it after max_attempts, {max_attempts}; allowed is "
+                    "what the model reaches"
                 )
         show(len(block) - len(rejected))
         waiting = rejected + waiting  # still in order of index
@@ -307,7 +327,9 @@ def draw_block(
     ]
 
 
-def write_rows(rows: list[dict[str, Any]], path: Path, tokenizer: MnistTextTokenizer) -> None:
+def write_rows(
+    rows: list[dict[str, Any]], path: Path, tokenizer: MnistTextTokenizer, class_names: Sequence[str]
+) -> None:
     import datasets
 
     # the one progress bar is ours
@@ -315,7 +337,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path, tokenizer: MnistTextToken
     features = datasets.Features(
         {
             "image": datasets.Image(),
-            "label": datasets.ClassLabel(names=[str(label) for label in range(NUM_CLASSES)]),
+            "label": datasets.ClassLabel(names=list(class_names)),
             "text": datasets.Value("string"),
             "score": datasets.Value("float32"),
             "index": datasets.Value("int64"),
@@ -339,7 +361,8 @@ def finish_folder(output_dir: Path, settings: Settings) -> None:
 def count_labels(output_dir: Path, settings: Settings) -> list[int]:
     import pyarrow.parquet
 
-    counts = np.zeros(NUM_CLASSES, dtype=np.int64)
+    num_classes = len(settings.class_names or DIGITS)
+    counts = np.zeros(num_classes, dtype=np.int64)
     for shard in range(settings.num_shards):
         path = output_dir / settings.path_of(shard)
         if not is_complete(output_dir, settings, shard):
@@ -347,16 +370,19 @@ def count_labels(output_dir: Path, settings: Settings) -> list[int]:
                 f"{path} is missing or does not have {len(settings.indices_of(shard))} rows; the same command draws "
                 "it again. Several machines need a folder that all of them see"
             )
-        counts += np.bincount(pyarrow.parquet.read_table(path, columns=["label"])["label"], minlength=NUM_CLASSES)
+        counts += np.bincount(pyarrow.parquet.read_table(path, columns=["label"])["label"], minlength=num_classes)
     return counts.tolist()
 
 
 def build_card(settings: Settings, counts: list[int]) -> str:
+    class_names, size = settings.class_names or DIGITS, settings.image_size
+    word = class_word(class_names)
+    what, tags = ("handwritten digits", ["mnist"]) if word == "digit" else (f"{len(class_names)} classes", [])
     front_matter = {
         "license": "apache-2.0",
         "task_categories": ["image-classification", "unconditional-image-generation"],
         "size_categories": [size_category(settings.num_images)],
-        "tags": ["synthetic", "mnist"],
+        "tags": ["synthetic", *tags],
         # No `configs`: the names of the shards go before all other files, and with `configs` two folders of one name
         # share a place in the cache of `datasets`, which then gives the images of the first for both.
     }
@@ -368,21 +394,21 @@ def build_card(settings: Settings, counts: list[int]) -> str:
     )
     lines = [
         *("---", yaml.safe_dump(front_matter, sort_keys=False).rstrip(), "---", ""),
-        *("# Synthetic handwritten digits", ""),
-        f"{settings.num_images} images of handwritten digits, 30×30 pixels, black or white. All of them are drawn by "
-        "a small GPT-2, as text, with mnist-text-gen; none is a scan.",
+        *(f"# Synthetic {'handwritten digits' if word == 'digit' else 'images'}", ""),
+        f"{settings.num_images} images of {what}, {size}×{size} pixels, black or white. All of them are drawn by a "
+        f"small GPT-2, as text, with mnist-text-gen; none is a {'scan' if word == 'digit' else 'real one'}.",
         "",
         "| column | what it is |",
         "|---|---|",
-        "| `image` | PNG, 30×30, mode L, 0 or 255 |",
-        "| `label` | the digit that was asked for |",
-        "| `text` | the 152 characters that are the image |",
-        "| `score` | a classifier's probability of the digit |",
+        f"| `image` | PNG, {size}×{size}, mode L, 0 or 255 |",
+        f"| `label` | the {word} that was asked for |",
+        f"| `text` | the {2 + size * size // 6} characters that are the image |",
+        f"| `score` | a classifier's probability of the {word} |",
         "| `index` | which image this is: the same index and settings give the same image |",
         *("", f"{selection} The settings, with the weights' SHA-256 or commit:", ""),
         *("```json", settings.to_json().rstrip(), "```", ""),
-        *("| digit | images |", "|---|---|"),
-        *(f"| {label} | {count} |" for label, count in enumerate(counts)),
+        *(f"| {word} | images |", "|---|---|"),
+        *(f"| {escape_markdown(name)} | {count} |" for name, count in zip(class_names, counts, strict=True)),
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -417,11 +443,11 @@ def push_folder(output_dir: Path, repo_id: str) -> None:
     print(f"Published: {commit.repo_url}")
 
 
-def _check_class_shares(shares: list[float]) -> None:
+def _check_class_shares(shares: list[float], num_classes: int) -> None:
     finite = all(share >= 0 for share in shares) and 0 < sum(shares) < math.inf
-    if len(shares) != NUM_CLASSES or not finite:
+    if len(shares) != num_classes or not finite:
         raise ValueError(
-            f"class_shares is {shares}; allowed are {NUM_CLASSES} finite numbers of 0 or more, with a sum above 0"
+            f"class_shares is {shares}; allowed are {num_classes} finite numbers of 0 or more, with a sum above 0"
         )
 
 
@@ -432,7 +458,7 @@ def _check_same_settings(path: Path, settings: Settings) -> None:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds a {type(found).__name__}; allowed is what this command wrote")
-    wanted = asdict(settings)
+    wanted = settings.to_dict()
     for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise ValueError(

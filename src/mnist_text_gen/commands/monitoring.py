@@ -21,7 +21,13 @@ from transformers.integrations import (
 
 from mnist_text_gen.drawing import draw_grid
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_generation_config, decode
+from mnist_text_gen.modeling import (
+    DIGITS,
+    MnistTextLogitsProcessor,
+    build_generation_config,
+    decode,
+    read_class_names,
+)
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 from .checkpointing import CheckpointingTrainer
@@ -181,14 +187,15 @@ class TrainingProgressCallback(ProgressCallback):
 
 
 def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.Image:
-    """Draw one raw sample a digit at temperature 0.8, with the same noise each time, so that pictures can be compared.
+    """Draw one raw sample a class of the model at temperature 0.8, with the same noise each time, to be compared.
 
     The global random state is neither read nor changed: a run with pictures trains as one without.
 
     Raises:
         ValueError: where the weights give no finite scores.
     """
-    prompts = torch.tensor(tokenizer.class_ids, device=model.device)[:, None]
+    class_names = read_class_names(model.config) or DIGITS
+    prompts = torch.tensor(tokenizer.class_ids[: len(class_names)], device=model.device)[:, None]
     was_training = model.training
     model.eval()
     try:
@@ -203,4 +210,4 @@ def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.
     finally:
         model.train(was_training)
     images = tokenizer.decode_images(tokenizer.batch_decode(ids))
-    return draw_grid([Image.fromarray(image * np.uint8(255)) for image in images], list("0123456789"), num_columns=5)
+    return draw_grid([Image.fromarray(image * np.uint8(255)) for image in images], class_names, num_columns=5)

@@ -53,14 +53,14 @@ def take_publication(args: TrainingArguments) -> Publication | None:
 
 
 def publish(output_dir: Path, publication: Publication, classifier_name_or_path: str | None) -> None:
-    """Draw all digits with the model in `output_dir`, and publish it and them.
+    """Draw all classes with the model in `output_dir`, and publish it and them.
 
     A classifier from elsewhere is put into a folder that has none, so that it holds what was published.
     """
     draw = load_pipeline(str(output_dir), classifier=find_classifier(output_dir, classifier_name_or_path))
     with staged_folder(output_dir) as folder:
         (folder / PICTURES_FOLDER).mkdir()
-        for label, results in enumerate(draw(list("0123456789"), seed=0)):
+        for label, results in enumerate(draw(list(range(len(draw.class_names))), seed=0)):
             draw_contact_sheet(results).save(folder / PICTURES_FOLDER / f"{label}.png")
         if not (output_dir / CLASSIFIER_FOLDER).exists():
             draw.save_classifier(folder)

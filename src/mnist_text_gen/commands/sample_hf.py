@@ -2,7 +2,8 @@
 """Draw digits: `python sample_hf.py --digits 3 7 --output_dir sample_img`.
 
 For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows
-the best 8 with their scores. With `--num_images` it writes a labelled data set instead, for which it can be launched
+the best 8 with their scores. A model of other classes draws those, by name or number, `--digits Sneaker 8`, into files
+that are named by the number. With `--num_images` it writes a labelled data set instead, for which it can be launched
 with `accelerate launch`.
 """
 
@@ -23,10 +24,10 @@ from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPi
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import DECODINGS, TASK, check_digit, check_sampling_arguments
+from mnist_text_gen.modeling import DECODINGS, TASK, check_sampling_arguments
 
 from .arguments import parse_arguments, run_command
-from .bulk import BulkArguments, join_processes, write_data_set
+from .bulk import BulkArguments, choose_classes, join_processes, write_data_set
 
 
 PROG = "sample_hf.py"
@@ -36,9 +37,12 @@ PROG = "sample_hf.py"
 class SampleArguments:
     """What to draw, and where to."""
 
-    digits: list[str] = field(
-        default_factory=lambda: list("0123456789"),
-        metadata={"help": "The digits; all ten by default. In a data set they take turns."},
+    digits: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "The digits, or names or numbers of the model's classes; all of them by default. In a data set "
+            "they take turns."
+        },
     )
     output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets or the data set."})
     model_name_or_path: str = field(
@@ -55,17 +59,15 @@ class SampleArguments:
         metadata={"help": "exact: several tokens a step; bf16: faster, not exact; generate: Transformers' own loop."},
     )
     save_images: bool = field(
-        default=False, metadata={"help": "Also write each image, 30×30, to its own file, 7_0.png the best of 7."}
+        default=False, metadata={"help": "Also write each image, as it is, to its own file, 7_0.png the best of 7."}
     )
     save_texts: Literal["no", "txt", "jsonl"] = field(
         default="no", metadata={"help": "Also write samples.txt (texts) or samples.jsonl (label, text, score)."}
     )
 
     def __post_init__(self):
-        if not self.digits:
-            raise ValueError("digits is empty; allowed are '0' to '9'")
-        for digit in self.digits:
-            check_digit(digit)
+        if self.digits is not None and not self.digits:
+            raise ValueError("digits is empty; allowed are classes of the model")
         check_sampling_arguments(
             num_candidates=self.num_candidates,
             num_return_sequences=self.num_return_sequences,
@@ -77,9 +79,11 @@ class SampleArguments:
 
 @dataclass
 class Drawing:
-    """The results of one digit, and how they came about."""
+    """The results of one class, and how they came about."""
 
     name: str
+    title: str
+    class_word: str
     results: list[dict[str, Any]]
     num_agreeing: int
     generation_seconds: float
@@ -102,10 +106,11 @@ def sample(argv: Sequence[str]) -> None:
 
 def draw_contact_sheets(args: SampleArguments) -> None:
     draw = load_pipeline(args.model_name_or_path)
+    labels = choose_classes(draw, args.digits)
     output_dir = check_output_folder(args.output_dir)
     drawings = []
-    for position, digit in enumerate(args.digits):
-        drawing = draw_digit(draw, int(digit), args.digits[:position].count(digit), args)
+    for position, label in enumerate(labels):
+        drawing = draw_class(draw, label, labels[:position].count(label), args)
         with staged_folder(output_dir) as folder:
             save_drawing(drawing, folder, args.save_images)
         show_drawing(drawing, args.num_candidates)
@@ -142,7 +147,7 @@ def load_pipeline(
     )
 
 
-def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:
+def draw_class(draw: MnistTextGenerationPipeline, label: int, occurrence: int, args: SampleArguments) -> Drawing:
     """What the pipeline does in one call, step by step, to time the steps."""
     start = time.perf_counter()
     input_ids = draw.generate_candidates(
@@ -151,8 +156,11 @@ def draw_digit(draw: MnistTextGenerationPipeline, label: int, occurrence: int, a
     generated = time.perf_counter()
     probabilities = draw.classify_candidates(input_ids, args.classifier_temperature).cpu()
     results = draw.postprocess(draw.rerank(label, input_ids, probabilities, args.num_return_sequences))
+    name = str(label) if not occurrence else f"{label}-{occurrence + 1}"
     return Drawing(
-        name=str(label) if not occurrence else f"{label}-{occurrence + 1}",
+        name=name,
+        title=name if draw.class_word == "digit" else f"{name} ({draw.class_names[label]})",
+        class_word=draw.class_word,
         results=results,
         num_agreeing=int((probabilities.argmax(dim=-1) == label).sum()),
         generation_seconds=generated - start,
@@ -182,9 +190,9 @@ def show_drawing(drawing: Drawing, num_candidates: int) -> None:
     scores = ", ".join(format_score(result["score"]) for result in drawing.results)
     print(draw_dots([result["image"] for result in drawing.results], shutil.get_terminal_size().columns))
     print(
-        f"{drawing.name}: {num_candidates} candidates in {drawing.generation_seconds:.2f} s, judged in "
-        f"{drawing.reranking_seconds:.2f} s; the classifier takes {drawing.num_agreeing} of them for the digit; best: "
-        f"{scores}\n",
+        f"{drawing.title}: {num_candidates} candidates in {drawing.generation_seconds:.2f} s, judged in "
+        f"{drawing.reranking_seconds:.2f} s; the classifier takes {drawing.num_agreeing} of them for the "
+        f"{drawing.class_word}; best: {scores}\n",
         flush=True,
     )
 
@@ -196,8 +204,8 @@ def show_summary(drawings: Sequence[Drawing], args: SampleArguments, output_dir:
     reranking = sum(drawing.reranking_seconds for drawing in drawings)
     print(
         f"{num_candidates} candidates: generated in {generation:.2f} s, judged in {reranking:.2f} s; the classifier "
-        f"takes {num_agreeing} ({num_agreeing / num_candidates:.2%}) for the wanted digit. Contact sheets are in "
-        f"{output_dir}."
+        f"takes {num_agreeing} ({num_agreeing / num_candidates:.2%}) for the wanted {drawings[0].class_word}. Contact "
+        f"sheets are in {output_dir}."
     )
 
 
