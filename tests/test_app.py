@@ -537,6 +537,44 @@ def test_drawing_with_the_keyboard_alone(visit, draw):
 
 
 @marked
+def test_page_of_named_classes_in_a_browser(modules, named, chromium):
+    served = modules.app.build_page(named.pipeline)
+    _, url, _ = modules.app.launch(served, prevent_thread_lock=True, quiet=True)
+    try:
+        page = chromium.new_page()
+        page.goto(url)
+        page.get_by_label("Ankle boot").first.check()
+        page.get_by_label("Candidates").fill("3")
+        page.get_by_role("button", name="Draw", exact=True).click()
+        wait_for_status(page, "draw", "Done: 3 candidates are drawn")
+        page.get_by_role("tab", name="Complete").click()
+        page.locator("#pad canvas").focus()
+        for key in ("ArrowUp", "Space"):
+            page.keyboard.press(key)
+        # the cursor begins in the middle of 6 rows and 12 columns
+        page.get_by_text("Row 3, column 7: ink").wait_for()
+        page.get_by_role("button", name="Complete", exact=True).click()
+        wait_for_status(page, "complete", "Done: 4 completions")
+        first = page.get_by_role("group", name="Completions").get_by_role("img").first
+        image = pixels_of(first.get_attribute("src")) // 255
+        assert image[:6].sum() == image[2, 6] == 1
+        page.get_by_role("tab", name="Text").click()
+        page.get_by_role("button", name="Take its text").click()
+        wait_for_status(page, "text", "Shown")
+        # symbol 4 of 2 a row: row 2, columns 7 to 12
+        page.locator("#symbols input").nth(3).check()
+        picture = page.locator("#symbols .picture").bounding_box()
+        frame = page.locator("#symbols .frame").bounding_box()
+        assert frame["width"] == pytest.approx(picture["width"] / 2, rel=0.05)
+        assert frame["height"] == pytest.approx(picture["height"] / 12, rel=0.2)
+        assert frame["x"] - picture["x"] == pytest.approx(picture["width"] / 2, rel=0.05)
+        columns = {page.locator("#symbols label").nth(index).bounding_box()["x"] for index in range(4)}
+        assert len(columns) == 2
+    finally:
+        served.close()
+
+
+@marked
 def test_completing_and_reading_errors(visit, tmp_path):
     page = visit()
     page.get_by_label("Candidates").fill("10000")

@@ -656,9 +656,12 @@ def test_data_set_of_named_classes_says_their_names(write_named):
     assert read_bytes(folder) == before
 
 
-def test_named_classes_are_chosen_by_name_and_shares_are_as_many(write_named, named_files, refusal_of, tmp_path):
+def test_named_classes_are_chosen_by_name_and_shares_are_as_many(write_named):
     assert set(load(write_named("--digits", "Bag", 0))["label"]) == {0, 2}
     assert set(load(write_named("--class_shares", 0, 1, 0, name="shares"))["label"]) == {1}
+
+
+def test_unknown_class_and_shares_of_other_classes_are_refused(named_files, refusal_of, tmp_path):
     options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / "none", *TWENTY)
     line = refusal_of(sample_hf, *options, "--class_shares", *["1"] * 10)
     assert "allowed are 3 finite numbers of 0 or more" in line

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Decoding rules: the grammar of a text, and noise that makes greedy decoding a reproducible sample."""
+"""Decoding rules: the grammar of a text, known pixels, and noise that makes greedy decoding a reproducible sample."""
 
 from collections.abc import Sequence
 
@@ -61,6 +61,61 @@ class MnistTextLogitsProcessor(LogitsProcessor):
         return scores.masked_fill(~allowed, float("-inf"))
 
 
+class KnownPixelsLogitsProcessor(LogitsProcessor):
+    """Allow only pixel symbols that agree with the known pixels of an image.
+
+    At positions 1 to 150 a pixel symbol is allowed where all known ones of its six pixels are the image's. Other
+    positions are left to [`MnistTextLogitsProcessor`]. The position is the length of `input_ids`, so texts must not be
+    padded. A sample under this rule alone does not follow the model's distribution given the known pixels: what was
+    drawn never knew of what comes later. [`sample_particles`] makes up for it.
+
+    Args:
+        tokenizer (`MnistTextTokenizer`): goes from images to symbols.
+        images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[B, 30, 30]` in {0, 1}):
+            One for all texts, or one for each.
+        known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[B, 30, 30]`):
+            Which pixels are known, in all images or in each.
+
+    Attributes:
+        allowed (`torch.BoolTensor`, `[1, 150, 64]` or `[B, 150, 64]`): which pixel symbols agree; never none.
+
+    Raises:
+        ValueError: for images or masks of another shape, dtype or value, and another number of masks than of images.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, images: np.ndarray | torch.Tensor, known: np.ndarray | torch.Tensor
+    ):
+        images = check_images(images, tokenizer.image_size, "images")
+        known = check_images(known, tokenizer.image_size, "known")
+        if known.dtype not in (np.bool_, torch.bool):
+            raise ValueError(f"known has dtype {known.dtype}; allowed is bool")
+        if len(known) not in (1, len(images)):
+            raise ValueError(f"known has {len(known)} masks; allowed are {len(images)}, one for each image, or one")
+        self.pixel_ids = tokenizer.pixel_ids
+        symbols = torch.arange(len(tokenizer.pixel_ids))
+        # written as a symbol, a mask has a 1 where the symbol's bit is known
+        differing = symbols ^ _encode_symbols(tokenizer, images)[..., None]
+        self.allowed = differing & _encode_symbols(tokenizer, known)[..., None] == 0
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return `scores` `[B, 75]`, `-inf` where a token does not agree, as a new tensor."""
+        positions = torch.full((len(scores), 1), input_ids.shape[1], device=scores.device)
+        return self.at_positions(positions, scores[:, None])[:, 0]
+
+    def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Mask `scores` `[B, T, 75]` of tokens at `positions` `[B, T]`, 0 and more; the form of `decode`."""
+        if len(self.allowed) not in (1, len(scores)):
+            raise ValueError(f"scores are of {len(scores)} texts; allowed are {len(self.allowed)}, one for each image")
+        steps = positions - 1
+        has_pixels = (steps >= 0) & (steps < self.allowed.shape[1])
+        rows = torch.arange(len(steps), device=steps.device)[:, None] % len(self.allowed)
+        allowed = self.allowed.to(scores.device)[rows, steps.clamp(0, self.allowed.shape[1] - 1)]
+        margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
+        allowed = torch.nn.functional.pad(allowed, margins, value=False)
+        return scores.masked_fill(~allowed & has_pixels[..., None], float("-inf"))
+
+
 class GumbelNoiseLogitsProcessor(LogitsProcessor):
     """Add Gumbel noise, so that the greedy choice is a sample: argmax(logits / T + G) ~ softmax(logits / T).
 
@@ -103,11 +158,31 @@ def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens:
     Returns:
         `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
     """
-    # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
-    # double that is never 0, and the largest, which would round to 1, is the double below.
-    raw = np.stack(
-        [np.random.Philox(np.random.SeedSequence(entropy)).random_raw(num_steps * num_tokens) for entropy in entropies]
-    )
-    uniform = np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
+    uniform = uniform_noise(entropies, num_steps * num_tokens)
     noise = -np.log(-np.log(uniform))
     return torch.from_numpy(noise.astype(np.float32)).view(len(entropies), num_steps, num_tokens)
+
+
+def uniform_noise(entropies: Sequence[Sequence[int]], size: int) -> np.ndarray:
+    """Uniform noise, each item's from its own seed, float64 `[B, size]` in (0, 1); see [`gumbel_noise`]."""
+    # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
+    # double that is never 0, and the largest, which would round to 1, is the double below.
+    raw = np.stack([np.random.Philox(np.random.SeedSequence(entropy)).random_raw(size) for entropy in entropies])
+    return np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
+
+
+def check_images(images: np.ndarray | torch.Tensor, size: int, name: str) -> np.ndarray | torch.Tensor:
+    """`[size, size]` or `[N, size, size]`, N of 1 or more, as `[N, size, size]`; a `ValueError` for another shape."""
+    images = images if isinstance(images, torch.Tensor) else np.asarray(images)
+    if images.ndim not in (2, 3) or images.shape[-2:] != (size, size) or not len(images):
+        raise ValueError(
+            f"{name} has shape {list(images.shape)}; allowed are [{size}, {size}] and [N, {size}, {size}], N of 1 or "
+            "more"
+        )
+    return images if images.ndim == 3 else images[None]
+
+
+def _encode_symbols(tokenizer: PreTrainedTokenizerBase, images: np.ndarray | torch.Tensor) -> torch.LongTensor:
+    """The values 0 to 63 of the pixel symbols, `[N, 150]`, of images `[N, 30, 30]`."""
+    texts = tokenizer.encode_images(images, [0] * len(images))
+    return tokenizer(texts, return_tensors="pt")["input_ids"][:, 1:-1] - tokenizer.pixel_ids.start

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Pipeline `mnist-text-gen`: a digit in, the best of many drawn images out."""
+"""Pipeline `mnist-text-gen`: a class in, the best of many drawn images out; and images completed and scored."""
 
+import hashlib
 import inspect
 import math
 import os
@@ -28,9 +29,19 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
+from .class_names import DIGITS, class_word, find_class, read_class_names
+from .completion import resample, sample_particles
 from .hub import open_repository, upload_folder
 from .language_model import check_language_model_config
-from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, symbol_nats
+from .logits_process import (
+    GumbelNoiseLogitsProcessor,
+    KnownPixelsLogitsProcessor,
+    MnistTextLogitsProcessor,
+    check_images,
+    gumbel_noise,
+    uniform_noise,
+)
 from .model_card import CARD_FILE, CLASSIFIER_FOLDER, copy_run, has_own_card, write_model_card
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
@@ -43,11 +54,15 @@ BLOCK_SIZE = 64
 DECODINGS = ("exact", "bf16", "generate")
 # Measured with benchmarks/generation.py: more drafts a step, and a longer blank beginning, cost what they gain.
 NUM_DRAFT_TOKENS = 5
-NUM_BLANK_SYMBOLS = 40
+BLANK_SHARE = 4 / 15  # 40 of 150 symbols
 
 
 class MnistTextGenerationPipeline(Pipeline):
     """Draw handwritten digits: generate candidates, let a classifier judge their images, return the best.
+
+    Digits are the classes of the shipped weights. A classifier whose `id2label` names others, 2 to 10 of them, makes
+    this a pipeline of those, and a tokenizer with another `image_size` one of smaller or larger images: where 30, 150
+    and 152 stand below, it is size, size² / 6 and 2 + size² / 6.
 
     Args:
         model (`GPT2LMHeadModel`): the language model, with the tokenizer's 75 ids and a context of 152 or more.
@@ -57,6 +72,8 @@ class MnistTextGenerationPipeline(Pipeline):
         kwargs: defaults of the call's arguments, and what [`~transformers.Pipeline`] takes.
 
     Attributes:
+        class_names (`tuple[str, ...]`): the names of the classes 0, 1, and so on, those of the classifier.
+        class_word (`str`): "digit" where they are digits, or "class".
         commit_hash (`str` or `None`): the commit on the Hub that model and tokenizer were loaded from, if they were.
 
     Raises:
@@ -98,7 +115,8 @@ class MnistTextGenerationPipeline(Pipeline):
         # of the tokenizer, for the model does not know it
         self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
         classifier = classifier or self._load_own_classifier(source)
-        _check_classifier(classifier.config, len(tokenizer.class_ids), tokenizer.image_size)
+        self.class_names = _read_classes(classifier.config, model.config, tokenizer.image_size)
+        self.class_word = class_word(self.class_names)
         super().__init__(model=model, tokenizer=tokenizer, **kwargs)
         self.classifier = classifier.eval().to(self.device)
 
@@ -113,7 +131,8 @@ class MnistTextGenerationPipeline(Pipeline):
         """Draw one digit, or each of several.
 
         Args:
-            digits (`str`, `int`, or an iterable of them): `"0"` to `"9"` or 0 to 9.
+            digits (`str`, `int`, or an iterable of them):
+                `"0"` to `"9"` or 0 to 9. Of other classes, names or numbers: `"Bag"`, 8 or `"8"`.
             num_candidates (`int`, defaults to 64): how many are generated for a digit.
             num_return_sequences (`int`, defaults to 8): how many of them, the best, are returned.
             temperature (`float`, defaults to 0.8): divides the logits of the language model.
@@ -131,23 +150,32 @@ class MnistTextGenerationPipeline(Pipeline):
                 default a seed is drawn from torch's global generator.
 
         Returns:
-            `list[dict]` for one digit, best first, each with `label` (`str`), `generated_text` (`str`, 152
-            characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255) and `score` (`float`, the classifier's
-            probability of the digit). A list of them for a list or tuple, an iterator for any other iterable.
+            `list[dict]` for one digit, best first, each with `label` (`str`, the class's name), `generated_text`
+            (`str`, 152 characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255) and `score` (`float`, the
+            classifier's probability of the digit). A list of them for a list or tuple, an iterator for any other
+            iterable.
 
         Raises:
             ValueError: for a digit or an argument that is not allowed; it names both.
         """
         parameters = check_sampling_arguments(**{**self._forward_params, **kwargs})
         if parameters["seed"] is None:
-            kwargs["seed"] = int(torch.randint(2**63 - 1, ()))
+            kwargs["seed"] = _draw_seed()
         if isinstance(digits, str | int):
-            return super().__call__(next(_number_labels([digits])), **kwargs)
+            return super().__call__(next(self._number_labels([digits])), **kwargs)
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
-            items = list(_number_labels(digits))
+            items = list(self._number_labels(digits))
             return super().__call__(items, **kwargs) if items else []
-        return super().__call__(_number_labels(digits), **kwargs)
+        return super().__call__(self._number_labels(digits), **kwargs)
+
+    def _number_labels(self, classes: Iterable[str | int]) -> Iterator[dict[str, int]]:
+        """Check names or numbers of classes, and count how often each came before."""
+        seen = Counter()
+        for wanted in classes:
+            label = find_class(wanted, self.class_names)
+            yield {"label": label, "occurrence": seen[label]}
+            seen[label] += 1
 
     def _sanitize_parameters(self, **kwargs):
         return {}, check_sampling_arguments(**kwargs, fill=False), {}
@@ -175,7 +203,7 @@ class MnistTextGenerationPipeline(Pipeline):
         images = self.tokenizer.decode_images(texts)
         return [
             {
-                "label": str(model_outputs["label"]),
+                "label": self.class_names[int(text[0])],
                 "generated_text": text,
                 "image": Image.fromarray(image * 255),
                 "score": score,
@@ -288,7 +316,7 @@ class MnistTextGenerationPipeline(Pipeline):
             "num_draft_tokens": NUM_DRAFT_TOKENS,
             # a symbol is guessed to be the one above it, and an image to begin with blank rows
             "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
-            "prefix_draft": [tokenizer.pixel_ids[0]] * NUM_BLANK_SYMBOLS,
+            "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
             "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
             "callback": callback,
         }
@@ -304,7 +332,7 @@ class MnistTextGenerationPipeline(Pipeline):
             classifier_temperature (`float`, defaults to 0.8): divides the classifier's logits.
 
         Returns:
-            `torch.FloatTensor`: float32 `[N, 10]`, probabilities of the digits.
+            `torch.FloatTensor`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
         """
         images = self.tokenizer.decode_images(self.tokenizer.batch_decode(input_ids))
         pixel_values = torch.from_numpy(images)[:, None].to(self.classifier.device, self.classifier.dtype)
@@ -330,6 +358,155 @@ class MnistTextGenerationPipeline(Pipeline):
         scores, best = probabilities[:, label].sort(descending=True, stable=True)
         best = best[:num_return_sequences]
         return {"label": label, "input_ids": input_ids[best], "scores": scores[:num_return_sequences]}
+
+    def complete(
+        self,
+        image: np.ndarray | torch.Tensor,
+        label: str | int | Sequence[str | int] | None = None,
+        known: np.ndarray | torch.Tensor | None = None,
+        seed: int | None = None,
+        num_return_sequences: int = 1,
+        num_particles: int = 64,
+        temperature: float = 1.0,
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        """Complete images of which some pixels are known, as the model would have gone on.
+
+        A result is a draw from p(image | known pixels, label), and without a label from p(image, label | known pixels)
+        with all classes equally likely before. Where the known pixels come first, down to any row, that is exact;
+        otherwise it is the better, the more particles there are (see [`sample_particles`]). Several results of one
+        call come from the same particles: each is such a draw, but they have more in common than those of calls with
+        different seeds, above all where much is unknown and what is known comes late.
+
+        Args:
+            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}):
+                What is unknown may have either value.
+            label (`str` or `int`, *optional*): the class, as `__call__` takes it; a sequence of N for N images.
+            known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
+                The pixels of the image that are kept. By default the upper half, rows 0 to 14.
+            seed (`int`, *optional*):
+                The noise of an image depends on the seed, the image's known pixels, its mask, its label, and how often
+                the same came before in this call. By default a seed is drawn from torch's global generator.
+            num_return_sequences (`int`, defaults to 1): how many results an image.
+            num_particles (`int`, defaults to 64):
+                How many texts are drawn to choose from; without a label as many as classes, 10, or more. Time and
+                memory grow with it. Where what is known comes last, as with the lower half, 64 are few.
+            temperature (`float`, defaults to 1.0): divides the logits of the language model.
+
+        Returns:
+            `list[dict]` for one image, in no order, as `__call__` gives them; the score is the classifier's
+            probability of the result's label. A list of N of them for N images.
+
+        Raises:
+            ValueError: for images, masks, labels and arguments that are not allowed, no known pixel, a language model
+                that is no GPT-2, and known pixels that it thinks impossible.
+        """
+        images = check_images(image, self.tokenizer.image_size, "image")
+        labels = [None] * len(images) if label is None else _check_labels(label, len(images), self.class_names)
+        _check_seed(seed)
+        _check_temperature(temperature, "temperature")
+        _check_count(num_return_sequences, "num_return_sequences")
+        _check_count(num_particles, "num_particles")
+        if num_return_sequences > num_particles:
+            raise ValueError(
+                f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
+            )
+        known_pixels = self._read_known_pixels(images, known)
+        seed, seen, results = _draw_seed() if seed is None else seed, Counter(), []
+        for of_image, digit in zip(known_pixels, labels, strict=True):
+            task = hashlib.sha256(repr(digit).encode() + of_image.allowed.numpy().tobytes()).digest()
+            entropy = (seed, int.from_bytes(task[:8], "big"), seen[task])
+            seen[task] += 1
+            candidates = range(len(self.class_names)) if digit is None else [digit]
+            particles = sample_particles(
+                self.model, self.tokenizer, of_image, candidates, entropy, num_particles, temperature
+            )
+            results.append(self._choose_particles(*particles, entropy, num_return_sequences))
+        return results if np.ndim(image) == 3 else results[0]
+
+    def _read_known_pixels(self, images, known) -> list[KnownPixelsLogitsProcessor]:
+        """Check images and masks, all before the first is completed."""
+        size = self.tokenizer.image_size
+        if known is None:
+            known = np.arange(size)[:, None].repeat(size, axis=1) < size // 2
+        # all together, so that an error names the image
+        KnownPixelsLogitsProcessor(self.tokenizer, images, known)
+        masks = check_images(known, size, "known")
+        for index, mask in enumerate(masks):
+            if not mask.any():
+                raise ValueError(
+                    f"known has no pixel in mask {index}; allowed is 1 or more (to draw without, call draw(label))"
+                )
+        return [
+            KnownPixelsLogitsProcessor(self.tokenizer, image, masks[index % len(masks)])
+            for index, image in enumerate(images)
+        ]
+
+    def _choose_particles(self, input_ids, log_weights, entropy, num_return_sequences) -> list[dict[str, Any]]:
+        """Draw results from weighted texts, and let the classifier judge them."""
+        # the particles have the numbers from 1 on and 0 is that of their resampling
+        ((uniform,),) = uniform_noise([(*entropy, 1 + len(input_ids))], 1)
+        chosen = input_ids[torch.from_numpy(resample(log_weights, num_return_sequences, uniform))]
+        temperature = self._forward_params.get("classifier_temperature", 0.8)
+        scores = self.classify_candidates(chosen, temperature).gather(1, chosen[:, :1].to(self.classifier.device))
+        return self.postprocess({"input_ids": chosen, "scores": scores[:, 0]})
+
+    def log_likelihood(self, images: np.ndarray | torch.Tensor, labels: str | int | Sequence[str | int]) -> np.ndarray:
+        """log p(image | label) under the language model itself: temperature 1, and without the grammar.
+
+        Args:
+            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is scored.
+            labels (`str` or `int`, or a sequence of N of them): the class of each image, as `__call__` takes it.
+
+        Returns:
+            `np.ndarray`: float64 `[N]`, nats, 0 or less: the sum over the 150 pixel symbols and the end token. One
+            image gives `[1]`.
+
+        Raises:
+            ValueError: for images and labels of another shape, number or value.
+        """
+        return log_likelihood(self.model, self._encode_images(images, labels)).numpy()
+
+    def classify(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
+        """p(label | image) by Bayes' rule from a likelihood a class, all of them equally likely before.
+
+        Args:
+            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is classified.
+
+        Returns:
+            `np.ndarray`: float64 `[N, 10]`, or `[N, C]` of C classes; rows that sum to 1. One image gives `[1, C]`.
+
+        Raises:
+            ValueError: for images of another shape or value.
+        """
+        images = check_images(images, self.tokenizer.image_size, "images")
+        num_classes = len(self.class_names)
+        log_likelihoods = class_log_likelihoods(self.model, self.tokenizer, images, num_classes=num_classes)
+        return class_posterior(log_likelihoods).numpy()
+
+    def surprise(self, image: np.ndarray | torch.Tensor, label: str | int | Sequence[str | int]) -> np.ndarray:
+        """Where the language model did not expect what it sees: −log p of each symbol, spread over its six pixels.
+
+        A pixel has a sixth of its symbol's nats. So a map, with the nats of the end token, which has no pixel, sums to
+        minus the log-likelihood, and a symbol's nats are six times those of each of its pixels.
+
+        Args:
+            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is looked at.
+            label (`str` or `int`, or a sequence of N of them): the class, as `__call__` takes it.
+
+        Returns:
+            `np.ndarray`: float64, the shape of `image`, nats a pixel, 0 or more.
+
+        Raises:
+            ValueError: for images and labels of another shape, number or value.
+        """
+        nats = symbol_nats(self.model, self._encode_images(image, label, "image"))[:, :-1].double()
+        pixels_a_symbol = self.tokenizer.image_size**2 // self.tokenizer.num_pixel_symbols
+        return (nats / pixels_a_symbol).repeat_interleave(pixels_a_symbol, dim=1).view(np.shape(image)).numpy()
+
+    def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
+        images = check_images(images, self.tokenizer.image_size, name)
+        texts = self.tokenizer.encode_images(images, _check_labels(labels, len(images), self.class_names))
+        return self.tokenizer(texts, return_tensors="pt")["input_ids"]
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
         """Save everything that the pipeline needs: model, tokenizer, code, the classifier in its folder, and the card.
@@ -478,30 +655,37 @@ def load_classifier(
     return classifier
 
 
-def _check_classifier(config, num_labels: int, image_size: int) -> None:
+def _read_classes(config, model_config, image_size: int) -> tuple[str, ...]:
+    """The names of the classes of a classifier that fits."""
     found = (config.num_labels, config.num_channels, config.image_size)
-    if found != (num_labels, 1, image_size):
+    if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
         raise ValueError(
             f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
-            f"{num_labels}, 1 and {image_size}"
+            f"2 to {len(DIGITS)}, 1 and {image_size}"
         )
+    class_names = read_class_names(config) or DIGITS[: config.num_labels]
+    of_model = read_class_names(model_config) or class_names
+    if of_model != class_names:
+        raise ValueError(
+            f"the language model has the classes {', '.join(map(repr, of_model))}, and the classifier "
+            f"{', '.join(map(repr, class_names))}; allowed are the same"
+        )
+    return class_names
 
 
-def _number_labels(digits: Iterable[str | int]) -> Iterator[dict[str, int]]:
-    """Check digits, and count how often each came before."""
-    seen = Counter()
-    for digit in digits:
-        label = check_digit(digit)
-        yield {"label": label, "occurrence": seen[label]}
-        seen[label] += 1
+def _check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
+    """The numbers of the classes of as many images; one class alone is that of one image."""
+    labels = labels if np.ndim(labels) else [labels]
+    # a tensor or an array of one number is that number
+    labels = [label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label for label in labels]
+    labels = [find_class(label, class_names) for label in labels]
+    if len(labels) != num_images:
+        raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
+    return labels
 
 
-def check_digit(digit: str | int) -> int:
-    """The label, 0 to 9, of a digit; a `ValueError` for anything else."""
-    allowed = {str(label): label for label in range(10)}
-    if isinstance(digit, bool) or not isinstance(digit, str | int) or str(digit) not in allowed:
-        raise ValueError(f"digit is {digit!r}; allowed are '0' to '9' and 0 to 9")
-    return allowed[str(digit)]
+def _draw_seed() -> int:
+    return int(torch.randint(2**63 - 1, ()))
 
 
 def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:

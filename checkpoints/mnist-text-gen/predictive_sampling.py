@@ -338,6 +338,11 @@ class _CachedGPT2:
         if 2 * len(rows) <= len(self.texts):
             self.texts, self.cache = self.texts[rows], self.cache[:, :, rows]
 
+    def reorder(self, rows: torch.LongTensor, num_keys: int) -> None:
+        """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
+        for cache in self.cache:  # a block at a time: no second copy of the whole
+            cache[:, :, :, :num_keys] = cache[:, rows, :, :num_keys]
+
 
 class _Block:
     """One transformer block, with what does not change from step to step made once."""

@@ -1,0 +1,198 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Complete images of which some pixels are known: sequential Monte Carlo over texts.
+
+Let A_t be the pixel symbols that agree with the known pixels at step t. What is wanted is
+
+    p(s_1..s_150 | known pixels, y) ∝ Π_t p(s_t | s_<t, y) 1[s_t ∈ A_t]
+
+where p is what the pipeline draws from: the model's probabilities over the 64 pixel symbols, at a temperature. A
+sampler that only masks symbols draws s_t from p(s_t | s_<t, y) 1[s_t ∈ A_t] / Z_t, where Z_t = Σ_{s ∈ A_t} p(s |
+s_<t, y): it does not know, where it paints, what must come later. Here many texts, the particles, are drawn in that
+way, and each has the product of its Z_t for its weight. This is sequential importance sampling with resampling
+(Doucet, de Freitas and Gordon, "An Introduction to Sequential Monte Carlo Methods", 2001, section 1.3), with the
+proposal whose weights have the least variance (Doucet, Godsill and Andrieu, "On sequential Monte Carlo sampling
+methods for Bayesian filtering", 2000, proposition 2); for language models see Lew et al., "Sequential Monte Carlo
+Steering of Large Language Models using Probabilistic Programs" (2023, arXiv:2306.03081).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase, TemperatureLogitsWarper
+
+from .logits_process import (
+    GumbelNoiseLogitsProcessor,
+    KnownPixelsLogitsProcessor,
+    MnistTextLogitsProcessor,
+    gumbel_noise,
+    uniform_noise,
+)
+from .predictive_sampling import _CachedGPT2
+
+
+@torch.no_grad()
+def sample_particles(
+    model: GPT2LMHeadModel,
+    tokenizer: PreTrainedTokenizerBase,
+    known_pixels: KnownPixelsLogitsProcessor,
+    labels: Sequence[int],
+    entropy: Sequence[int],
+    num_particles: int = 64,
+    temperature: float = 1.0,
+) -> tuple[torch.LongTensor, np.ndarray]:
+    """Draw weighted texts that agree with the known pixels of one image.
+
+    Particles are drawn anew whenever the effective sample size falls below half their number: in proportion to their
+    weights, and with several labels so that half of them are spread evenly over the labels. Symbols that are wholly
+    known are not drawn: the model reads a run of them in one pass, and those in front of the first unknown one once a
+    label.
+
+    Args:
+        model (`GPT2LMHeadModel`): the language model.
+        tokenizer (`MnistTextTokenizer`): names the ids.
+        known_pixels (`KnownPixelsLogitsProcessor`): of one image.
+        labels (`Sequence[int]`, length C): the digits that it may be, each as likely as the others before it is seen.
+        entropy (`Sequence[int]`): what the noise depends on, besides the number of a particle.
+        num_particles (`int`, defaults to 64): P, C or more.
+        temperature (`float`, defaults to 1.0): divides the logits of the language model.
+
+    Returns:
+        `torch.LongTensor` `[P, 152]` on the CPU, ids of valid texts that agree, and `np.ndarray` float64 `[P]`, the
+        logarithms of their weights. The weights' sum estimates p(known pixels) without bias. Texts of weight 0, where
+        the model leaves none of the symbols that agree, may be no valid ones.
+
+    Raises:
+        ValueError: for a model that is not GPT-2, fewer particles than labels, several images, where the model gives
+            what is known the probability 0 behind all particles, and where its weights give NaN.
+    """
+    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
+        raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
+    if num_particles < len(labels):
+        raise ValueError(f"num_particles is {num_particles}; allowed is {len(labels)}, one for each label, or more")
+    if len(known_pixels.allowed) != 1:
+        raise ValueError(f"known_pixels are of {len(known_pixels.allowed)} images; allowed is one")
+    particles = _Particles(tokenizer, known_pixels, labels, num_particles)
+    grammar, temper = MnistTextLogitsProcessor(tokenizer), TemperatureLogitsWarper(temperature)
+    noise = gumbel_noise(
+        [(*entropy, 1 + index) for index in range(num_particles)], tokenizer.num_pixel_symbols, len(grammar.pixel_ids)
+    )
+    propose = GumbelNoiseLogitsProcessor(noise, grammar.pixel_ids)
+    (uniform,) = uniform_noise([(*entropy, 0)], tokenizer.num_pixel_symbols)
+    network = _CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
+    for start, stop in particles.spans:
+        rows, owners = particles.rows(start)
+        positions = torch.arange(start, stop).expand(len(rows), -1)
+        of_model = (tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions))
+        logits = network(*of_model, None if owners is None else owners.to(model.device)).float().cpu()  # [N, T, 75]
+        owners = slice(None) if owners is None else owners
+        scores = temper(None, grammar.at_positions(positions + 1, logits))
+        agreeing = known_pixels.at_positions(positions + 1, scores)
+        # log Z_t
+        log_normalizers = agreeing.double().logsumexp(dim=-1) - scores.double().logsumexp(dim=-1)
+        particles.weigh(log_normalizers[owners].sum(dim=1).numpy(), stop)
+        if stop not in particles.free:
+            continue
+        agreeing = agreeing[owners, -1:]
+        # Z_t does not depend on what is drawn at t, so that the draw can come after
+        log_scores = particles.log_scores()
+        if effective_sample_size(log_scores) < num_particles / 2:
+            ancestors = torch.from_numpy(resample(log_scores, num_particles, uniform[stop - 1]))
+            particles.replace(ancestors, log_scores)
+            network.reorder(ancestors.to(model.device), stop)
+            agreeing = agreeing[ancestors]
+        positions = torch.full((num_particles, 1), stop)
+        particles.ids[:, stop] = propose.at_positions(positions, agreeing)[:, 0].argmax(dim=-1)
+    return particles.ids, particles.log_weights
+
+
+class _Particles:
+    """Texts, of which what is known is already written, and the logarithms of their weights."""
+
+    def __init__(self, tokenizer, known_pixels: KnownPixelsLogitsProcessor, labels: Sequence[int], num_particles: int):
+        (allowed,) = known_pixels.allowed  # [150, 64]
+        symbols = tokenizer.pixel_ids.start + allowed.long().argmax(dim=-1)
+        self.ids = torch.empty(num_particles, tokenizer.model_max_length, dtype=torch.int64)
+        # as many of each label as of the others, or one more, which the weights even out
+        self.owners = torch.arange(num_particles) * len(labels) // num_particles
+        self.ids[:, 0] = torch.tensor([tokenizer.class_ids[label] for label in labels])[self.owners]
+        self.ids[:, 1:-1] = symbols
+        self.ids[:, -1] = tokenizer.eos_token_id
+        self.log_weights = -np.log(len(labels) * self.owners.bincount().numpy()[self.owners])
+        self.free = (1 + (allowed.sum(dim=-1) > 1).nonzero()[:, 0]).tolist()
+        # from the token that was drawn last, over what is known, to the one before the next that is drawn
+        starts, stops = [0, *self.free], [*self.free, tokenizer.num_pixel_symbols]
+        self.spans = [(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
+
+    def rows(self, start: int) -> tuple[torch.LongTensor, torch.LongTensor | None]:
+        """Particles for the network to read, and which of these each particle is, if not itself."""
+        if start:
+            return torch.arange(len(self.ids)), None
+        # so far only the labels tell them apart
+        first = torch.searchsorted(self.owners, torch.arange(int(self.owners[-1]) + 1))
+        return first, self.owners
+
+    def weigh(self, increments: np.ndarray, stop: int) -> None:
+        self.log_weights = self.log_weights + increments
+        largest = self.log_weights.max()
+        if not np.isfinite(largest):
+            reason = "gives NaN" if np.isnan(largest) else "gives what is known up to there the probability 0"
+            raise ValueError(
+                f"the model {reason} behind all {len(self.ids)} particles at symbol {stop} of the text; allowed are "
+                "known pixels that it thinks possible (more particles may find a way)"
+            )
+
+    def log_scores(self) -> np.ndarray:
+        """The logarithms of what particles are drawn anew by: half by their weights, half evenly over the labels.
+
+        By weights alone, a label whose share is once small would be lost, and could not come back by what is seen
+        later. Scores other than the weights are those of Liu, Chen and Logvinenko, "A Theoretical Framework for
+        Sequential Importance Sampling with Resampling" (2001). With one label they are the weights, to sum to 1.
+        """
+        labels = self.ids[:, 0].unique(return_inverse=True)[1].numpy()
+        of_labels = np.full(labels.max() + 1, -np.inf)
+        np.logaddexp.at(of_labels, labels, self.log_weights)
+        alive = of_labels > -np.inf
+        with np.errstate(invalid="ignore"):
+            shares = np.logaddexp(-np.logaddexp.reduce(of_labels), -np.log(alive.sum()) - of_labels) - np.log(2)
+            return np.where(alive[labels], self.log_weights + shares[labels], -np.inf)
+
+    def replace(self, ancestors: torch.LongTensor, log_scores: np.ndarray) -> None:
+        """Go on from particles that were drawn by their scores, which sum to 1."""
+        self.ids = self.ids[ancestors]
+        log_weights = self.log_weights[ancestors] - log_scores[ancestors]
+        self.log_weights = log_weights - np.log(len(ancestors))
+
+
+def effective_sample_size(log_weights: np.ndarray) -> float:
+    """(Σ w)² / Σ w², 1 to P.
+
+    It is P / (1 + cv²) of Kong, Liu and Wong, "Sequential Imputations and Bayesian Missing Data Problems" (1994),
+    section 4.
+
+    Args:
+        log_weights (`np.ndarray`, float64 `[P]`): not all of them minus infinity.
+    """
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def resample(log_weights: np.ndarray, num_samples: int, uniform: float) -> np.ndarray:
+    """Systematic resampling, with points that go around, so that each of them alone is uniform.
+
+    Douc, Cappé and Moulines, "Comparison of Resampling Schemes for Particle Filtering" (2005, arXiv:cs/0507025),
+    section 2.4, where the same points are in ascending order.
+
+    Args:
+        log_weights (`np.ndarray`, float64 `[P]`): not all of them minus infinity.
+        num_samples (`int`): R.
+        uniform (`float`): in (0, 1).
+
+    Returns:
+        `np.ndarray`: int64 `[R]` in 0 to P - 1. Each entry is i with the probability w_i / Σ w, and i comes
+        R w_i / Σ w times, rounded up or down.
+    """
+    cumulative = np.exp(log_weights - log_weights.max()).cumsum()
+    points = (uniform + np.arange(num_samples) / num_samples) % 1
+    # the first sum above the point: never a particle of weight 0
+    return np.searchsorted(cumulative / cumulative[-1], points, side="right")

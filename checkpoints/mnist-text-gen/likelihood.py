@@ -1,0 +1,153 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""How likely images are under the language model itself: at temperature 1, and without the grammar."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .language_model import token_losses
+
+
+@torch.no_grad()
+def symbol_nats(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int = 100) -> torch.Tensor:
+    """Negative log-likelihood of every token behind the class digit, which is given and not predicted.
+
+    It is computed in the precision of the model; under `torch.autocast` the logits are of lower precision, and the
+    losses and their sums are not.
+
+    Args:
+        model (`PreTrainedModel`): the language model; dropout is off meanwhile.
+        input_ids (`torch.Tensor`, int64 or int32 `[N, T]`, T from 2 to the context):
+            Texts from their class digit on; N may be 0.
+        batch_size (`int`, defaults to 100): texts at a time, 1 or more.
+
+    Returns:
+        `torch.Tensor`: float32 `[N, T - 1]` on the CPU, nats.
+
+    Raises:
+        ValueError: for ids of another shape or dtype or beyond the vocabulary, and a batch size below 1.
+    """
+    _check_input_ids(input_ids, model.config)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; allowed is 1 or more")
+    nats = torch.empty(len(input_ids), input_ids.shape[1] - 1)
+    training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(input_ids), batch_size):
+            batch = input_ids[start : start + batch_size].to(model.device, torch.int64)
+            # a mask of ones changes nothing; without it, `)`, which is the pad token too, brings a warning
+            logits = model(batch, attention_mask=torch.ones_like(batch), use_cache=False).logits  # [B, T, V]
+            nats[start : start + batch_size] = token_losses(logits, batch)
+    finally:
+        model.train(training)
+    return nats
+
+
+def log_likelihood(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int = 100) -> torch.Tensor:
+    """log p(x | y) of texts: minus the sum of [`symbol_nats`], which takes the same arguments and refuses the same.
+
+    Returns:
+        `torch.Tensor`: float64 `[N]` on the CPU, nats, 0 or less.
+    """
+    return -symbol_nats(model, input_ids, batch_size).sum(dim=1, dtype=torch.float64)
+
+
+def class_log_likelihoods(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    images: np.ndarray | torch.Tensor,
+    batch_size: int = 100,
+    num_classes: int = 10,
+) -> torch.Tensor:
+    """log p(x | y) of images for each of the classes y, the ten digits by default.
+
+    The class is the first token, to which all others attend, so the passes have no work in common.
+
+    Args:
+        model (`PreTrainedModel`): the language model.
+        tokenizer (`MnistTextTokenizer`): writes images as texts.
+        images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, N of 1 or more):
+            As [`~MnistTextTokenizer.encode_images`] takes them.
+        batch_size (`int`, defaults to 100): texts at a time, 1 or more.
+        num_classes (`int`, defaults to 10): C, of the classes 0 to C - 1.
+
+    Returns:
+        `torch.Tensor`: float64 `[N, C]` on the CPU, nats, 0 or less.
+
+    Raises:
+        ValueError: for no image, what [`~MnistTextTokenizer.encode_images`] refuses, and a batch size below 1.
+    """
+    texts = tokenizer.encode_images(images, [0] * len(images))
+    if not texts:
+        raise ValueError("there is no image; allowed is 1 or more")
+    input_ids = tokenizer(texts, return_tensors="pt")["input_ids"]
+    columns = []
+    for class_id in tokenizer.class_ids[:num_classes]:
+        input_ids[:, 0] = class_id
+        columns.append(log_likelihood(model, input_ids, batch_size))
+    return torch.stack(columns, dim=1)
+
+
+def marginal_log_likelihood(
+    log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence[float] | None = None
+) -> torch.Tensor:
+    """log p(x) = log Σ_y p(x | y) p(y).
+
+    Args:
+        log_likelihoods (`torch.Tensor`, floating `[N, C]`): log p(x | y), as [`class_log_likelihoods`] gives it.
+        log_prior (`torch.Tensor` or a sequence of floats, `[C]`, *optional*):
+            log p(y); the probabilities sum to 1. Uniform by default.
+
+    Returns:
+        `torch.Tensor`: float64 `[N]`, nats.
+
+    Raises:
+        ValueError: for another shape of `log_likelihoods`, and a prior that is none over C classes.
+    """
+    return _log_joint(log_likelihoods, log_prior).logsumexp(dim=1)
+
+
+def class_posterior(
+    log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence[float] | None = None
+) -> torch.Tensor:
+    """p(y | x) by Bayes' rule, p(x | y) p(y) / p(x); takes and refuses what [`marginal_log_likelihood`] does.
+
+    Returns:
+        `torch.Tensor`: float64 `[N, C]`, rows that sum to 1.
+    """
+    return _log_joint(log_likelihoods, log_prior).softmax(dim=1)
+
+
+def _log_joint(log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence[float] | None) -> torch.Tensor:
+    """log p(x, y), float64 `[N, C]`."""
+    if log_likelihoods.ndim != 2 or not log_likelihoods.shape[1]:
+        raise ValueError(f"log_likelihoods have shape {list(log_likelihoods.shape)}; allowed is [N, classes]")
+    num_classes = log_likelihoods.shape[1]
+    if log_prior is None:
+        log_prior = torch.full((num_classes,), 1 / num_classes, dtype=torch.float64).log()
+    log_prior = torch.as_tensor(log_prior, dtype=torch.float64, device=log_likelihoods.device)
+    total = float(log_prior.exp().sum())
+    if log_prior.shape != (num_classes,) or not abs(total - 1) < 1e-6:
+        raise ValueError(
+            f"log_prior has shape {list(log_prior.shape)} and probabilities that sum to {total:g}; allowed are "
+            f"{num_classes} logarithms of probabilities that sum to 1"
+        )
+    return log_likelihoods.double() + log_prior
+
+
+def _check_input_ids(input_ids: torch.Tensor, config) -> None:
+    context, vocab_size = config.max_position_embeddings, config.vocab_size
+    if input_ids.ndim != 2 or not 2 <= input_ids.shape[1] <= context:
+        raise ValueError(f"input_ids have shape {list(input_ids.shape)}; allowed is [N, T] with T from 2 to {context}")
+    if input_ids.dtype not in (torch.int64, torch.int32):
+        raise ValueError(f"input_ids have dtype {input_ids.dtype}; allowed are int64 and int32")
+    wrong = ((input_ids < 0) | (input_ids >= vocab_size)).nonzero()
+    if len(wrong):
+        row, position = wrong[0].tolist()
+        raise ValueError(
+            f"input_ids have {int(input_ids[row, position])} in row {row} at position {position}; allowed are 0 to "
+            f"{vocab_size - 1}"
+        )
