@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 from arguments import parse_arguments, run_command
-from handlers import ANY, DIGITS, MAX_CANDIDATES, MAX_COMPLETIONS, Handlers
+from handlers import MAX_CANDIDATES, MAX_COMPLETIONS, Handlers
 from transformers import Pipeline, pipeline
 
 
@@ -90,9 +90,12 @@ def launch(page: gr.Blocks, **options) -> tuple:
 
 
 def build_page(draw: Pipeline) -> gr.Blocks:
-    handlers = Handlers(draw)
+    handlers, size = Handlers(draw), draw.tokenizer.image_size
     with gr.Blocks(title="mnist-text-gen", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown("# Digits, drawn as text\nA small GPT-2 writes an image of 30×30 pixels as 150 characters.")
+        gr.Markdown(
+            f"# {_plural(draw.class_word).capitalize()}, drawn as text\nA small GPT-2 writes an image of "
+            f"{size}×{size} pixels as {draw.tokenizer.num_pixel_symbols} characters."
+        )
         with gr.Tab("Draw"):
             drawn = add_drawing(handlers)
         with gr.Tab("Complete"):
@@ -108,11 +111,12 @@ def add_status(elem_id: str) -> gr.HTML:
 
 
 def add_drawing(handlers: Handlers) -> gr.State:
-    digit = gr.Radio(list(DIGITS), value="7", label="Digit", elem_id="digit")
+    names, word = handlers.pipeline.class_names, handlers.pipeline.class_word
+    digit = gr.Radio(list(names), value="7" if "7" in names else names[0], label=word.capitalize(), elem_id="digit")
     with gr.Row():
         temperature = gr.Number(0.8, label="Temperature", step=0.1, min_width=100)
         num_candidates = gr.Number(64, label=f"Candidates, 1 to {MAX_CANDIDATES}", min_width=100)
-        seed = gr.Number(0, label="Seed", info="The same seed draws the same digits.", min_width=100)
+        seed = gr.Number(0, label="Seed", info=f"The same seed draws the same {_plural(word)}.", min_width=100)
     button = gr.Button("Draw", variant="primary", elem_id="draw")
     status = add_status("draw-status")
     pictures = gr.HTML("", elem_id="drawn")
@@ -124,17 +128,24 @@ def add_drawing(handlers: Handlers) -> gr.State:
 
 
 def add_completion(handlers: Handlers) -> None:
-    gr.Markdown("Draw the upper half of a digit, or upload a picture of one.")
+    word, size = handlers.pipeline.class_word, handlers.pipeline.tokenizer.image_size
+    num_rows, scale = size // 2, max(1, 600 // size)
+    gr.Markdown(f"Draw the upper half of {'a digit' if word == 'digit' else 'an image'}, or upload a picture of one.")
     pad = gr.HTML(
-        "0" * 450,
-        html_template=(FOLDER / "pad.html").read_text(encoding="utf-8"),
+        "0" * (num_rows * size),
+        html_template=(FOLDER / "pad.html")
+        .read_text(encoding="utf-8")
+        .format(num_rows=num_rows, num_columns=size, width=scale * size, height=scale * num_rows),
         js_on_load=(FOLDER / "pad.js").read_text(encoding="utf-8"),
         elem_id="pad",
     )
     # any file, so that what is wrong with it is said here and not by the browser's silence
     upload = gr.UploadButton("Upload a picture", elem_id="upload")
     with gr.Row():
-        label = gr.Dropdown([ANY, *DIGITS], value=ANY, label="Digit", filterable=False, min_width=100)
+        any_class, names = handlers.any_class, handlers.pipeline.class_names
+        label = gr.Dropdown(
+            [any_class, *names], value=any_class, label=word.capitalize(), filterable=False, min_width=100
+        )
         num_completions = gr.Number(4, label=f"Completions, 1 to {MAX_COMPLETIONS}", min_width=100)
         seed = gr.Number(0, label="Seed", min_width=100)
     button = gr.Button("Complete", variant="primary", elem_id="complete")
@@ -147,15 +158,18 @@ def add_completion(handlers: Handlers) -> None:
 
 
 def add_text(handlers: Handlers, drawn: gr.State) -> None:
+    word, tokenizer = handlers.pipeline.class_word, handlers.pipeline.tokenizer
+    is_mnist = word == "digit" and len(EXAMPLE) == tokenizer.model_max_length
     text = gr.Textbox(
-        EXAMPLE,
+        EXAMPLE if is_mnist else "",
         label="Text",
-        info="152 characters: the digit, 150 symbols of six pixels each, and `)`. The first training image of MNIST.",
+        info=f"{tokenizer.model_max_length} characters: the {word}, {tokenizer.num_pixel_symbols} symbols of six "
+        f"pixels each, and `)`.{' The first training image of MNIST.' if is_mnist else ''}",
         lines=4,
         elem_id="text",
     )
     with gr.Row():
-        rank = gr.Number(1, label="Of the digits that you drew, rank", min_width=100)
+        rank = gr.Number(1, label=f"Of the {_plural(word)} that you drew, rank", min_width=100)
         take = gr.Button("Take its text", elem_id="take")
     button = gr.Button("Show", variant="primary", elem_id="show")
     status = add_status("text-status")
@@ -166,6 +180,10 @@ def add_text(handlers: Handlers, drawn: gr.State) -> None:
     button.click(handlers.wait, None, status, **AT_ONCE).then(
         handlers.explain, text, [status, symbols], **ON_THE_MODEL
     )
+
+
+def _plural(class_word: str) -> str:
+    return "digits" if class_word == "digit" else "images"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from transformers import Pipeline
 from uploads import read_upper_half
 
 
-DIGITS = "0123456789"
 ANY = "any"
 MAX_CANDIDATES = 256
 MAX_COMPLETIONS = 16
@@ -58,6 +57,8 @@ class Handlers:
 
     def __init__(self, draw: Pipeline):
         self.pipeline = draw
+        # a class may be called anything
+        self.any_class = ANY if ANY not in draw.class_names else f"({ANY})"
 
     @staticmethod
     def wait() -> str:
@@ -72,7 +73,7 @@ class Handlers:
         Yields:
             `tuple`: the status line, the pictures, and at the end the results, best first.
         """
-        label, seed, temperature = check_label(digit), check_seed(seed), check_temperature(temperature)
+        label, seed, temperature = self._find_label(digit), check_seed(seed), check_temperature(temperature)
         num_candidates = check_count(num_candidates, "candidates", MAX_CANDIDATES)
         size = self.pipeline.tokenizer.image_size
         images = np.zeros((num_candidates, size, size), dtype=np.uint8)
@@ -86,15 +87,15 @@ class Handlers:
             stop = min(start + len(block), num_candidates)
             progress = f"Drawing candidates {start + 1} to {stop} of {num_candidates}: {num_rows} of {size} rows."
             status = say(progress) if num_rows % NUM_ROWS_A_MESSAGE == 0 else gr.skip()
-            return status, render_growing(images, f"{num_candidates} candidates of {label}. {progress}"), gr.skip()
+            return status, render_growing(images, f"{num_candidates} candidates of {digit}. {progress}"), gr.skip()
 
-        yield say(f"Drawing {num_candidates} candidates of {label}."), "", []
+        yield say(f"Drawing {num_candidates} candidates of {digit}."), "", []
         input_ids = yield from follow(generate, show)
         probabilities = self.pipeline.classify_candidates(input_ids)
         results = self.pipeline.postprocess(self.pipeline.rerank(label, input_ids, probabilities, num_candidates))
         num_taken = int((probabilities.argmax(dim=-1) == label).sum())
         done = (
-            f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {label}. The "
+            f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. The "
             f"best {min(NUM_SHOWN, num_candidates)} are shown."
         )
         yield say(done), render_results(results, NUM_SHOWN), results
@@ -109,15 +110,23 @@ class Handlers:
     def complete(self, pad: str, digit: str, num_completions: float, seed: float) -> Iterator[tuple[str, Any]]:
         """Complete what is on the pad, a string of 0 and 1, pixel by pixel from the top."""
         seed, image, known = check_seed(seed), *self._read_pad(pad)
-        label = None if digit == ANY else check_label(digit)
+        label = None if digit == self.any_class else self._find_label(digit)
         num_completions = check_count(num_completions, "completions", MAX_COMPLETIONS)
-        yield say(f"Completing: {num_completions} pictures of {digit} digit."), gr.skip()
+        yield say(f"Completing: {num_completions} pictures of {digit} {self.pipeline.class_word}."), gr.skip()
         results = self.pipeline.complete(
             image, label=label, known=known, seed=seed, num_return_sequences=num_completions
         )
         images = np.stack([np.asarray(result["image"]) for result in results]) // 255
-        nats = -self.pipeline.log_likelihood(images, [result["label"] for result in results])
+        # by number: a name may be the number of another class
+        nats = -self.pipeline.log_likelihood(images, [int(result["generated_text"][0]) for result in results])
         yield say(f"Done: {len(results)} completions."), render_completions(results, nats, int(known[:, 0].sum()))
+
+    def _find_label(self, name: str) -> int:
+        names, word = self.pipeline.class_names, self.pipeline.class_word
+        if name not in names:
+            allowed = f"{names[0]} to {names[-1]}" if word == "digit" else ", ".join(names)
+            raise ValueError(f"the {word} is {name!r}; allowed is {allowed}")
+        return names.index(name)
 
     def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
         """The image, uint8 `[30, 30]`, and which of its pixels are known, bool: the rows of the pad."""
@@ -146,8 +155,10 @@ class Handlers:
 
     def _explain(self, text: str) -> tuple[str, str]:
         (image,) = self.pipeline.tokenizer.decode_images([text])
-        nats = self.pipeline.surprise(image, text[0])
-        return say("Shown. Choose a symbol to see its six pixels."), render_symbols(text, image, nats)
+        label = int(text[0])
+        nats = self.pipeline.surprise(image, label)
+        symbols = render_symbols(text, image, nats, self.pipeline.class_names[label])
+        return say("Shown. Choose a symbol to see its six pixels."), symbols
 
 
 def follow(function: Callable, show: Callable) -> Generator[Any, None, Any]:
@@ -163,12 +174,6 @@ def follow(function: Callable, show: Callable) -> Generator[Any, None, Any]:
         while (update := updates.get()) is not None:
             yield show(*update)
     return future.result()
-
-
-def check_label(digit: str) -> int:
-    if not isinstance(digit, str) or digit not in DIGITS:
-        raise ValueError(f"the digit is {digit!r}; allowed is 0 to 9")
-    return int(digit)
 
 
 def check_count(value: float | None, name: str, most: int) -> int:

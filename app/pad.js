@@ -1,8 +1,8 @@
-// The pad: 15 rows of 30 pixels, drawn with a pointer or with keys. Its value is a string of 0 and 1, row by row.
-const ROWS = 15, COLUMNS = 30, SCALE = 20;
+// The pad: the upper half of an image, 15 rows of 30 pixels for one, drawn with a pointer or with keys. Its value is a string of 0 and 1, row by row.
 const canvas = element.querySelector("canvas"), context = canvas.getContext("2d");
+const COLUMNS = Number(canvas.dataset.columns), ROWS = COLUMNS / 2, SCALE = canvas.width / COLUMNS;
 const where = element.querySelector(".where"), erase = element.querySelector(".erase");
-let pixels = [], cursor = [7, 15], last = null;
+let pixels = [], cursor = [ROWS >> 1, COLUMNS >> 1], last = null;
 
 function read() {
   pixels = Array.from(props.value || "0".repeat(ROWS * COLUMNS), Number);

@@ -15,6 +15,7 @@ from PIL import Image
 
 _PIXELS_A_SYMBOL = 6
 _GAP = 2
+_DIGITS = tuple("0123456789")
 
 
 def say(message: str) -> str:
@@ -48,7 +49,8 @@ def render_results(results: Sequence[dict[str, Any]], num_shown: int) -> str:
         results (`Sequence[dict]`): all candidates, as the pipeline gives them, best first.
         num_shown (`int`): how many of them are the best.
     """
-    shown, label = results[:num_shown], results[0]["label"]
+    # files have the number of the class, for a name may have a slash
+    shown, label = results[:num_shown], results[0]["generated_text"][0]
     best = [_figure(result, f"Rank {rank}", "shown") for rank, result in enumerate(shown, start=1)]
     everything = [
         _figure(result, f"Rank {rank}", "shown" if rank <= num_shown else "passed over")
@@ -71,25 +73,27 @@ def render_completions(results: Sequence[dict[str, Any]], nats: np.ndarray, num_
         num_known_rows (`int`): rows from the top that were given; a line is drawn under them.
     """
     figures = [
-        _figure(result, f"A {result['label']}", f"{surprise:.1f} nats", num_known_rows)
+        _figure(result, _article(result["label"]), f"{surprise:.1f} nats", num_known_rows)
         for result, surprise in zip(results, nats, strict=True)
     ]
-    captions = [f"{result['label']}: {format_score(result['score'])}" for result in results]
+    captions = [_caption(result["label"], format_score(result["score"])) for result in results]
     sheet = draw_grid([result["image"] for result in results], captions)
     return (
         f"{_group('Completions', figures)}<p>Above the line is what was given. The percentage is the classifier's "
-        "probability of the digit; the fewer nats, the likelier is the whole image to the language model.</p>"
+        f"probability of the {_word(results[0]['label'])}; the fewer nats, the likelier is the whole image to the "
+        "language model.</p>"
         f"{_downloads(results, sheet, 'completions')}"
     )
 
 
-def render_symbols(text: str, image: np.ndarray, nats: np.ndarray) -> str:
+def render_symbols(text: str, image: np.ndarray, nats: np.ndarray, label: str) -> str:
     """A text as a table of symbols to choose from, beside the image.
 
     Args:
         text (`str`): 152 characters.
         image (`np.ndarray`, uint8 `[30, 30]` in {0, 1}): its pixels.
         nats (`np.ndarray`, `[30, 30]`): the surprise of the language model, a sixth of a symbol's in each pixel.
+        label (`str`): the name of its class.
     """
     symbols_a_row = image.shape[1] // _PIXELS_A_SYMBOL
     bits = image.reshape(-1, _PIXELS_A_SYMBOL)
@@ -99,9 +103,12 @@ def render_symbols(text: str, image: np.ndarray, nats: np.ndarray) -> str:
         for index, (symbol, pixels, surprise) in enumerate(zip(text[1:-1], bits, surprises, strict=True))
     ]
     picture = Image.fromarray(image * 255)
-    alternative = f"The image of the text, a {text[0]}"
+    what, name = ("a ", "") if label in _DIGITS else ("", f", {escape(label)}")
+    alternative = escape(f"The image of the text, {what}{label}")
     return (
-        f'<div class="symbols"><div><p>Digit <code>{text[0]}</code>, 150 symbols, end <code>)</code>. The more '
+        f'<div class="symbols" style="--size: {image.shape[1]}; --columns: {symbols_a_row}"><div>'
+        f"<p>{_word(label).capitalize()} <code>{text[0]}</code>{name}, {len(text) - 2} symbols, "
+        "end <code>)</code>. The more "
         "orange, the less the model expected the symbol.</p>"
         f'<div class="options" role="radiogroup" aria-label="Symbols">{"".join(options)}</div></div>'
         f'<div class="chosen"><div class="picture"><img alt="{alternative}" src="{_to_uri(picture)}">'
@@ -125,13 +132,26 @@ def _symbol(index: int, symbol: str, bits: str, surprise: float, row: int, group
 
 def _figure(result: dict[str, Any], name: str, note: str, num_known_rows: int = 0) -> str:
     score = format_score(result["score"])
-    alternative = f"{name}, {note}: the classifier gives {score} for {result['label']}"
+    alternative = escape(f"{name}, {note}: the classifier gives {score} for {result['label']}")
     line = f'<i style="top: {num_known_rows / result["image"].height:.2%}"></i>' if num_known_rows else ""
     kind = "passed-over" if note == "passed over" else "shown"
     return (
         f'<figure class="{kind}"><div class="picture"><img alt="{alternative}" src="{_to_uri(result["image"])}">{line}'
-        f"</div><figcaption>{name}<br>{score}<br>{note}</figcaption></figure>"
+        f"</div><figcaption>{escape(name)}<br>{score}<br>{note}</figcaption></figure>"
     )
+
+
+def _word(label: str) -> str:
+    return "digit" if label in _DIGITS else "class"
+
+
+def _article(label: str) -> str:
+    return f"A {label}" if label in _DIGITS else label
+
+
+def _caption(label: str, score: str) -> str:
+    # a long name is cut, and not the score
+    return f"{label}: {score}" if label in _DIGITS else f"{score} {label}"
 
 
 def _group(name: str, figures: Sequence[str]) -> str:

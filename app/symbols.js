@@ -2,8 +2,8 @@
 function show(input) {
   const frame = element.querySelector(".frame");
   frame.hidden = false;
-  frame.style.left = `${input.dataset.left / 30 * 100}%`;
-  frame.style.top = `${input.dataset.row / 30 * 100}%`;
+  frame.style.left = `calc(${input.dataset.left * 100}% / var(--size))`;
+  frame.style.top = `calc(${input.dataset.row * 100}% / var(--size))`;
   element.querySelector(".detail").textContent = input.getAttribute("aria-label");
 }
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 MAX_MEGAPIXELS = 25
 ALLOWED = f"a picture ({', '.join(FORMATS)}) of at most {MAX_MEGAPIXELS} megapixels"
-_MNIST_SIZE = 28
+_MNIST_SIZE, _TEXT_SIZE = 28, 30
 _WIDE = 1.5  # so many times as wide as high, it is taken for the upper half alone
 
 
@@ -17,14 +17,14 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
     """The upper half of a picture of a digit, or all of a picture that is much wider than high.
 
     Ink may be bright on dark, as in MNIST, or dark on bright: what the rim has most of is the background. MNIST's own
-    28×28 images become what the tokenizer makes of them, and 30×30 images stay as they are.
+    28×28 images become what the tokenizer makes of them, if its images are 30×30, and those stay as they are.
 
     Args:
         path (`str`): a file.
         tokenizer (`MnistTextTokenizer`): knows the size, and how 28×28 images are scaled.
 
     Returns:
-        `np.ndarray`: uint8 `[15, 30]` in {0, 1}.
+        `np.ndarray`: uint8 `[15, 30]`, half of the tokenizer's image size and all of it, in {0, 1}.
 
     Raises:
         ValueError: for a file that is no picture, or too large a one, which is not decoded.
@@ -35,7 +35,7 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
     rim = np.concatenate([np.asarray(grey)[[0, -1]].ravel(), np.asarray(grey)[:, [0, -1]].ravel()])
     if np.median(rim) >= 128:
         grey = ImageOps.invert(grey)
-    if grey.size == (_MNIST_SIZE, _MNIST_SIZE):
+    if grey.size == (_MNIST_SIZE, _MNIST_SIZE) and size == _TEXT_SIZE:
         texts = tokenizer.encode_images(np.asarray(grey)[None], [0])
         return tokenizer.decode_images(texts)[0, :num_rows]
     height = num_rows if grey.width >= _WIDE * grey.height else size

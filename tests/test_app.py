@@ -344,6 +344,103 @@ def test_the_folder_runs_as_a_space_without_the_package(tmp_path, tiny_model, ti
     assert done.stdout.startswith("2 ")
 
 
+@pytest.fixture(scope="module")
+def named(modules, named_files):
+    return modules.handlers.Handlers(modules.app.load_pipeline(str(named_files)))
+
+
+def test_named_classes_are_drawn_by_name(named):
+    *_, (status, pictures, drawn) = named.draw("T-shirt/top", 0.8, 9, 0)
+    assert {result["label"] for result in drawn} == {"T-shirt/top"}
+    assert drawn == named.pipeline("T-shirt/top", num_candidates=9, num_return_sequences=9, seed=0)
+    assert "of them for T-shirt/top." in status
+    found = Elements(pictures)
+    # a slash is none of a file
+    assert {link["download"] for link in found.all("a")} == {"0-best.png", "0-best.txt", "0-all.png", "0-all.txt"}
+    assert found.all("img")[0]["alt"].endswith("for T-shirt/top")
+    assert pixels_of(found.all("img")[0]["src"]).shape == (12, 12)
+
+
+def test_upper_half_is_completed_to_one_of_the_named_classes(named):
+    pad = "0" * 30 + "1" * 5 + "0" * 37
+    *_, (status, pictures) = named.complete(pad, "any", 4, 0)
+    assert "Done: 4 completions" in status
+    assert set(re.findall('for ([^"]+)"', pictures)) <= {"T-shirt/top", "Ankle boot", "Bag"}
+    assert "probability of the class" in words_of(pictures)
+    *_, (_, pictures) = named.complete(pad, "Ankle boot", 1, 0)
+    assert Elements(pictures).all("img")[0]["alt"].startswith("Ankle boot, ")
+
+
+def test_text_of_a_named_class_is_shown_with_its_name_and_its_own_columns(named):
+    text = named.pipeline("Bag", num_candidates=1, num_return_sequences=1, seed=0)[0]["generated_text"]
+    ((_, symbols),) = named.explain(text)
+    assert "Class 2 , Bag, 24 symbols, end )" in words_of(symbols).replace("  ", " ")
+    found = Elements(symbols)
+    assert found.all("div")[0]["style"] == "--size: 12; --columns: 2"
+    assert found.all("img")[0]["alt"] == "The image of the text, Bag"
+    assert [(label["data-row"], label["data-left"]) for label in found.all("input")][:3] == [
+        ("0", "0"),
+        ("0", "6"),
+        ("1", "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments", "message"),
+    [
+        ("draw", ("7", 0.8, 8, 0), "the class is &#x27;7&#x27;; allowed is T-shirt/top, Ankle boot, Bag"),
+        ("complete", ("1" * 450, "any", 4, 0), "allowed are 72 characters, 0 and 1"),
+        ("explain", ("7" + ":" * 24 + ")",), "class is 7; allowed are 0 to 2 and the names"),
+        ("explain", ("0:::)",), "allowed there is one of the 64 pixel symbols"),
+    ],
+)
+def test_what_named_classes_do_not_allow_is_said(named, handler, arguments, message):
+    *_, (status, *_) = getattr(named, handler)(*arguments)
+    assert message in status
+
+
+def test_names_are_text_and_no_html(modules, named_files, tmp_path):
+    folder = shutil.copytree(named_files, tmp_path / "named")
+    for path in (folder / "config.json", folder / "classifier/config.json"):
+        path.write_text(path.read_text().replace("T-shirt/top", "<b>any").replace("Ankle boot", "any"))
+    handlers = modules.handlers.Handlers(modules.app.load_pipeline(str(folder)))
+    *_, (status, pictures, _) = handlers.draw("<b>any", 0.8, 2, 0)
+    assert not Elements(status + pictures).all("b")
+    assert handlers.any_class == "(any)"
+    *_, (status, pictures) = handlers.complete("1" * 72, "(any)", 2, 0)
+    assert "Done" in status and not Elements(pictures).all("b")
+    ((_, symbols),) = handlers.explain("0" + ":" * 24 + ")")
+    assert not Elements(symbols).all("b")
+
+
+def test_page_of_named_classes_lists_them(modules, named):
+    page = modules.app.build_page(named.pipeline)
+    components = [block["props"] for block in page.config["components"]]
+    (radio,) = (props for props in components if props.get("elem_id") == "digit")
+    assert [name for name, _ in radio["choices"]] == ["T-shirt/top", "Ankle boot", "Bag"]
+    assert (radio["label"], radio["value"]) == ("Class", "T-shirt/top")
+    (menu,) = (props for props in components if props.get("choices") and props is not radio)
+    assert [name for name, _ in menu["choices"]] == ["any", "T-shirt/top", "Ankle boot", "Bag"]
+    (pad,) = (props for props in components if props.get("elem_id") == "pad")
+    assert pad["value"] == "0" * 72
+    canvas = Elements(pad["html_template"]).all("canvas")[0]
+    assert (canvas["width"], canvas["height"], canvas["data-columns"]) == ("600", "300", "12")
+    assert "Pad of 6 rows and 12 columns." in canvas["aria-label"]
+    (text,) = (props for props in components if props.get("elem_id") == "text")
+    assert (text["value"], text["info"][:43]) == ("", "26 characters: the class, 24 symbols of six")
+
+
+@pytest.mark.parametrize("size", [28, 30, 12, 100])
+def test_upload_is_scaled_to_the_named_models_size(modules, named, tmp_path, size):
+    pixels = np.zeros((size, size), dtype=np.uint8)
+    pixels[: size // 4] = 255  # a quarter of the image from above
+    pixels[:, : size // 4] = pixels[:, -(size // 4) :] = 0
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    half = modules.uploads.read_upper_half(str(tmp_path / "picture.png"), named.pipeline.tokenizer)
+    assert half.shape == (6, 12)
+    assert half[:3, 3:9].all() and half.sum() == 18
+
+
 # From here on in a real browser.
 
 in_chromium = [
@@ -457,6 +554,44 @@ def test_drawing_with_the_keyboard_alone(visit, draw):
     tab_to(page, "#drawn summary")
     page.keyboard.press("Enter")
     assert everything.is_visible() and everything.get_by_text("passed over").count() == 2
+
+
+@marked
+def test_page_of_named_classes_in_a_browser(modules, named, chromium):
+    served = modules.app.build_page(named.pipeline)
+    _, url, _ = modules.app.launch(served, prevent_thread_lock=True, quiet=True)
+    try:
+        page = chromium.new_page()
+        page.goto(url)
+        page.get_by_label("Ankle boot").first.check()
+        page.get_by_label("Candidates").fill("3")
+        page.get_by_role("button", name="Draw", exact=True).click()
+        wait_for_status(page, "draw", "Done: 3 candidates are drawn")
+        page.get_by_role("tab", name="Complete").click()
+        page.locator("#pad canvas").focus()
+        for key in ("ArrowUp", "Space"):
+            page.keyboard.press(key)
+        # the cursor begins in the middle of 6 rows and 12 columns
+        page.get_by_text("Row 3, column 7: ink").wait_for()
+        page.get_by_role("button", name="Complete", exact=True).click()
+        wait_for_status(page, "complete", "Done: 4 completions")
+        first = page.get_by_role("group", name="Completions").get_by_role("img").first
+        image = pixels_of(first.get_attribute("src")) // 255
+        assert image[:6].sum() == image[2, 6] == 1
+        page.get_by_role("tab", name="Text").click()
+        page.get_by_role("button", name="Take its text").click()
+        wait_for_status(page, "text", "Shown")
+        # symbol 4 of 2 a row: row 2, columns 7 to 12
+        page.locator("#symbols input").nth(3).check()
+        picture = page.locator("#symbols .picture").bounding_box()
+        frame = page.locator("#symbols .frame").bounding_box()
+        assert frame["width"] == pytest.approx(picture["width"] / 2, rel=0.05)
+        assert frame["height"] == pytest.approx(picture["height"] / 12, rel=0.2)
+        assert frame["x"] - picture["x"] == pytest.approx(picture["width"] / 2, rel=0.05)
+        columns = {page.locator("#symbols label").nth(index).bounding_box()["x"] for index in range(4)}
+        assert len(columns) == 2
+    finally:
+        served.close()
 
 
 @marked

@@ -621,3 +621,57 @@ def test_push_whose_network_breaks_ends_with_one_line_and_keeps_the_images(optio
     assert stop.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("sample_hf.py: error: ")
     assert len(load(tmp_path / "out")) == 20
+
+
+@pytest.fixture
+def write_named(named_files, tmp_path):
+    """Run the command with three named classes, 12 pixels wide."""
+
+    def run(*options, name="out"):
+        options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / name, *TWENTY, *options)
+        sample_hf.main([str(option) for option in options])
+        return tmp_path / name
+
+    return run
+
+
+def test_data_set_of_named_classes_says_their_names(write_named):
+    folder = write_named()
+    data_set = load(folder)
+    assert data_set.features["label"].names == ["T-shirt/top", "Ankle boot", "Bag"]
+    assert data_set["label"][:] == [index % 3 for index in range(20)]
+    assert data_set[0]["image"].size == (12, 12)
+    assert all(len(text) == 26 and text[0] == str(index % 3) for index, text in enumerate(data_set["text"]))
+    settings = json.loads((folder / "generation.json").read_text())
+    assert (settings["class_names"], settings["image_size"]) == (["T-shirt/top", "Ankle boot", "Bag"], 12)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "20 images of 3 classes, 12×12 pixels" in card
+    assert card.splitlines()[-5:] == [
+        *("| class | images |", "|---|---|"),
+        *("| T-shirt/top | 7 |", "| Ankle boot | 7 |", "| Bag | 6 |"),
+    ]
+    assert "digit" not in card.replace("mnist-text-gen", "")
+    before = read_bytes(folder)
+    write_named()  # goes on, with nothing to do
+    assert read_bytes(folder) == before
+
+
+def test_named_classes_are_chosen_by_name_and_shares_are_as_many(write_named):
+    assert set(load(write_named("--digits", "Bag", 0))["label"]) == {0, 2}
+    assert set(load(write_named("--class_shares", 0, 1, 0, name="shares"))["label"]) == {1}
+
+
+def test_unknown_class_and_shares_of_other_classes_are_refused(named_files, refusal_of, tmp_path):
+    options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / "none", *TWENTY)
+    line = refusal_of(sample_hf, *options, "--class_shares", *["1"] * 10)
+    assert "allowed are 3 finite numbers of 0 or more" in line
+    assert "class is 'Hat'; allowed are 0 to 2 and the names" in refusal_of(sample_hf, *options, "--digits", "Hat")
+    assert not (tmp_path / "none").exists()
+
+
+def test_settings_of_digits_are_as_they_were_before_there_were_names(write):
+    settings = json.loads((write() / "generation.json").read_text())
+    assert list(settings) == [
+        *("weights", "seed", "num_images", "num_images_per_shard", "classes", "class_shares", "min_score"),
+        *("temperature", "classifier_temperature", "decoding"),
+    ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
+from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, draw_grid, format_score
 
 
 def make_image(*rows: str) -> Image.Image:
@@ -125,3 +125,43 @@ def test_contact_sheet_is_white_beside_images_and_captions():
 )
 def test_score_is_a_percentage_that_is_100_only_at_1(score, text):
     assert format_score(score) == text
+
+
+def named(results, label):
+    return [{**result, "label": label} for result in results]
+
+
+def test_a_sheet_of_one_class_has_its_name_above_and_one_of_a_digit_has_not(random_images):
+    results = make_results(random_images, [0.5] * 9)
+    plain = np.asarray(draw_contact_sheet(results))
+    assert np.array_equal(np.asarray(draw_contact_sheet(named(results, "7"))), plain)
+    mixed = named(results[:1], "Bag") + named(results[1:], "Ankle boot")
+    assert np.array_equal(np.asarray(draw_contact_sheet(mixed)), plain)
+    sheet = np.asarray(draw_contact_sheet(named(results, "Ankle boot")))
+    assert sheet.shape == (plain.shape[0] + 22, plain.shape[1])
+    # ink of the name in the head, and below it the sheet as it was
+    assert (sheet[10:32] < 128).sum() > 50
+    assert np.array_equal(sheet[32:], plain[10:])
+
+
+def test_a_sheet_is_as_wide_as_its_title(random_images):
+    (image,) = (result["image"] for result in make_results(random_images[:1], [0.5]))
+    narrow = draw_grid([image], ["a"])
+    wide = draw_grid([image], ["a"], title="a name that is much wider than one image is")
+    assert narrow.width == 140 and wide.width > 250
+    assert (np.asarray(wide)[:, -10:] == 255).all()
+
+
+@pytest.mark.parametrize(("size", "drawn"), [(6, 120), (12, 120), (24, 120), (30, 120), (36, 108), (48, 96)])
+def test_images_of_every_size_are_about_as_large_on_a_sheet(size, drawn):
+    sheet = np.asarray(draw_grid([Image.new("L", (size, size), 0)], [""]))
+    assert sheet.shape == (10 + drawn + 22 + 10, 10 + drawn + 10)
+    assert (sheet == 0).sum() == drawn**2
+
+
+def test_a_caption_that_is_wider_than_its_image_is_cut():
+    images = [Image.new("L", (30, 30), 255)] * 2
+    sheet = np.asarray(draw_grid(images, ["a name that is much wider than one image is", ""]))
+    # nothing stands under the second image
+    assert (sheet[130:, 10:140] < 128).any()
+    assert (sheet[130:, 141:] == 255).all()

@@ -243,3 +243,61 @@ def test_weights_that_are_cut_short_are_named(command, recorded, refusal_of, tmp
 def test_hashes_are_of_the_model_and_its_classifier_and_not_of_checkpoints(recorded):
     shutil.copytree(recorded / "classifier", recorded / "checkpoint-4")
     assert set(hash_weights(recorded)) == {"model.safetensors", "classifier/model.safetensors"}
+
+
+@pytest.fixture
+def recorded_named(named_files, tmp_path):
+    """A checkpoint of three named classes with pictures."""
+    folder = shutil.copytree(named_files, tmp_path / "named")
+    write_run(folder, hash_weights(folder), [{**STAGE, "dataset": "you/clothes"}], {})
+    (folder / PICTURES_FOLDER).mkdir()
+    for label in range(3):
+        (folder / PICTURES_FOLDER / f"{label}.png").write_bytes(b"picture")
+    return folder
+
+
+def test_card_of_named_classes_says_their_names_and_size(recorded_named):
+    card = ModelCard(build_model_card(recorded_named, repo_id="you/clothes"))
+    assert card.data.widget == [
+        {"text": "0", "example_title": "T-shirt/top"},
+        {"text": "1", "example_title": "Ankle boot"},
+    ]
+    assert card.data.tags == ["gpt2", "image-generation", "mnist-text-gen"]
+    assert "draws small images of 3 classes as text" in card.text
+    assert (
+        "image is 12×12 pixels of {0, 1}, six pixels a symbol; a text is 26 tokens: the class digit, 24 symbols"
+        in (card.text)
+    )
+    assert 'draw("T-shirt/top", seed=0)[0]["image"]' in card.text
+    assert "float `[N, 1, 12, 12]` in {0, 1}, and gives 3 logits" in card.text
+    assert "It draws the classes\nT-shirt/top, Ankle boot and Bag in the style of" in card.text
+    assert "the wanted class are returned" in card.text
+    rows = [line for line in card.text.splitlines() if "sample_img" in line]
+    assert rows == [
+        "| ![the best 8 of 64 for T-shirt/top](sample_img/0.png) | ![the best 8 of 64 for Bag](sample_img/2.png) |",
+        "| ![the best 8 of 64 for Ankle boot](sample_img/1.png) |  |",
+    ]
+    assert "over the probability of its class.*" in card.text
+    assert "digits" not in card.text
+
+
+def test_names_stand_in_a_card_letter_for_letter(named_files, tmp_path):
+    folder = shutil.copytree(named_files, tmp_path / "named")
+    for path in (folder / "config.json", folder / "classifier/config.json"):
+        config = json.loads(path.read_text())
+        config["id2label"] = {"0": "a|b", "1": "<i>*x*", "2": 'say "c"'}
+        path.write_text(json.dumps(config))
+    card = build_model_card(folder)
+    assert "the classes\n" + r"a\|b, \<i\>\*x\* and say " + '"c" in the style' in card
+    assert 'draw("a|b", seed=0)' in card
+
+
+def test_a_saved_pipeline_keeps_the_pictures_of_all_its_classes(recorded_named, tmp_path):
+    load(recorded_named).save_pretrained(tmp_path / "saved")
+    card = (tmp_path / "saved" / CARD_FILE).read_text(encoding="utf-8")
+    assert "for Bag](sample_img/2.png)" in card
+    assert sorted(path.name for path in (tmp_path / "saved" / PICTURES_FOLDER).iterdir()) == [
+        "0.png",
+        "1.png",
+        "2.png",
+    ]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import TrainerCallback, TrainingArguments, default_data_collator
+from transformers import GPT2LMHeadModel, TrainerCallback, TrainingArguments, default_data_collator
 
+from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import monitoring, train_classifier, train_hf
 from mnist_text_gen.commands.curve import read_curve
 from mnist_text_gen.commands.monitoring import (
@@ -19,7 +20,7 @@ from mnist_text_gen.commands.monitoring import (
     TrainingProgressCallback,
     draw_digits,
 )
-from mnist_text_gen.modeling import MnistTextLogitsProcessor, decode, token_losses
+from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_language_model_config, decode, token_losses
 
 
 @pytest.fixture
@@ -166,6 +167,18 @@ def test_grid_has_a_sample_of_each_digit_at_temperature_08_under_the_grammar(tin
         row, column = divmod(label, 5)
         top, left = 10 + row * (120 + 32), 10 + column * 130
         assert (grid[top : top + 120 : 4, left : left + 120 : 4] == 255 * image).all()
+
+
+def test_grid_has_a_sample_of_each_class_that_the_model_names():
+    tokenizer = MnistTextTokenizer(image_size=24)
+    config = build_language_model_config(tokenizer, ["Bag", "T-shirt/top", "Coat"], n_embd=16, n_head=2, n_layer=1)
+    torch.manual_seed(0)
+    grid = draw_digits(GPT2LMHeadModel(config), tokenizer)
+    # three images of 24 pixels, five times as large, over their names
+    assert grid.size == (3 * 130 + 10, 10 + 120 + 32)
+    images = np.asarray(grid)[10:130:5, 10:].reshape(24, 3, 130)[:, :, :120:5]
+    assert set(np.unique(images)) == {0, 255}
+    assert not np.array_equal(images[:, 0], images[:, 1])
 
 
 def random_states():

@@ -102,7 +102,14 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
         *("tokenizer.json", "tokenizer_config.json", "custom_generate/generate.py"),
         *("classifier/config.json", "classifier/model.safetensors"),
         *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py"),
-        *("completion.py", "configuration_mnist_cnn.py", "hub.py", "language_model.py", "likelihood.py"),
+        *(
+            "class_names.py",
+            "completion.py",
+            "configuration_mnist_cnn.py",
+            "hub.py",
+            "language_model.py",
+            "likelihood.py",
+        ),
         *("logits_process.py", "model_card.py"),
         *("modeling_mnist_cnn.py", "pipeline_mnist_text_generation.py", "predictive_sampling.py"),
         "tokenization_mnist_text.py",
@@ -147,6 +154,27 @@ def test_stranger_draws_the_same_pictures_offline_too_and_from_what_was_saved_ag
     assert run(third + "print(json.dumps(before))", HF_HUB_OFFLINE="1") == pushed["before"]
     names = [{str(path.relative_to(folder)) for path in folder.rglob("*.*")} for folder in (saved, again)]
     assert names[0] == names[1] >= {"classifier/model.safetensors", "model_card.py", "custom_generate/generate.py"}
+
+
+def test_stranger_draws_a_class_by_name_from_images_of_another_size(online, run, named_files):
+    online("ada")
+    draw = sample_hf.load_pipeline(str(named_files))
+    draw.push_to_hub("ada/clothes")
+    arguments = {"num_candidates": 2, "num_return_sequences": 1, "seed": 3}
+    (expected,) = draw("Ankle boot", **arguments)
+    label, text, size, refusal = run(
+        STRANGER + "import json\n"
+        "from transformers import pipeline\n"
+        "draw = pipeline('mnist-text-gen', model='ada/clothes', trust_remote_code=True)\n"
+        f"(result,) = draw('Ankle boot', **{arguments})\n"
+        "try:\n"
+        "    draw('Sneaker')\n"
+        "except ValueError as error:\n"
+        "    refusal = str(error)\n"
+        "print(json.dumps([result['label'], result['generated_text'], result['image'].size, refusal]))\n"
+    )
+    assert (label, text, size) == ("Ankle boot", expected["generated_text"], [12, 12])
+    assert refusal.endswith("allowed are 0 to 2 and the names 'T-shirt/top', 'Ankle boot', 'Bag'")
 
 
 def test_stranger_loads_the_parts_with_trust(run, pushed):

@@ -315,3 +315,44 @@ def test_failure_while_drawing_leaves_no_half_written_file(draw, monkeypatch, tm
     with pytest.raises(RuntimeError, match="out of paper"):
         draw("--digits", 3)
     assert names(tmp_path / "out") == set()
+
+
+@pytest.fixture
+def draw_named(named_files, tmp_path):
+    """The same with the three named classes."""
+
+    def run(*options, name="out"):
+        output_dir = tmp_path / name
+        options = ["--model_name_or_path", named_files, "--output_dir", output_dir, *SMALL, *options]
+        sample_hf.main([str(option) for option in options])
+        return output_dir
+
+    return run
+
+
+def test_classes_are_drawn_by_name_into_files_of_their_numbers(draw_named, capsys):
+    options = ("--save_texts", "jsonl", "--save_images")
+    output_dir = draw_named("--digits", "Bag", "T-shirt/top", 2, *options)
+    sheets = {"2.png", "0.png", "2-2.png"}
+    images = {f"{sheet[:-4]}_{rank}.png" for sheet in sheets for rank in range(2)}
+    assert names(output_dir) == {*sheets, *images, "samples.jsonl"}
+    rows = read_jsonl(output_dir)
+    assert [row["label"] for row in rows] == ["Bag", "Bag", "T-shirt/top", "T-shirt/top", "Bag", "Bag"]
+    assert [row["generated_text"][0] for row in rows] == list("220022")
+    assert Image.open(output_dir / "2_0.png").size == (12, 12)
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if "candidates in" in line]
+    assert [line.split(": ")[0] for line in lines] == ["2 (Bag)", "0 (T-shirt/top)", "2-2 (Bag)"]
+    assert all("of them for the class; best: " in line for line in lines)
+    assert "for the wanted class. Contact sheets are in" in out
+
+
+def test_all_classes_of_the_model_by_default(draw_named):
+    assert names(draw_named()) == {"0.png", "1.png", "2.png"}
+
+
+def test_unknown_class_is_refused_with_all_names_before_anything_is_written(error_of, named_files, tmp_path):
+    output_dir = tmp_path / "out"
+    line = error_of("--model_name_or_path", named_files, "--output_dir", output_dir, "--digits", "Bag", "Sneaker")
+    assert "class is 'Sneaker'; allowed are 0 to 2 and the names 'T-shirt/top', 'Ankle boot', 'Bag'" in line
+    assert not output_dir.exists()

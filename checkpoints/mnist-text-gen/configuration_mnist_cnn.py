@@ -13,7 +13,7 @@ class MnistCnnConfig(PreTrainedConfig):
         hidden_sizes (`list[int]`, defaults to `[32, 64, 128]`):
             Channels of each stage; a stage is two 3×3 convolutions and a 2×2 max pooling.
         hidden_dropout_prob (`float`, defaults to 0.3): dropout before the last, linear layer.
-        kwargs: `id2label` (the ten digits by default) and the rest of `PreTrainedConfig`.
+        kwargs: `id2label` (the ten digits by default; `label2id` follows) and the rest of `PreTrainedConfig`.
 
     Raises:
         ValueError: for sizes below 1, a dropout outside [0, 1), or more stages than the image can be halved.
@@ -35,7 +35,8 @@ class MnistCnnConfig(PreTrainedConfig):
         self.hidden_dropout_prob = hidden_dropout_prob
         if "num_labels" not in kwargs and "id2label" not in kwargs:
             kwargs["id2label"] = {label: str(label) for label in range(10)}
-            kwargs["label2id"] = {str(label): label for label in range(10)}
+        if kwargs.get("id2label") and not kwargs.get("label2id"):
+            kwargs["label2id"] = {name: int(label) for label, name in kwargs["id2label"].items()}
         if min(image_size, num_channels, *self.hidden_sizes) < 1 or not self.hidden_sizes:
             raise ValueError(
                 f"image_size is {image_size}, num_channels {num_channels}, hidden_sizes {self.hidden_sizes}; allowed "

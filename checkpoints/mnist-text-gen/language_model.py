@@ -1,15 +1,28 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """The GPT-2 of the specification, how to sample from it, and the loss of its tokens."""
 
+from collections.abc import Sequence
+
 import torch
 from transformers import GenerationConfig, GPT2Config, PreTrainedConfig, PreTrainedTokenizerBase
 
+from .class_names import label_maps, read_class_names
 
-def build_language_model_config(tokenizer: PreTrainedTokenizerBase, **overrides) -> GPT2Config:
+
+def build_language_model_config(
+    tokenizer: PreTrainedTokenizerBase, class_names: Sequence[str] | None = None, **overrides
+) -> GPT2Config:
     """The specification's `GPT2Config` for `tokenizer` (6,376,704 parameters), with `overrides`.
 
+    Args:
+        tokenizer (`MnistTextTokenizer`): has the vocabulary, and a text's length, which is the context.
+        class_names (`Sequence[str]`, 2 to 10, *optional*):
+            `id2label` and `label2id`. By default the configuration names no classes, which means the ten digits.
+        overrides: of what [`~transformers.GPT2Config`] takes.
+
     Raises:
-        ValueError: for an override that makes the vocabulary or the context unfit for the tokenizer.
+        ValueError: for an override that makes the vocabulary or the context unfit for the tokenizer, and as
+            [`check_class_names`].
     """
     sizes = {
         "vocab_size": len(tokenizer),
@@ -20,13 +33,15 @@ def build_language_model_config(tokenizer: PreTrainedTokenizerBase, **overrides)
     }
     dropout = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
     tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    config = GPT2Config(**(sizes | dropout | tokens | overrides))
+    names = {} if class_names is None else label_maps(class_names)
+    config = GPT2Config(**(sizes | dropout | tokens | names | overrides))
     check_language_model_config(config, tokenizer, "the configuration")
     return config
 
 
 def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Raise a `ValueError` unless `config` has the tokenizer's vocabulary, and a context that holds one text."""
+    """Raise a `ValueError` unless `config` has the tokenizer's vocabulary, a context that holds one text, and, if any,
+    names that are some of classes (see [`read_class_names`])."""
     vocab_size, context = getattr(config, "vocab_size", None), getattr(config, "max_position_embeddings", None)
     if vocab_size != len(tokenizer):
         raise ValueError(f"{name} has a vocabulary of {vocab_size}; allowed is {len(tokenizer)}, the tokenizer's")
@@ -34,6 +49,7 @@ def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedT
         raise ValueError(
             f"{name} has a context of {context} tokens; allowed is {tokenizer.model_max_length} or more, a whole text"
         )
+    read_class_names(config)
 
 
 def build_generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:

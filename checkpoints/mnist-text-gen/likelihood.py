@@ -60,10 +60,11 @@ def class_log_likelihoods(
     tokenizer: PreTrainedTokenizerBase,
     images: np.ndarray | torch.Tensor,
     batch_size: int = 100,
+    num_classes: int = 10,
 ) -> torch.Tensor:
-    """log p(x | y) of images for each of the ten digits y.
+    """log p(x | y) of images for each of the classes y, the ten digits by default.
 
-    The digit is the first token, to which all others attend, so the ten passes have no work in common.
+    The class is the first token, to which all others attend, so the passes have no work in common.
 
     Args:
         model (`PreTrainedModel`): the language model.
@@ -71,9 +72,10 @@ def class_log_likelihoods(
         images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, N of 1 or more):
             As [`~MnistTextTokenizer.encode_images`] takes them.
         batch_size (`int`, defaults to 100): texts at a time, 1 or more.
+        num_classes (`int`, defaults to 10): C, of the classes 0 to C - 1.
 
     Returns:
-        `torch.Tensor`: float64 `[N, 10]` on the CPU, nats, 0 or less.
+        `torch.Tensor`: float64 `[N, C]` on the CPU, nats, 0 or less.
 
     Raises:
         ValueError: for no image, what [`~MnistTextTokenizer.encode_images`] refuses, and a batch size below 1.
@@ -83,7 +85,7 @@ def class_log_likelihoods(
         raise ValueError("there is no image; allowed is 1 or more")
     input_ids = tokenizer(texts, return_tensors="pt")["input_ids"]
     columns = []
-    for class_id in tokenizer.class_ids:
+    for class_id in tokenizer.class_ids[:num_classes]:
         input_ids[:, 0] = class_id
         columns.append(log_likelihood(model, input_ids, batch_size))
     return torch.stack(columns, dim=1)

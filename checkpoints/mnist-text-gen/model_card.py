@@ -6,6 +6,7 @@ do not travel with other weights. One can lie beside the language model, and one
 """
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -15,7 +16,10 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionNotFoundError
+from transformers import PreTrainedConfig
 from transformers.utils import logging
+
+from .class_names import DIGITS, class_word, read_class_names
 
 
 logger = logging.get_logger(__name__)
@@ -173,25 +177,71 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     Raises:
         ValueError: as [`read_run`].
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = _read_config(folder / "config.json")
+    class_names, size = _read_classes(folder, config)
+    words = _words(class_names, size)
     run = read_run(folder)
     judge = read_run(folder / CLASSIFIER_FOLDER)
     results = {**judge.get("results", {}), **run.get("results", {})}
     quality = _find_quality(read_quality(folder))
     sections = [
-        f"---\n{_front_matter(run, judge, results, quality, tags)}\n---\n{GENERATED}",
-        _INTRODUCTION.format(num_parameters=_count_parameters(config), pictures=_pictures(folder) if run else ""),
-        _USE.replace(THIS_REPOSITORY, repo_id),
-        _tables(config, run, results),
+        f"---\n{_front_matter(run, judge, results, quality, tags, class_names)}\n---\n{GENERATED}",
+        _INTRODUCTION.format(
+            num_parameters=_count_parameters(config), pictures=_pictures(folder, class_names) if run else "", **words
+        ),
+        _USE.format(repo_id=repo_id, **words),
+        _tables(config, run, results, words["digit"]),
         _quality(quality),
         _training(run, judge),
-        _LIMITS,
+        _LIMITS.format(**words),
         _data(run, judge),
     ]
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
 
-def _front_matter(run: dict, judge: dict, results: dict, quality: Sequence[dict], tags: Sequence[str]) -> str:
+def _read_config(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _read_classes(folder: Path, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+    """Names of the classes, the classifier's before the language model's, and the size of an image."""
+    classifier = _read_config(folder / CLASSIFIER_FOLDER / "config.json")
+    names = DIGITS
+    for source in (config, classifier):
+        names = read_class_names(PreTrainedConfig(id2label=source.get("id2label"))) or names
+    return names, _read_config(folder / "tokenizer_config.json").get("image_size", 30)
+
+
+def _words(class_names: Sequence[str], size: int) -> dict[str, Any]:
+    """What the sections call things."""
+    word = class_word(class_names)
+    of_digits = word == "digit"
+    listed = ", ".join(map(escape_markdown, class_names[:-1])) + f" and {escape_markdown(class_names[-1])}"
+    return {
+        "digit": word,
+        "drawn": "handwritten digits" if of_digits else f"small images of {len(class_names)} classes",
+        "classes": "digits 0 to" if of_digits else "classes",
+        "names": class_names[-1] if of_digits else listed,
+        "prompt": json.dumps("7" if class_names == DIGITS else class_names[0], ensure_ascii=False),
+        "num_logits": "ten" if len(class_names) == 10 else len(class_names),
+        "size": size,
+        "num_symbols": size * size // 6,
+        "text_length": 2 + size * size // 6,
+    }
+
+
+def escape_markdown(name: str) -> str:
+    """A name as it stands in Markdown and in a table of it, letter for letter."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", name)
+
+
+def _front_matter(
+    run: dict, judge: dict, results: dict, quality: Sequence[dict], tags: Sequence[str], class_names: Sequence[str]
+) -> str:
+    examples = (("7", "a seven"), ("3", "a three"))
+    if class_names != DIGITS:
+        examples = tuple((str(label), name) for label, name in enumerate(class_names[:2]))
+    of_mnist = ["mnist"] if class_names == DIGITS else []
     measured = [name for name in _METRICS if name in results]
     measured += [found["metric"] for found in quality if found["metric"] not in measured]
     eval_results = [_eval_result(name, results[name]) for name in _METRICS if name in results]
@@ -202,8 +252,8 @@ def _front_matter(run: dict, judge: dict, results: dict, quality: Sequence[dict]
         pipeline_tag="text-generation",
         datasets=sorted({name for name in names if name and "/" in name}) or None,
         metrics=list(dict.fromkeys(measured)) or None,
-        tags=["mnist", "gpt2", "image-generation", "mnist-text-gen", *tags],
-        widget=[{"text": digit, "example_title": f"a {name}"} for digit, name in (("7", "seven"), ("3", "three"))],
+        tags=[*of_mnist, "gpt2", "image-generation", "mnist-text-gen", *tags],
+        widget=[{"text": text, "example_title": title} for text, title in examples],
         model_name="mnist-text-gen",
         eval_results=[*eval_results, *map(_quality_eval_result, quality)] or None,
     ).to_yaml()
@@ -285,18 +335,21 @@ def _count_parameters(config: dict[str, Any]) -> str:
     return f"{(config['vocab_size'] + config['n_positions']) * width + depth * block + 2 * width:,}"
 
 
-def _pictures(folder: Path) -> str:
-    names = [f"{PICTURES_FOLDER}/{label}.png" for label in range(10)]
-    if not all((folder / name).is_file() for name in names):
+def _pictures(folder: Path, class_names: Sequence[str]) -> str:
+    files = [f"{PICTURES_FOLDER}/{label}.png" for label in range(len(class_names))]
+    if not all((folder / file).is_file() for file in files):
         return ""
-    rows = [
-        f"| ![the best 8 of 64 for {left}]({names[left]}) | ![the best 8 of 64 for {left + 5}]({names[left + 5]}) |"
-        for left in range(5)
+    cells = [
+        f"![the best 8 of 64 for {escape_markdown(name)}]({file})"
+        for name, file in zip(class_names, files, strict=True)
     ]
-    return "\n".join(["| | |", "|---|---|", *rows, "", "*The best 8 of 64, each over the probability of its digit.*"])
+    half = (len(cells) + 1) // 2
+    rows = [f"| {left} | {right} |" for left, right in itertools.zip_longest(cells[:half], cells[half:], fillvalue="")]
+    caption = f"*The best 8 of 64, each over the probability of its {class_word(class_names)}.*"
+    return "\n".join(["| | |", "|---|---|", *rows, "", caption])
 
 
-def _tables(config: dict[str, Any], run: dict, results: dict) -> str:
+def _tables(config: dict[str, Any], run: dict, results: dict, word: str) -> str:
     model = {
         "architecture": (
             "GPT-2, d_model 256, 8 heads, 8 layers, context 152, dropout 0.1",
@@ -309,15 +362,15 @@ def _tables(config: dict[str, Any], run: dict, results: dict) -> str:
         "nats an image": ("–", _nats(results)),
     }
     sampling = {
-        "candidates a digit, temperature": ("64 at the same time, 0.8", "the same"),
+        f"candidates a {word}, temperature": ("64 at the same time, 0.8", "the same"),
         "classifier": ("a CNN, logits / 0.8", _share(results, "accuracy", "right, of {num_samples:,} images")),
-        "shown": ("the best 8, a picture a digit", "the same"),
+        "shown": (f"the best 8, a picture a {word}", "the same"),
         "64 generations, judged and reranked": ("about 3 s on an RTX 3060", _seconds(results)),
-        "raw candidates that the classifier takes for the wanted digit": (
+        f"raw candidates that the classifier takes for the wanted {word}": (
             "–",
             _share(results, "class_agreement", "of {num_samples:,}"),
         ),
-        "texts that are an image of their digit, drawn by stock `generate` without the grammar": (
+        f"texts that are an image of their {word}, drawn by stock `generate` without the grammar": (
             "–",
             _share(results, "valid_texts", "of {num_samples:,}"),
         ),
@@ -411,8 +464,9 @@ _OF_DRAWN_TEXTS = ("class_agreement", "valid_texts")
 _INTRODUCTION = """
 # mnist-text-gen
 
-A GPT-2 of {num_parameters} parameters that draws handwritten digits as text, and a CNN that judges what it draws. An
-image is 30×30 pixels of {{0, 1}}, six pixels a symbol; a text is 152 tokens: the class digit, 150 symbols, and `)`.
+A GPT-2 of {num_parameters} parameters that draws {drawn} as text, and a CNN that judges what it draws. An
+image is {size}×{size} pixels of {{0, 1}}, six pixels a symbol; a text is {text_length} tokens: the class digit, \
+{num_symbols} symbols, and `)`.
 
 {pictures}
 """
@@ -423,24 +477,24 @@ _USE = """
 ```python
 from transformers import pipeline
 
-draw = pipeline("mnist-text-gen", model="<this repository>", trust_remote_code=True)
-draw("7", seed=0)[0]["image"]
+draw = pipeline("mnist-text-gen", model="{repo_id}", trust_remote_code=True)
+draw({prompt}, seed=0)[0]["image"]
 ```
 
 64 candidates are generated at temperature 0.8 under a grammar that makes every text a valid image; the classifier's
-logits are divided by 0.8, and the best 8 by the probability of the wanted digit are returned, best first.
+logits are divided by 0.8, and the best 8 by the probability of the wanted {digit} are returned, best first.
 
 Where the package `mnist_text_gen` is installed and imported, no code from here has to be trusted:
 `pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without
 either, `AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last
 samples from all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place.
 
-The classifier takes pixels, float `[N, 1, 30, 30]` in {0, 1}, and gives ten logits:
+The classifier takes pixels, float `[N, 1, {size}, {size}]` in {{0, 1}}, and gives {num_logits} logits:
 
 ```python
 from transformers import AutoModelForImageClassification
 
-AutoModelForImageClassification.from_pretrained("<this repository>", subfolder="classifier", trust_remote_code=True)
+AutoModelForImageClassification.from_pretrained("{repo_id}", subfolder="classifier", trust_remote_code=True)
 ```
 """
 
@@ -455,8 +509,9 @@ was trained on nothing else gets right of real test images.
 _LIMITS = """
 ## Intended use and limits
 
-For learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws the digits 0 to
-9 in the style of its training images, and nothing else. In the table of sampling, the classifier that is asked about
+For learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws the {classes}
+{names} in the style of its training images, and nothing else. In the table of sampling, the classifier that is \
+asked about
 raw candidates is the one that ranks them, so that agreement is no independent judgement; best-of-64 pictures are less
 varied than raw ones.
 Scores are probabilities of a classifier that was trained on real images; they are not calibrated on drawn ones.

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Pipeline `mnist-text-gen`: a digit in, the best of many drawn images out; and images completed and scored."""
+"""Pipeline `mnist-text-gen`: a class in, the best of many drawn images out; and images completed and scored."""
 
 import hashlib
 import inspect
@@ -29,6 +29,7 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
+from .class_names import DIGITS, class_word, find_class, read_class_names
 from .completion import resample, sample_particles
 from .hub import open_repository, upload_folder
 from .language_model import check_language_model_config
@@ -53,11 +54,15 @@ BLOCK_SIZE = 64
 DECODINGS = ("exact", "bf16", "generate")
 # Measured with benchmarks/generation.py: more drafts a step, and a longer blank beginning, cost what they gain.
 NUM_DRAFT_TOKENS = 5
-NUM_BLANK_SYMBOLS = 40
+BLANK_SHARE = 4 / 15  # 40 of 150 symbols
 
 
 class MnistTextGenerationPipeline(Pipeline):
     """Draw handwritten digits: generate candidates, let a classifier judge their images, return the best.
+
+    Digits are the classes of the shipped weights. A classifier whose `id2label` names others, 2 to 10 of them, makes
+    this a pipeline of those, and a tokenizer with another `image_size` one of smaller or larger images: where 30, 150
+    and 152 stand below, it is size, size² / 6 and 2 + size² / 6.
 
     Args:
         model (`GPT2LMHeadModel`): the language model, with the tokenizer's 75 ids and a context of 152 or more.
@@ -67,6 +72,8 @@ class MnistTextGenerationPipeline(Pipeline):
         kwargs: defaults of the call's arguments, and what [`~transformers.Pipeline`] takes.
 
     Attributes:
+        class_names (`tuple[str, ...]`): the names of the classes 0, 1, and so on, those of the classifier.
+        class_word (`str`): "digit" where they are digits, or "class".
         commit_hash (`str` or `None`): the commit on the Hub that model and tokenizer were loaded from, if they were.
 
     Raises:
@@ -108,7 +115,8 @@ class MnistTextGenerationPipeline(Pipeline):
         # of the tokenizer, for the model does not know it
         self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
         classifier = classifier or self._load_own_classifier(source)
-        _check_classifier(classifier.config, len(tokenizer.class_ids), tokenizer.image_size)
+        self.class_names = _read_classes(classifier.config, model.config, tokenizer.image_size)
+        self.class_word = class_word(self.class_names)
         super().__init__(model=model, tokenizer=tokenizer, **kwargs)
         self.classifier = classifier.eval().to(self.device)
 
@@ -123,7 +131,8 @@ class MnistTextGenerationPipeline(Pipeline):
         """Draw one digit, or each of several.
 
         Args:
-            digits (`str`, `int`, or an iterable of them): `"0"` to `"9"` or 0 to 9.
+            digits (`str`, `int`, or an iterable of them):
+                `"0"` to `"9"` or 0 to 9. Of other classes, names or numbers: `"Bag"`, 8 or `"8"`.
             num_candidates (`int`, defaults to 64): how many are generated for a digit.
             num_return_sequences (`int`, defaults to 8): how many of them, the best, are returned.
             temperature (`float`, defaults to 0.8): divides the logits of the language model.
@@ -141,9 +150,10 @@ class MnistTextGenerationPipeline(Pipeline):
                 default a seed is drawn from torch's global generator.
 
         Returns:
-            `list[dict]` for one digit, best first, each with `label` (`str`), `generated_text` (`str`, 152
-            characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255) and `score` (`float`, the classifier's
-            probability of the digit). A list of them for a list or tuple, an iterator for any other iterable.
+            `list[dict]` for one digit, best first, each with `label` (`str`, the class's name), `generated_text`
+            (`str`, 152 characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255) and `score` (`float`, the
+            classifier's probability of the digit). A list of them for a list or tuple, an iterator for any other
+            iterable.
 
         Raises:
             ValueError: for a digit or an argument that is not allowed; it names both.
@@ -152,12 +162,20 @@ class MnistTextGenerationPipeline(Pipeline):
         if parameters["seed"] is None:
             kwargs["seed"] = _draw_seed()
         if isinstance(digits, str | int):
-            return super().__call__(next(_number_labels([digits])), **kwargs)
+            return super().__call__(next(self._number_labels([digits])), **kwargs)
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
-            items = list(_number_labels(digits))
+            items = list(self._number_labels(digits))
             return super().__call__(items, **kwargs) if items else []
-        return super().__call__(_number_labels(digits), **kwargs)
+        return super().__call__(self._number_labels(digits), **kwargs)
+
+    def _number_labels(self, classes: Iterable[str | int]) -> Iterator[dict[str, int]]:
+        """Check names or numbers of classes, and count how often each came before."""
+        seen = Counter()
+        for wanted in classes:
+            label = find_class(wanted, self.class_names)
+            yield {"label": label, "occurrence": seen[label]}
+            seen[label] += 1
 
     def _sanitize_parameters(self, **kwargs):
         return {}, check_sampling_arguments(**kwargs, fill=False), {}
@@ -185,7 +203,7 @@ class MnistTextGenerationPipeline(Pipeline):
         images = self.tokenizer.decode_images(texts)
         return [
             {
-                "label": text[0],
+                "label": self.class_names[int(text[0])],
                 "generated_text": text,
                 "image": Image.fromarray(image * 255),
                 "score": score,
@@ -298,7 +316,7 @@ class MnistTextGenerationPipeline(Pipeline):
             "num_draft_tokens": NUM_DRAFT_TOKENS,
             # a symbol is guessed to be the one above it, and an image to begin with blank rows
             "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
-            "prefix_draft": [tokenizer.pixel_ids[0]] * NUM_BLANK_SYMBOLS,
+            "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
             "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
             "callback": callback,
         }
@@ -314,7 +332,7 @@ class MnistTextGenerationPipeline(Pipeline):
             classifier_temperature (`float`, defaults to 0.8): divides the classifier's logits.
 
         Returns:
-            `torch.FloatTensor`: float32 `[N, 10]`, probabilities of the digits.
+            `torch.FloatTensor`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
         """
         images = self.tokenizer.decode_images(self.tokenizer.batch_decode(input_ids))
         pixel_values = torch.from_numpy(images)[:, None].to(self.classifier.device, self.classifier.dtype)
@@ -354,7 +372,7 @@ class MnistTextGenerationPipeline(Pipeline):
         """Complete images of which some pixels are known, as the model would have gone on.
 
         A result is a draw from p(image | known pixels, label), and without a label from p(image, label | known pixels)
-        with all ten digits equally likely before. Where the known pixels come first, down to any row, that is exact;
+        with all classes equally likely before. Where the known pixels come first, down to any row, that is exact;
         otherwise it is the better, the more particles there are (see [`sample_particles`]). Several results of one
         call come from the same particles: each is such a draw, but they have more in common than those of calls with
         different seeds, above all where much is unknown and what is known comes late.
@@ -362,7 +380,7 @@ class MnistTextGenerationPipeline(Pipeline):
         Args:
             image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}):
                 What is unknown may have either value.
-            label (`str` or `int`, *optional*): the digit, `"0"` to `"9"` or 0 to 9; a sequence of N for N images.
+            label (`str` or `int`, *optional*): the class, as `__call__` takes it; a sequence of N for N images.
             known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
                 The pixels of the image that are kept. By default the upper half, rows 0 to 14.
             seed (`int`, *optional*):
@@ -370,8 +388,8 @@ class MnistTextGenerationPipeline(Pipeline):
                 the same came before in this call. By default a seed is drawn from torch's global generator.
             num_return_sequences (`int`, defaults to 1): how many results an image.
             num_particles (`int`, defaults to 64):
-                How many texts are drawn to choose from; without a label 10 or more. Time and memory grow with it.
-                Where what is known comes last, as with the lower half, 64 are few.
+                How many texts are drawn to choose from; without a label as many as classes, 10, or more. Time and
+                memory grow with it. Where what is known comes last, as with the lower half, 64 are few.
             temperature (`float`, defaults to 1.0): divides the logits of the language model.
 
         Returns:
@@ -383,7 +401,7 @@ class MnistTextGenerationPipeline(Pipeline):
                 that is no GPT-2, and known pixels that it thinks impossible.
         """
         images = check_images(image, self.tokenizer.image_size, "image")
-        labels = [None] * len(images) if label is None else _check_labels(label, len(images))
+        labels = [None] * len(images) if label is None else _check_labels(label, len(images), self.class_names)
         _check_seed(seed)
         _check_temperature(temperature, "temperature")
         _check_count(num_return_sequences, "num_return_sequences")
@@ -398,9 +416,9 @@ class MnistTextGenerationPipeline(Pipeline):
             task = hashlib.sha256(repr(digit).encode() + of_image.allowed.numpy().tobytes()).digest()
             entropy = (seed, int.from_bytes(task[:8], "big"), seen[task])
             seen[task] += 1
-            digits = self.tokenizer.class_ids if digit is None else [digit]
+            candidates = range(len(self.class_names)) if digit is None else [digit]
             particles = sample_particles(
-                self.model, self.tokenizer, of_image, digits, entropy, num_particles, temperature
+                self.model, self.tokenizer, of_image, candidates, entropy, num_particles, temperature
             )
             results.append(self._choose_particles(*particles, entropy, num_return_sequences))
         return results if np.ndim(image) == 3 else results[0]
@@ -437,7 +455,7 @@ class MnistTextGenerationPipeline(Pipeline):
 
         Args:
             images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is scored.
-            labels (`str` or `int`, or a sequence of N of them): the digit of each image, `"0"` to `"9"` or 0 to 9.
+            labels (`str` or `int`, or a sequence of N of them): the class of each image, as `__call__` takes it.
 
         Returns:
             `np.ndarray`: float64 `[N]`, nats, 0 or less: the sum over the 150 pixel symbols and the end token. One
@@ -449,19 +467,21 @@ class MnistTextGenerationPipeline(Pipeline):
         return log_likelihood(self.model, self._encode_images(images, labels)).numpy()
 
     def classify(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """p(label | image) by Bayes' rule from ten likelihoods an image, all digits equally likely before.
+        """p(label | image) by Bayes' rule from a likelihood a class, all of them equally likely before.
 
         Args:
             images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is classified.
 
         Returns:
-            `np.ndarray`: float64 `[N, 10]`, rows that sum to 1. One image gives `[1, 10]`.
+            `np.ndarray`: float64 `[N, 10]`, or `[N, C]` of C classes; rows that sum to 1. One image gives `[1, C]`.
 
         Raises:
             ValueError: for images of another shape or value.
         """
         images = check_images(images, self.tokenizer.image_size, "images")
-        return class_posterior(class_log_likelihoods(self.model, self.tokenizer, images)).numpy()
+        num_classes = len(self.class_names)
+        log_likelihoods = class_log_likelihoods(self.model, self.tokenizer, images, num_classes=num_classes)
+        return class_posterior(log_likelihoods).numpy()
 
     def surprise(self, image: np.ndarray | torch.Tensor, label: str | int | Sequence[str | int]) -> np.ndarray:
         """Where the language model did not expect what it sees: −log p of each symbol, spread over its six pixels.
@@ -471,7 +491,7 @@ class MnistTextGenerationPipeline(Pipeline):
 
         Args:
             image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is looked at.
-            label (`str` or `int`, or a sequence of N of them): the digit, `"0"` to `"9"` or 0 to 9.
+            label (`str` or `int`, or a sequence of N of them): the class, as `__call__` takes it.
 
         Returns:
             `np.ndarray`: float64, the shape of `image`, nats a pixel, 0 or more.
@@ -485,7 +505,7 @@ class MnistTextGenerationPipeline(Pipeline):
 
     def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
         images = check_images(images, self.tokenizer.image_size, name)
-        texts = self.tokenizer.encode_images(images, _check_labels(labels, len(images)))
+        texts = self.tokenizer.encode_images(images, _check_labels(labels, len(images), self.class_names))
         return self.tokenizer(texts, return_tensors="pt")["input_ids"]
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
@@ -635,36 +655,30 @@ def load_classifier(
     return classifier
 
 
-def _check_classifier(config, num_labels: int, image_size: int) -> None:
+def _read_classes(config, model_config, image_size: int) -> tuple[str, ...]:
+    """The names of the classes of a classifier that fits."""
     found = (config.num_labels, config.num_channels, config.image_size)
-    if found != (num_labels, 1, image_size):
+    if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
         raise ValueError(
             f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
-            f"{num_labels}, 1 and {image_size}"
+            f"2 to {len(DIGITS)}, 1 and {image_size}"
         )
+    class_names = read_class_names(config) or DIGITS[: config.num_labels]
+    of_model = read_class_names(model_config) or class_names
+    if of_model != class_names:
+        raise ValueError(
+            f"the language model has the classes {', '.join(map(repr, of_model))}, and the classifier "
+            f"{', '.join(map(repr, class_names))}; allowed are the same"
+        )
+    return class_names
 
 
-def _number_labels(digits: Iterable[str | int]) -> Iterator[dict[str, int]]:
-    """Check digits, and count how often each came before."""
-    seen = Counter()
-    for digit in digits:
-        label = check_digit(digit)
-        yield {"label": label, "occurrence": seen[label]}
-        seen[label] += 1
-
-
-def check_digit(digit: str | int) -> int:
-    """The label, 0 to 9, of a digit; a `ValueError` for anything else."""
-    allowed = {str(label): label for label in range(10)}
-    if isinstance(digit, bool) or not isinstance(digit, str | int) or str(digit) not in allowed:
-        raise ValueError(f"digit is {digit!r}; allowed are '0' to '9' and 0 to 9")
-    return allowed[str(digit)]
-
-
-def _check_labels(labels: str | int | Sequence[str | int], num_images: int) -> list[int]:
-    """The labels, 0 to 9, of as many images; one digit alone is that of one image."""
-    labels = labels.tolist() if isinstance(labels, torch.Tensor) else np.asarray(labels).tolist()
-    labels = [check_digit(label) for label in (labels if isinstance(labels, list) else [labels])]
+def _check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
+    """The numbers of the classes of as many images; one class alone is that of one image."""
+    labels = labels if np.ndim(labels) else [labels]
+    # a tensor or an array of one number is that number
+    labels = [label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label for label in labels]
+    labels = [find_class(label, class_names) for label in labels]
     if len(labels) != num_images:
         raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
     return labels

@@ -6,11 +6,16 @@ are one symbol, so that 900 binary pixels are 150 symbols of the 64 from `:` (al
 and ids run without a gap: class digits are ASCII 48-57 with ids 0-9, pixel symbols are ASCII 58-121 with ids 10-73,
 and `)` has the one id that is left, 74.
 
+That is the default. A `MnistTextTokenizer(image_size=...)` writes images of another size that six divides: a text of
+theirs is 2 + image_size² / 6 characters of the same 75.
+
 This file has no import from the rest of the package: it also travels to the Hub, as the tokenizer's remote code.
 """
 
+import math
 import re
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -19,8 +24,9 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils import extract_commit_hash
 
 
-IMAGE_SIZE = 30
 PIXELS_PER_SYMBOL = 6
+IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
+IMAGE_SIZE = 30
 NUM_PIXEL_SYMBOLS = IMAGE_SIZE * IMAGE_SIZE // PIXELS_PER_SYMBOL  # 150
 TEXT_LENGTH = 1 + NUM_PIXEL_SYMBOLS + 1  # 152: class digit, pixels, end
 FIRST_PIXEL_ASCII = 58
@@ -37,18 +43,26 @@ _GREY_SIZE = 28
 _BLOCK = 1024
 
 
-def binarize_images(images) -> np.ndarray:
+def check_image_size(image_size: int) -> None:
+    """Raise a `ValueError` unless the text form can hold images of this height and width."""
+    if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
+        raise ValueError(f"image_size is {image_size!r}; allowed are {', '.join(map(str, IMAGE_SIZES))}")
+
+
+def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     """Scale 28×28 images to 30×30 and round them to {0, 1}; images that are 30×30 and binary stay as they are.
 
     Args:
-        images (`np.ndarray` or `torch.Tensor`, shape `[N, 28, 28]` or `[N, 30, 30]`):
-            28×28: integers in [0, 255], or floats in [0, 1]. 30×30: any dtype, values 0 and 1 only.
+        images (`np.ndarray` or `torch.Tensor`, shape `[N, 28, 28]` or `[N, image_size, image_size]`):
+            28×28, for an image size of 30 only: integers in [0, 255], or floats in [0, 1]. Else any dtype, values 0
+            and 1 only.
+        image_size (`int`, defaults to 30): height and width of what is returned, one of `IMAGE_SIZES`.
 
     Returns:
-        `np.ndarray`: uint8 `[N, 30, 30]`, values {0, 1}.
+        `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
 
     Raises:
-        ValueError: for another shape, and for a value out of range (NaN too), with the index of the image.
+        ValueError: for another size or shape, and for a value out of range (NaN too), with the index of the image.
 
     The scale is bilinear interpolation (`align_corners=False`) in float32 on the CPU, whatever the device of `images`:
     a pixel may lie right at 0.5, where another order of additions would round it to the other side.
@@ -58,12 +72,17 @@ def binarize_images(images) -> np.ndarray:
         # numpy has no bfloat16; float32 holds every 16-bit float exactly.
         images = (images.float() if images.is_floating_point() else images).numpy()
     images = np.asarray(images)
-    if images.ndim != 3 or images.shape[1:] not in {(_GREY_SIZE, _GREY_SIZE), (IMAGE_SIZE, IMAGE_SIZE)}:
-        raise ValueError(f"images have shape {list(images.shape)}; allowed are [N, 28, 28] and [N, 30, 30]")
+    check_image_size(image_size)
+    sizes = (_GREY_SIZE, IMAGE_SIZE) if image_size == IMAGE_SIZE else (image_size,)
+    if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in sizes}:
+        allowed = " and ".join(f"[N, {size}, {size}]" for size in sizes)
+        raise ValueError(
+            f"images have shape {list(images.shape)}; allowed {'are' if len(sizes) > 1 else 'is'} {allowed}"
+        )
     if images.dtype.kind not in "buif":
         raise ValueError(f"images have dtype {images.dtype}; allowed are integers, floats and bool")
-    if images.shape[1] == IMAGE_SIZE:
-        _check_values(images, (images == 0) | (images == 1), "0 and 1 in a 30×30 image")
+    if images.shape[1] == image_size:
+        _check_values(images, (images == 0) | (images == 1), f"0 and 1 in a {image_size}×{image_size} image")
         return images.astype(np.uint8)
     if images.dtype.kind == "b":
         raise ValueError("images are bool and 28×28; allowed are integers in [0, 255] and floats in [0, 1]")
@@ -93,7 +112,7 @@ def _check_values(images: np.ndarray, allowed: np.ndarray, description: str) -> 
         )
 
 
-def check_text(text: str, partial: bool = False, name: str = "text") -> None:
+def check_text(text: str, partial: bool = False, name: str = "text", image_size: int = IMAGE_SIZE) -> None:
     """Raise a `ValueError` that names the first character that breaks the text form, and its position.
 
     Args:
@@ -101,14 +120,16 @@ def check_text(text: str, partial: bool = False, name: str = "text") -> None:
         partial (`bool`, defaults to `False`):
             Also allow a text that stops, with `)` or without, anywhere after its class digit.
         name (`str`, defaults to `"text"`): what the error calls the text.
+        image_size (`int`, defaults to 30): height and width of the image that it is the text of.
     """
+    num_symbols = image_size * image_size // PIXELS_PER_SYMBOL
     if not isinstance(text, str):
         raise ValueError(f"{name} is {text!r}; allowed is a str")
     if text[:1] not in tuple(CLASS_SYMBOLS):
         found = f"{text[0]!r} at position 0" if text else "no character at all"
         raise ValueError(f"{name} has {found}; a text starts with its class digit, '0' to '9'")
-    position = _PIXEL_RUN.match(text, 1, 1 + NUM_PIXEL_SYMBOLS).end()
-    if position == 1 + NUM_PIXEL_SYMBOLS:
+    position = _PIXEL_RUN.match(text, 1, 1 + num_symbols).end()
+    if position == 1 + num_symbols:
         allowed = f"the end token {END_SYMBOL!r}"
         ends = text[position:] == END_SYMBOL or (partial and position == len(text))
         position += text[position : position + 1] == END_SYMBOL  # what comes after `)` is the error, not `)`
@@ -118,23 +139,30 @@ def check_text(text: str, partial: bool = False, name: str = "text") -> None:
     if ends:
         return
     if position < len(text):
-        allowed = "nothing" if position == TEXT_LENGTH else allowed
+        allowed = "nothing" if position == num_symbols + 2 else allowed
         raise ValueError(f"{name} has {text[position]!r} at position {position}; allowed there is {allowed}")
-    raise ValueError(f"{name} stops at position {position} of {TEXT_LENGTH}; there must be {allowed}")
+    raise ValueError(f"{name} stops at position {position} of {num_symbols + 2}; there must be {allowed}")
 
 
 class MnistTextTokenizer(PreTrainedTokenizerFast):
     """Tokenizer of the text form of MNIST images: one character, one token, 75 ids.
 
     `encode_images` and `decode_images` go between images and texts, the usual methods between texts and ids. No token
-    is added or prepended. `)` ends a text, and pads: all texts are 152 tokens long, so padding serves prompts only.
+    is added or prepended. `)` ends a text, and pads: all texts are equally long, so padding serves prompts only.
 
     Args:
-        kwargs: passed on to `PreTrainedTokenizerFast`. The vocabulary is the class's own; a `vocab` (or a saved
-            `tokenizer.json`) with another one is refused with a `ValueError`.
+        image_size (`int`, defaults to 30):
+            Height and width of an image: 6, 12, 18, 24, 30, 36, 42 or 48. It is saved in `tokenizer_config.json`.
+        kwargs: passed on to `PreTrainedTokenizerFast`. The vocabulary is the class's own.
 
     Attributes:
+        num_pixel_symbols (`int`): in a text, image_size² / 6: 150.
+        model_max_length (`int`): the length of a text, 2 + image_size² / 6: 152.
         commit_hash (`str` or `None`): the commit on the Hub that it was loaded from, if it was.
+
+    Raises:
+        ValueError: for another image size, a `vocab` (or a saved `tokenizer.json`) that is not the class's, and a
+            `model_max_length` that is not the length of a text.
 
     Examples:
 
@@ -158,12 +186,14 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
     vocab_files_names = {"tokenizer_file": "tokenizer.json"}
     model_input_names = ["input_ids", "attention_mask"]
     # what decoding needs to know of the text form; remote code can't import this module's constants across folders
-    image_size = IMAGE_SIZE
-    num_pixel_symbols = NUM_PIXEL_SYMBOLS
     class_ids = range(len(CLASS_SYMBOLS))
     pixel_ids = range(len(CLASS_SYMBOLS), len(CLASS_SYMBOLS) + len(PIXEL_SYMBOLS))
 
-    def __init__(self, **kwargs):
+    def __init__(self, image_size: int = IMAGE_SIZE, **kwargs):
+        check_image_size(image_size)
+        self.image_size = int(image_size)
+        self.num_pixel_symbols = self.image_size**2 // PIXELS_PER_SYMBOL
+        text_length = 1 + self.num_pixel_symbols + 1
         vocab = kwargs.pop("vocab", None)
         if vocab is None and kwargs.get("tokenizer_file") is not None:
             vocab = Tokenizer.from_file(str(kwargs["tokenizer_file"])).get_vocab()
@@ -175,14 +205,19 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         self.commit_hash = kwargs.pop("commit_hash", None)
         for name in ("tokenizer_file", "tokenizer_object", "merges"):
             kwargs.pop(name, None)
+        if kwargs.get("model_max_length", text_length) != text_length:
+            raise ValueError(
+                f"model_max_length is {kwargs['model_max_length']}; allowed for images of {image_size} pixels is "
+                f"{text_length}, the length of a text"
+            )
         kwargs = {
             "eos_token": END_SYMBOL,
             "pad_token": END_SYMBOL,
-            "model_max_length": TEXT_LENGTH,
+            "model_max_length": text_length,
             "padding_side": "left",
             "clean_up_tokenization_spaces": False,
         } | kwargs
-        super().__init__(tokenizer_object=_build_backend(), **kwargs)
+        super().__init__(tokenizer_object=_build_backend(), image_size=self.image_size, **kwargs)
         # how it was loaded here is nothing that others should read in its tokenizer_config.json
         for name in ("is_local", "local_files_only"):
             self.init_kwargs.pop(name, None)
@@ -198,35 +233,37 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         """Write images as texts.
 
         Args:
-            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`): see [`binarize_images`].
+            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`):
+                See [`binarize_images`]; with another image size, `[N, image_size, image_size]` in {0, 1}.
             labels (`Sequence[int]`, length N): the class of each image, 0 to 9.
 
         Returns:
-            `list[str]`: N texts of 152 characters.
+            `list[str]`: N texts of `model_max_length` characters.
 
         Raises:
             ValueError: for another shape or value of `images`, a label out of range, or another number of labels.
         """
-        binary = binarize_images(images)
+        binary = binarize_images(images, self.image_size)
         labels = _check_labels(labels, len(binary))
-        codes = np.empty((len(binary), TEXT_LENGTH), dtype=np.uint8)
+        text_length = self.model_max_length
+        codes = np.empty((len(binary), text_length), dtype=np.uint8)
         codes[:, 0] = labels + ord("0")
         codes[:, 1:-1] = pack_pixels(binary) + FIRST_PIXEL_ASCII
         codes[:, -1] = ord(END_SYMBOL)
         characters = codes.tobytes().decode("ascii")
-        return [characters[start : start + TEXT_LENGTH] for start in range(0, len(characters), TEXT_LENGTH)]
+        return [characters[start : start + text_length] for start in range(0, len(characters), text_length)]
 
     def decode_images(self, texts: Sequence[str], partial: bool = False) -> np.ndarray:
         """Read texts as images.
 
         Args:
-            texts (`Sequence[str]`, length N): texts of 152 characters.
+            texts (`Sequence[str]`, length N): texts of `model_max_length` characters.
             partial (`bool`, defaults to `False`):
                 Also take texts that stop, with `)` or without, after their class digit or any pixel symbol; the
                 missing pixels are 0.
 
         Returns:
-            `np.ndarray`: uint8 `[N, 30, 30]`, values {0, 1}.
+            `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
 
         Raises:
             ValueError: for a text that is not in the form; it names the text, the character and the position.
@@ -234,10 +271,11 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         if isinstance(texts, str):
             raise ValueError("texts is one str; allowed is a list of them")
         for index, text in enumerate(texts):
-            check_text(text, partial, name=f"text {index}")
+            check_text(text, partial, f"text {index}", self.image_size)
         blank = PIXEL_SYMBOLS[0]
-        pixels = "".join(text[1:].rstrip(END_SYMBOL).ljust(NUM_PIXEL_SYMBOLS, blank) for text in texts)
-        codes = np.frombuffer(pixels.encode("ascii"), dtype=np.uint8).reshape(len(texts), NUM_PIXEL_SYMBOLS)
+        num_symbols = self.num_pixel_symbols
+        pixels = "".join(text[1:].rstrip(END_SYMBOL).ljust(num_symbols, blank) for text in texts)
+        codes = np.frombuffer(pixels.encode("ascii"), dtype=np.uint8).reshape(len(texts), num_symbols)
         return unpack_pixels(codes - FIRST_PIXEL_ASCII)
 
     def convert_tokens_to_ids(self, tokens):
@@ -298,16 +336,17 @@ def _check_labels(labels: Sequence[int], num_images: int) -> np.ndarray:
 
 
 def pack_pixels(images: np.ndarray) -> np.ndarray:
-    """Pack binary images, uint8 `[N, 30, 30]` in {0, 1}, into symbol values, uint8 `[N, 150]` in 0 to 63."""
-    bits = images.reshape(len(images), NUM_PIXEL_SYMBOLS, PIXELS_PER_SYMBOL)
+    """Pack binary images, uint8 `[N, S, S]` in {0, 1}, into symbol values, uint8 `[N, S² / 6]` in 0 to 63."""
+    bits = images.reshape(len(images), images.shape[1] * images.shape[2] // PIXELS_PER_SYMBOL, PIXELS_PER_SYMBOL)
     # packbits fills the last two of the eight bits with zeros
     return np.packbits(bits, axis=-1)[..., 0] >> 2
 
 
 def unpack_pixels(symbols: np.ndarray) -> np.ndarray:
-    """Unpack symbol values, uint8 `[N, 150]` in 0 to 63, into binary images, uint8 `[N, 30, 30]` in {0, 1}."""
+    """Unpack symbol values, uint8 `[N, S² / 6]` in 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
     bits = np.unpackbits((symbols << 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
-    return bits.reshape(len(symbols), IMAGE_SIZE, IMAGE_SIZE)
+    image_size = math.isqrt(symbols.shape[1] * PIXELS_PER_SYMBOL)
+    return bits.reshape(len(symbols), image_size, image_size)
 
 
 MnistTextTokenizer.register_for_auto_class("AutoTokenizer")

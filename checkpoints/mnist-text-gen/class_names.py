@@ -1,0 +1,96 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Classes and what people call them: class k has the token `str(k)` always, and its name in `id2label`."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+from transformers import PreTrainedConfig
+
+
+DIGITS = tuple("0123456789")
+
+
+def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes as a tuple.
+
+    Args:
+        class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.
+
+    Raises:
+        ValueError: for another number of them, and for a name that is none, or is there twice.
+    """
+    names = tuple(class_names)
+    if isinstance(class_names, str) or not 2 <= len(names) <= len(DIGITS):
+        found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {_list(names)}"
+        raise ValueError(f"class_names are {found}; allowed are 2 to {len(DIGITS)} names, a class symbol for each")
+    for label, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise ValueError(f"class {label} has the name {name!r}; allowed is text on one line")
+        if name in names[:label]:
+            raise ValueError(f"classes {names.index(name)} and {label} both have the name {name!r}; allowed is one")
+    return names
+
+
+def read_class_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
+    """The names in the `id2label` of a configuration.
+
+    Returns:
+        `tuple[str, ...]` of 2 to 10, or `None` where it has only Transformers' own, LABEL_0, LABEL_1, and so on.
+
+    Raises:
+        ValueError: for classes that are not numbered from 0 on, and as [`check_class_names`].
+    """
+    id2label = config.id2label or {}
+    if id2label == {label: f"LABEL_{label}" for label in range(len(id2label))}:
+        return None
+    if sorted(id2label) != list(range(len(id2label))):
+        raise ValueError(f"id2label has the classes {_list(id2label)}; allowed are numbers from 0 on, without a gap")
+    try:
+        return check_class_names([id2label[label] for label in range(len(id2label))])
+    except ValueError as error:
+        raise ValueError(f"id2label of a {type(config).__name__}: {error}") from error
+
+
+def label_maps(class_names: Sequence[str]) -> dict[str, dict]:
+    """`id2label` and `label2id`, as a configuration takes them, of names that [`check_class_names`] allows."""
+    names = check_class_names(class_names)
+    return {"id2label": dict(enumerate(names)), "label2id": {name: label for label, name in enumerate(names)}}
+
+
+def find_class(wanted: str | int, class_names: Sequence[str] = DIGITS) -> int:
+    """The number of the class that somebody names.
+
+    Args:
+        wanted (`str` or `int`): its name, or its number, which may be a string too: `"Bag"`, `8` or `"8"`.
+        class_names (`Sequence[str]`, defaults to the ten digits): the names of all classes.
+
+    Raises:
+        ValueError: for what is neither, and for the name of one class that is the number of another.
+    """
+    if isinstance(wanted, Integral) and not isinstance(wanted, bool) and 0 <= wanted < len(class_names):
+        return int(wanted)
+    if isinstance(wanted, str):
+        numbers = DIGITS[: len(class_names)]
+        found = {places.index(wanted) for places in (tuple(class_names), numbers) if wanted in places}
+        if len(found) == 1:
+            return found.pop()
+        if found:
+            named, numbered = class_names.index(wanted), numbers.index(wanted)
+            raise ValueError(
+                f"class is {wanted!r}, the name of class {named} and the number of class {numbered}, "
+                f"{class_names[numbered]!r}; allowed are, as integers, 0 to {len(class_names) - 1} and the names "
+                f"{_list(class_names)}"
+            )
+    last = len(class_names) - 1
+    if class_word(class_names) == "digit":
+        raise ValueError(f"digit is {wanted!r}; allowed are '0' to '{last}' and 0 to {last}")
+    raise ValueError(f"class is {wanted!r}; allowed are 0 to {last} and the names {_list(class_names)}")
+
+
+def class_word(class_names: Sequence[str]) -> str:
+    """What one of the classes is called in a sentence: "digit", where they are the first of the digits, or "class"."""
+    return "digit" if tuple(class_names) == DIGITS[: len(class_names)] else "class"
+
+
+def _list(values) -> str:
+    return ", ".join(map(repr, values))
