@@ -71,9 +71,7 @@ def test_logits_of_real_images_are_those_of_torch(tiny_onnx, tiny_files, tokeniz
     model = GPT2LMHeadModel.from_pretrained(tiny_files).eval()
     session = open_session(tiny_onnx / "onnx" / "model.onnx")
     # in three parts of unlike lengths: the first has nothing in the cache, the last is one token
-    states = {
-        value.name: np.zeros((3, 2, 0, 8), np.float32) for value in session.get_inputs() if "past" in value.name
-    }
+    states = {value.name: np.zeros((3, 2, 0, 8), np.float32) for value in session.get_inputs() if "past" in value.name}
     found = []
     for start, end in ((0, 100), (100, 151), (151, 152)):
         inputs = {
@@ -107,13 +105,14 @@ def test_files_say_nothing_of_the_machine(tiny_onnx):
 @pytest.fixture
 def stale_export(monkeypatch, tiny_onnx):
     """Export in no time: the files of `tiny_onnx`, whatever the model."""
-    monkeypatch.setattr(export_onnx, "write_language_model", lambda model, path: place(tiny_onnx, model, path))
-    monkeypatch.setattr(export_onnx, "write_classifier", lambda model, path: place(tiny_onnx / "classifier", model, path))
 
+    def place(model, path):
+        path.parent.mkdir(parents=True)
+        part = "." if isinstance(model, GPT2LMHeadModel) else "classifier"
+        shutil.copyfile(tiny_onnx / part / "onnx" / "model.onnx", path)
 
-def place(source, model, path):
-    path.parent.mkdir(parents=True)
-    shutil.copyfile(source / "onnx" / "model.onnx", path)
+    monkeypatch.setattr(export_onnx, "write_language_model", place)
+    monkeypatch.setattr(export_onnx, "write_classifier", place)
 
 
 def test_largest_differences_are_printed(stale_export, tiny_files, tmp_path, capsys):
@@ -171,10 +170,10 @@ def save_llama(folder):
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        (lambda folder: shutil.rmtree(folder), "allowed is a folder or a Hub id with a language model"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "allowed is a folder or a Hub id with a language model"),
+        (shutil.rmtree, "allowed is a folder or a Hub id with a language model"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "allowed is a folder or a Hub id with a language"),
         (lambda folder: shutil.rmtree(folder / "classifier"), "has no classifier in its folder 'classifier'"),
-        (save_llama, "with a LlamaForCausalLM; allowed is a GPT-2"),
+        (save_llama, "a LlamaForCausalLM; allowed is a GPT-2"),
     ],
 )
 def test_bad_input_is_refused_by_name_and_leaves_nothing(refusal_of, tiny_checkpoint, tmp_path, spoil, found):

@@ -128,7 +128,7 @@ def test_transformers_js_generates_the_ids_of_torch(tiny_onnx, tiny_files, token
     model = GPT2LMHeadModel.from_pretrained(tiny_files).eval()
     inputs = tokenizer(digits, return_tensors="pt")
     expected = model.generate(**inputs, do_sample=False).tolist()
-    assert len({tuple(ids) for ids in expected}) == 10 and len(expected[0]) == 152
+    assert len({tuple(ids) for ids in expected}) == 10 and len(expected[0]) > 50
     assert [result["ids"] for result in found] == expected
     assert [result["text"] for result in found] == tokenizer.batch_decode(expected)
 
@@ -169,7 +169,7 @@ def wait_for_status(page, words):
 
 def draw(page, name, num_candidates, seed):
     page.get_by_role("radio", name=name, exact=True).check()
-    page.get_by_label("Candidates").fill(str(num_candidates))
+    page.get_by_label("Candidates", exact=True).fill(str(num_candidates))
     page.get_by_label("Seed").fill(str(seed))
     page.get_by_role("button", name="Draw", exact=True).click()
     wait_for_status(page, f"Done: {num_candidates} candidates")
@@ -189,9 +189,10 @@ def read_best(page):
     return found
 
 
-READ_PIXELS = """(canvases) => canvases.map((canvas) =>
-  [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data].filter((_, index) => index % 4 === 0)
-)"""
+READ_PIXELS = """(canvases) => canvases.map((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [...data].filter((_, index) => index % 4 === 0);
+})"""
 
 
 def read_images(section):
@@ -237,7 +238,8 @@ def test_opened_as_a_file_it_draws_what_python_would_with_its_noise(visit, pipel
         check_text(text)
         assert text[0] == "3"
     input_ids = pipeline.tokenizer(texts, return_tensors="pt")["input_ids"]
-    np.testing.assert_array_equal(np.stack([image for _, image, _, _ in found]) // 255, pipeline.tokenizer.decode_images(texts))
+    images = np.stack([image for _, image, *_ in found])
+    np.testing.assert_array_equal(images, pipeline.tokenizer.decode_images(texts) * 255)
 
     # the classifier's probability, rounded down to hundredths of a per cent
     scores = [score for _, _, score, _ in found]
@@ -305,9 +307,9 @@ def test_mistakes_are_said_and_the_page_goes_on(visit):
         ("Seed", "4294967296", "seed is 4294967296; allowed is a whole number from 0 to 4294967295."),
         ("Seed", "-1", "seed is -1; allowed is"),
     ):
-        page.get_by_label("Candidates").fill("2")
+        page.get_by_label("Candidates", exact=True).fill("2")
         page.get_by_label("Seed").fill("0")
-        page.get_by_label(label).fill(value)
+        page.get_by_label(label, exact=True).fill(value)
         page.get_by_role("button", name="Draw", exact=True).click()
         wait_for_status(page, words)
     assert page.locator("#status").get_attribute("class") == "error"

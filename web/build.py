@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Assemble the page that draws without a server: `python web/build.py --onnx_dir onnx --output_dir web/dist`.
 
-`python export_onnx.py` makes the first folder, `npm ci --prefix web` brings ONNX Runtime Web. The second folder works from
-where it is, opened as a file, and on any static host.
+`python export_onnx.py` makes the first folder, `npm ci --prefix web` brings ONNX Runtime Web. The second folder works
+from where it is, opened as a file, and on any static host.
 """
 
 import base64

@@ -53,9 +53,8 @@ def export(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([ExportArguments], argv, PROG, __doc__)
     draw = load_pipeline(args.model_name_or_path, torch.device("cpu"))
     if not isinstance(draw.model, GPT2LMHeadModel):
-        raise ValueError(
-            f"model_name_or_path is {args.model_name_or_path!r}, with a {type(draw.model).__name__}; allowed is a GPT-2"
-        )
+        found = type(draw.model).__name__
+        raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}, a {found}; allowed is a GPT-2")
     draw.model.float().eval()
     draw.classifier.float()
     output_dir = check_output_folder(args.output_dir)
@@ -102,7 +101,8 @@ class ModelWithCache(torch.nn.Module):
             past_key_values=DynamicCache(past_key_values),
             use_cache=True,
         )
-        return output.logits, *(states for layer in output.past_key_values.layers for states in (layer.keys, layer.values))
+        layers = output.past_key_values.layers
+        return output.logits, *(states for layer in layers for states in (layer.keys, layer.values))
 
 
 def write_language_model(model: GPT2LMHeadModel, path: Path) -> None:
