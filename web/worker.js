@@ -92,7 +92,8 @@ function sample(scores, uniform) {
 }
 
 // Uniform numbers in (0, 1): sfc32 from PractRand by Chris Doty-Humphrey, seeded with three 32-bit words. So a
-// candidate depends on the seed, its class and its own number, and not on how many others are drawn.
+// candidate depends on the seed, its class and its own number, and, but for the last bits of matrix products, not on
+// how many others are drawn.
 function makeUniform(a, b, c) {
   let counter = 1;
   const next = () => {
