@@ -15,6 +15,7 @@ from transformers import GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from mnist_text_gen import MnistCnnForImageClassification, MnistTextTokenizer
 from mnist_text_gen.commands import export_onnx
+from mnist_text_gen.commands.sample_hf import load_pipeline
 
 
 def open_session(path):
@@ -38,8 +39,14 @@ def test_folder_has_what_transformers_js_loads(tiny_onnx):
     } <= files
     config = json.loads((tiny_onnx / "config.json").read_text())
     assert config["transformers.js_config"] == {"dtype": "fp32"}
-    assert "custom_pipelines" not in config
     assert type(MnistTextTokenizer.from_pretrained(tiny_onnx)) is MnistTextTokenizer
+
+
+def test_code_of_the_pipeline_is_not_named_where_it_is_not(stale_export, tiny_checkpoint, tmp_path):
+    load_pipeline(str(tiny_checkpoint)).save_pretrained(tiny_checkpoint)
+    assert "custom_pipelines" in json.loads((tiny_checkpoint / "config.json").read_text())
+    export_onnx.main(["--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "out")])
+    assert "custom_pipelines" not in json.loads((tmp_path / "out" / "config.json").read_text())
 
 
 def test_inputs_and_outputs_have_the_names_and_sizes_of_transformers_js(tiny_onnx):
