@@ -127,10 +127,14 @@ def test_transformers_js_generates_the_ids_of_torch(tiny_onnx, tiny_files, token
     found = [json.loads(line) for line in done.stdout.splitlines()]
     model = GPT2LMHeadModel.from_pretrained(tiny_files).eval()
     inputs = tokenizer(digits, return_tensors="pt")
-    expected = model.generate(**inputs, do_sample=False).tolist()
-    assert len({tuple(ids) for ids in expected}) == 10 and len(expected[0]) > 50
+    expected = [up_to_end(ids) for ids in model.generate(**inputs, do_sample=False).tolist()]
+    assert len({tuple(ids) for ids in expected}) == 10 and max(map(len, expected)) > 50
     assert [result["ids"] for result in found] == expected
     assert [result["text"] for result in found] == tokenizer.batch_decode(expected)
+
+
+def up_to_end(ids):
+    return ids[: ids.index(74) + 1] if 74 in ids else ids
 
 
 # From here on in a real browser.

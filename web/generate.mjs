@@ -12,7 +12,10 @@ const tokenizer = await AutoTokenizer.from_pretrained(name);
 const model = await AutoModelForCausalLM.from_pretrained(name);
 // all prompts are one token long, so they are one batch without padding
 const output = await model.generate({ ...tokenizer(prompts), do_sample: false });
-for (const ids of output.tolist()) {
-  const numbers = ids.map(Number);
-  console.log(JSON.stringify({ ids: numbers, text: tokenizer.decode(numbers, { skip_special_tokens: false }) }));
+const end = model.generation_config.eos_token_id;
+for (const row of output.tolist()) {
+  let ids = row.map(Number);
+  // transformers.js goes on behind the end of a text until all of a batch have ended
+  if (ids.includes(end)) ids = ids.slice(0, ids.indexOf(end) + 1);
+  console.log(JSON.stringify({ ids, text: tokenizer.decode(ids, { skip_special_tokens: false }) }));
 }
