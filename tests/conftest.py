@@ -100,6 +100,27 @@ def tiny_checkpoint(tmp_path, tiny_files):
     return Path(shutil.copytree(tiny_files, tmp_path / "checkpoint"))
 
 
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory, tiny_files):
+    """What export_onnx.py writes of `tiny_files`; not to be changed."""
+    from mnist_text_gen.commands import export_onnx
+
+    folder = tmp_path_factory.mktemp("tiny") / "onnx"
+    export_onnx.main(["--model_name_or_path", str(tiny_files), "--output_dir", str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser. Not of the session: while it runs, no other event loop may."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def refusal_of(capsys):
     """Run a command, which has to fail with status 2, and give the last line of stderr, the error."""

@@ -464,16 +464,6 @@ def url(modules, draw):
     page.close()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def visit(chromium, url):
     """Open the page as a new visitor; at the end, no request has left the machine and no error is in the console."""

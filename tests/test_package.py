@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 
 from mnist_text_gen import MnistTextTokenizer
-from mnist_text_gen.commands import build_dataset, sample_hf, train_classifier, train_hf
+from mnist_text_gen.commands import build_dataset, export_onnx, sample_hf, train_classifier, train_hf
 
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +25,7 @@ COMMANDS = {
     "train_hf.py": ("mnist-text-gen-train", train_hf),
     "train_classifier.py": ("mnist-text-gen-train-classifier", train_classifier),
     "build_dataset.py": ("mnist-text-gen-dataset", build_dataset),
+    "export_onnx.py": ("mnist-text-gen-export-onnx", export_onnx),
 }
 # Where the folders of the checkout lie in the package; README.md and the like beside the modules stay out.
 ROOMS = ("corpus", "tokenizer", "metrics", "modeling", "checkpoints")

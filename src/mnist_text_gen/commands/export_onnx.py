@@ -1,0 +1,265 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Export to ONNX: `python export_onnx.py --model_name_or_path checkpoints/mnist-text-gen --output_dir onnx`.
+
+Writes a folder that transformers.js loads, with the classifier in `classifier/`, in float32. Before anything is moved
+there, onnxruntime runs what was written on drawn images: its logits have to be torch's to within 1e-4.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
+
+from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPipeline
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.modeling import CLASSIFIER_FOLDER
+
+from .arguments import parse_arguments, run_command
+from .sample_hf import load_pipeline
+
+
+PROG = "export_onnx.py"
+MODEL_FILE = "onnx/model.onnx"
+TOLERANCE = 1e-4
+# names that transformers.js gives sizes for, where it makes the empty cache of the first step
+BATCH, LENGTH, PAST, TOTAL = "batch_size", "sequence_length", "past_sequence_length", "total_sequence_length"
+
+
+@dataclass
+class ExportArguments:
+    """What to export, and where to."""
+
+    output_dir: str = field(default="onnx", metadata={"help": "Folder of the ONNX files and what belongs to them."})
+    model_name_or_path: str = field(
+        default=str(SHIPPED_CHECKPOINT),
+        metadata={"help": "Folder or Hub id of a GPT-2 with its classifier; the shipped weights by default."},
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, export, argv)
+
+
+def export(argv: Sequence[str]) -> None:
+    (args,) = parse_arguments([ExportArguments], argv, PROG, __doc__)
+    draw = load_pipeline(args.model_name_or_path, torch.device("cpu"))
+    if not isinstance(draw.model, GPT2LMHeadModel):
+        found = type(draw.model).__name__
+        raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}, a {found}; allowed is a GPT-2")
+    draw.model.float().eval()
+    draw.classifier.float()
+    output_dir = check_output_folder(args.output_dir)
+    if output_dir.resolve() == Path(args.model_name_or_path).resolve():
+        raise ValueError(f"output_dir is {args.output_dir!r}, the folder of the model; allowed is another one")
+    with staged_folder(output_dir) as folder:
+        write_configurations(draw, folder)
+        write_language_model(draw.model, folder / MODEL_FILE)
+        write_classifier(draw.classifier, folder / CLASSIFIER_FOLDER / MODEL_FILE)
+        input_ids = draw_texts(draw)
+        of_model = compare_language_models(draw.model, folder / MODEL_FILE, input_ids)
+        of_classifier = compare_classifiers(draw, folder / CLASSIFIER_FOLDER / MODEL_FILE, input_ids)
+    print(
+        f"The export is in {output_dir}. The largest difference between logits of onnxruntime and of torch, over "
+        f"{len(input_ids)} drawn texts: {of_model:.1e} in the language model, {of_classifier:.1e} in the classifier."
+    )
+
+
+def write_configurations(draw: MnistTextGenerationPipeline, folder: Path) -> None:
+    """Write what transformers.js reads beside the weights, and the configuration of the classifier."""
+    config = deepcopy(draw.model.config)
+    # it names code of the pipeline, which is not here
+    vars(config).pop("custom_pipelines", None)
+    # in a browser transformers.js would look for quantized weights otherwise
+    setattr(config, "transformers.js_config", {"dtype": "fp32"})
+    config.save_pretrained(folder)
+    draw.model.generation_config.save_pretrained(folder)
+    draw.tokenizer.save_pretrained(folder)
+    draw.classifier.config.save_pretrained(folder / CLASSIFIER_FOLDER)
+
+
+class ModelWithCache(torch.nn.Module):
+    """A GPT-2 whose cache goes in and comes out as plain tensors, keys and values of each layer."""
+
+    def __init__(self, model: GPT2LMHeadModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, attention_mask, position_ids, past_key_values) -> tuple[torch.Tensor, ...]:
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=DynamicCache(past_key_values),
+            use_cache=True,
+        )
+        layers = output.past_key_values.layers
+        return output.logits, *(states for layer in layers for states in (layer.keys, layer.values))
+
+
+def write_language_model(model: GPT2LMHeadModel, path: Path) -> None:
+    """Export a GPT-2 with its cache, under the names that transformers.js uses.
+
+    Inputs: `input_ids` and `position_ids` `[B, T]`, `attention_mask` `[B, P + T]`, all int64, and
+    `past_key_values.N.key` and `.value` `[B, heads, P, head size]` of layer N, P of 0 and more. Outputs: `logits`
+    `[B, T, vocabulary]`, and `present.N.key` and `.value` `[B, heads, P + T, head size]`.
+    """
+    # sizes that all differ, so that the exporter takes none for another
+    batch, length, past = 2, 3, 4
+    example = {
+        "input_ids": torch.zeros(batch, length, dtype=torch.long),
+        "attention_mask": torch.ones(batch, past + length, dtype=torch.long),
+        "position_ids": torch.arange(past, past + length).expand(batch, length),
+        "past_key_values": [(states, states.clone()) for states in empty_cache(model.config, batch, past)],
+    }
+    dynamic_shapes = {
+        "input_ids": {0: BATCH, 1: LENGTH},
+        "attention_mask": {0: BATCH, 1: TOTAL},
+        "position_ids": {0: BATCH, 1: LENGTH},
+        "past_key_values": [({0: BATCH, 2: PAST}, {0: BATCH, 2: PAST})] * model.config.n_layer,
+    }
+    write_graph(
+        ModelWithCache(model),
+        example,
+        dynamic_shapes,
+        [*list(example)[:-1], *cache_names(model.config, "past_key_values")],
+        ["logits", *cache_names(model.config, "present")],
+        path,
+    )
+
+
+def write_classifier(classifier: MnistCnnForImageClassification, path: Path) -> None:
+    """Export a classifier: `pixel_values`, float32 `[B, 1, S, S]`, in, and `logits` `[B, num_labels]` out."""
+    config = classifier.config
+    example = {"pixel_values": torch.zeros(2, config.num_channels, config.image_size, config.image_size)}
+    write_graph(classifier, example, {"pixel_values": {0: BATCH}}, list(example), ["logits"], path)
+
+
+def write_graph(model, example: dict, dynamic_shapes: dict, inputs: list[str], outputs: list[str], path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    with warnings.catch_warnings(), torch.no_grad():
+        # They tell of a missing torchvision, and that dimensions which are one have one name.
+        warnings.simplefilter("ignore")
+        exporter_log.setLevel(logging.ERROR)
+        try:
+            program = torch.onnx.export(
+                model,
+                kwargs=example,
+                input_names=inputs,
+                output_names=outputs,
+                dynamic_shapes=dynamic_shapes,
+                dynamo=True,
+                verbose=False,
+            )
+        finally:
+            exporter_log.setLevel(level)
+    graph = program.model_proto
+    remove_origins(graph.graph)
+    onnx.save(graph, path)
+
+
+def remove_origins(graph: onnx.GraphProto) -> None:
+    """Remove what each node says of the Python lines that it comes from: a megabyte, with paths of this machine."""
+    for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+def cache_names(config: GPT2Config, prefix: str) -> list[str]:
+    return [f"{prefix}.{layer}.{part}" for layer in range(config.n_layer) for part in ("key", "value")]
+
+
+def empty_cache(config: GPT2Config, batch: int, length: int = 0) -> list[torch.Tensor]:
+    """Zeros, `[batch, heads, length, head size]` for each layer."""
+    size = (batch, config.n_head, length, config.n_embd // config.n_head)
+    return [torch.zeros(size) for _ in range(config.n_layer)]
+
+
+def draw_texts(draw: MnistTextGenerationPipeline) -> torch.LongTensor:
+    """One text of each class, `[C, T]`."""
+    labels = range(draw.classifier.config.num_labels)
+    return draw.generate_texts(list(labels), [(0, label) for label in labels])
+
+
+def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.LongTensor) -> float:
+    """The largest difference between logits of the exported model and of `model`; a `ValueError` above `TOLERANCE`.
+
+    One text and all of them, whole and a token a step through the cache, and with padding on the left.
+    """
+    session = open_session(path)
+    whole = torch.ones_like(input_ids)
+    # as the inputs of a batch whose texts stop early: nothing may come of the tokens under the mask
+    padded = whole.clone()
+    for row, num_hidden in enumerate(torch.arange(len(padded)) % (padded.shape[1] - 1)):
+        padded[row, :num_hidden] = 0
+    differences = []
+    for mask, num_texts, step in (
+        (whole, len(input_ids), input_ids.shape[1]),
+        (whole, 1, input_ids.shape[1]),
+        (whole, len(input_ids), 1),
+        (whole, 1, 1),
+        (padded, len(input_ids), input_ids.shape[1]),
+        (padded, len(input_ids), 1),
+    ):
+        ids, mask = input_ids[:num_texts], mask[:num_texts]
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        with torch.no_grad():
+            expected = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).logits
+        found = np.concatenate(list(run_in_steps(session, model.config, ids, mask, positions, step)), axis=1)
+        differences.append(np.abs(found - expected.numpy())[mask.bool().numpy()].max())
+    return check_difference(differences, "language model")
+
+
+def run_in_steps(session, config: GPT2Config, input_ids, mask, positions, step: int) -> Iterator[np.ndarray]:
+    """Logits `[B, step, vocabulary]` of `step` tokens after the other, the states before them in the cache."""
+    cache = [states.numpy() for states in empty_cache(config, len(input_ids)) for _ in range(2)]
+    names = cache_names(config, "past_key_values")
+    for start in range(0, input_ids.shape[1], step):
+        end = start + step
+        inputs = {
+            "input_ids": input_ids[:, start:end].numpy(),
+            "attention_mask": mask[:, :end].numpy(),
+            "position_ids": positions[:, start:end].numpy(),
+        }
+        logits, *cache = session.run(None, inputs | dict(zip(names, cache, strict=True)))
+        yield logits
+
+
+def compare_classifiers(draw: MnistTextGenerationPipeline, path: Path, input_ids: torch.LongTensor) -> float:
+    """The same of the classifier, on the images of the texts, one and all of them."""
+    session = open_session(path)
+    images = draw.tokenizer.decode_images(draw.tokenizer.batch_decode(input_ids))[:, None].astype(np.float32)
+    differences = []
+    for batch in (images, images[:1]):
+        with torch.no_grad():
+            expected = draw.classifier(torch.from_numpy(batch)).logits.numpy()
+        (found,) = session.run(None, {"pixel_values": batch})
+        differences.append(np.abs(found - expected).max())
+    return check_difference(differences, "classifier")
+
+
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def check_difference(differences: Sequence[float], name: str) -> float:
+    largest = float(np.max(differences))  # NaN, where there is one
+    if not largest <= TOLERANCE:
+        raise ValueError(
+            f"the logits of the exported {name} differ from torch's by {largest:.1e}; allowed is {TOLERANCE:.0e}"
+        )
+    return largest
+
+
+if __name__ == "__main__":
+    main()
