@@ -47,7 +47,7 @@ def draw(model, tokenizer, tiny_classifier):
 
 @pytest.fixture(scope="module")
 def images(mnist_5k):
-    return binarize_images(mnist_5k["test"].first(3, "images")[0])
+    return binarize_images(mnist_5k["test"].first(3, "images").images)
 
 
 def pixels_of(results):

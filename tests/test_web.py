@@ -171,19 +171,19 @@ def wait_for_status(page, words):
     page.locator("[role=status]", has_text=words).wait_for()
 
 
-def draw(page, name, num_candidates, seed):
+def draw(page, name, num_candidates, seed, size=30):
     page.get_by_role("radio", name=name, exact=True).check()
     page.get_by_label("Candidates", exact=True).fill(str(num_candidates))
     page.get_by_label("Seed").fill(str(seed))
     page.get_by_role("button", name="Draw", exact=True).click()
     wait_for_status(page, f"Done: {num_candidates} candidates")
-    return read_best(page)
+    return read_best(page, size)
 
 
-def read_best(page):
+def read_best(page, size=30):
     """Index, image, shown score and text of the best candidates, as they stand on the page."""
     best = page.get_by_role("region", name="The best")
-    images = read_images(best)
+    images = read_images(best, size)
     texts = best.locator("li").all_inner_texts()
     labels = [picture.get_attribute("aria-label") for picture in best.get_by_role("img").all()]
     found = []
@@ -199,8 +199,8 @@ READ_PIXELS = """(canvases) => canvases.map((canvas) => {
 })"""
 
 
-def read_images(section):
-    return np.array(section.locator("canvas").evaluate_all(READ_PIXELS), dtype=np.uint8).reshape(-1, 30, 30)
+def read_images(section, size):
+    return np.array(section.locator("canvas").evaluate_all(READ_PIXELS), dtype=np.uint8).reshape(-1, size, size)
 
 
 def sfc32(words):
@@ -359,6 +359,25 @@ def test_served_by_a_static_host_it_draws_the_same_with_the_keyboard_on_a_dark_p
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", background))) < 50
+
+
+@marked
+def test_three_classes_of_12_pixels_are_drawn_as_python_reads_them(visit, build, named_files, tmp_path):
+    from mnist_text_gen.commands import export_onnx
+    from mnist_text_gen.commands.sample_hf import load_pipeline
+
+    export_onnx.main(["--model_name_or_path", str(named_files), "--output_dir", str(tmp_path / "onnx")])
+    build.main(["--onnx_dir", str(tmp_path / "onnx"), "--output_dir", str(tmp_path / "dist")])
+    page = visit((tmp_path / "dist" / "index.html").as_uri())
+    assert page.locator("#classes label").all_inner_texts() == ["T-shirt/top", "Ankle boot", "Bag"]
+    found = draw(page, "Ankle boot", 4, 0, size=12)
+    pipeline = load_pipeline(str(named_files), torch.device("cpu"))
+    texts = [text for *_, text in found]
+    assert {text[0] for text in texts} == {"1"}
+    images = np.stack([image for _, image, *_ in found])
+    np.testing.assert_array_equal(images, pipeline.tokenizer.decode_images(texts) * 255)
+    expected = pipeline.classify_candidates(pipeline.tokenizer(texts, return_tensors="pt")["input_ids"])[:, 1].numpy()
+    np.testing.assert_allclose([score for *_, score, _ in found], expected - 0.5e-4, rtol=0, atol=0.51e-4)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

@@ -167,8 +167,7 @@ class _Particles:
 def effective_sample_size(log_weights: np.ndarray) -> float:
     """(Σ w)² / Σ w², 1 to P.
 
-    It is P / (1 + cv²) of Kong, Liu and Wong, "Sequential Imputations and Bayesian Missing Data Problems" (1994),
-    section 4.
+    It is P / (1 + cv²) of Kong, Liu and Wong, "Sequential Imputations and Bayesian Missing Data Problems" (1994).
 
     Args:
         log_weights (`np.ndarray`, float64 `[P]`): not all of them minus infinity.

@@ -483,6 +483,8 @@ draw({prompt}, seed=0)[0]["image"]
 
 64 candidates are generated at temperature 0.8 under a grammar that makes every text a valid image; the classifier's
 logits are divided by 0.8, and the best 8 by the probability of the wanted {digit} are returned, best first.
+`draw.complete` goes on with an image of which some pixels are known; `draw.log_likelihood`, `classify` and `surprise`
+say what the language model thinks of images.
 
 Where the package `mnist_text_gen` is installed and imported, no code from here has to be trusted:
 `pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without
