@@ -159,7 +159,7 @@ def add_completion(handlers: Handlers) -> None:
 
 def add_text(handlers: Handlers, drawn: gr.State) -> None:
     word, tokenizer = handlers.pipeline.class_word, handlers.pipeline.tokenizer
-    is_mnist = word == "digit" and len(EXAMPLE) == tokenizer.model_max_length
+    is_mnist = handlers.pipeline.class_names == tuple("0123456789") and len(EXAMPLE) == tokenizer.model_max_length
     text = gr.Textbox(
         EXAMPLE if is_mnist else "",
         label="Text",

@@ -226,12 +226,19 @@ def _load_folder(folder: Path, skip_broken_images: bool) -> dict[str, LabelledIm
         return _load_idx_folder(folder)
     if folders.isdisjoint(("train", "test")):
         return _split(_read_class_folders(folder, skip_broken_images))
+    _check_no_label_file(_list_visible(folder))
     if missing := {"train", "test"} - folders:
         raise ValueError(
             f"{folder} has no folder {missing.pop()!r} beside {(folders & {'train', 'test'}).pop()!r}; needed are "
             "both, or class folders only"
         )
     return {name: _read_class_folders(folder / name, skip_broken_images) for name in ("train", "test")}
+
+
+def _check_no_label_file(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.stem.lower() in _LABEL_FILES and not path.is_dir():
+            raise ValueError(f"{path} lies beside the class folders, which say the labels; allowed is one of the two")
 
 
 def _list_visible(folder: Path) -> list[Path]:
@@ -248,9 +255,7 @@ def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImage
     class_folders = [path for path in inside if path.is_dir()]
     names = tuple(path.name for path in class_folders)
     _check_own_names(names, str(folder))
-    for path in inside:
-        if path.stem.lower() in _LABEL_FILES and not path.is_dir():
-            raise ValueError(f"{path} lies beside the class folders, which say the labels; allowed is one of the two")
+    _check_no_label_file(inside)
     images, files, labels, broken = [], [], [], []
     for label, class_folder in enumerate(class_folders):
         for file in _list_visible(class_folder):
@@ -394,6 +399,9 @@ def _decode_image(value: dict | None, name: str, formats: Sequence[str] | None =
             if image.mode[0] in "IF":
                 # more than 8 bits would be cut off, and not scaled
                 raise ValueError(f"its mode is {image.mode}, allowed are 8 bits a channel")
+            if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+                # what shows through may be dark or bright, and without it ink and paper may be one grey
+                raise ValueError("it has transparent pixels, allowed are opaque ones, bright on dark")
             return np.asarray(image.convert("L"))
     except _BROKEN_IMAGE_ERRORS as error:
         raise ValueError(f"{name} has no image that can be read: {error}") from error

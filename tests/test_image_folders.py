@@ -158,6 +158,7 @@ DAMAGES = {
     "no deflate data": lambda image: png(image)[:33] + chunk(b"IDAT", b"\0" * 9) + chunk(b"IEND", b""),
     "another format": tiff,
     "16 bits": lambda image: png(image.astype(np.uint16) * 257),
+    "white ink on transparent paper": lambda image: png(np.stack([np.full_like(image, 255)] * 3 + [image], axis=-1)),
 }
 
 
@@ -230,7 +231,7 @@ def test_splits_with_other_classes_are_refused(folder):
     refuse(folder, folder, "bow, cat, dog in 'train'", "bow, cat, wolf in 'test'")
 
 
-@pytest.mark.parametrize("name", ["train/labels.csv", "train/metadata.jsonl", "test/metadata.csv", "test/Labels.txt"])
+@pytest.mark.parametrize("name", ["train/labels.csv", "train/metadata.jsonl", "test/Labels.txt", "labels.csv"])
 def test_labels_beside_the_class_folders_are_refused(folder, name):
     (folder / name).write_text("file_name,label\n")
     refuse(folder, folder / name, "beside the class folders")
