@@ -197,6 +197,17 @@ def test_folder_of_the_model_is_no_place_for_the_export(refusal_of, tiny_checkpo
     assert {path: path.read_bytes() for path in tiny_checkpoint.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("package", export_onnx.PACKAGES)
+def test_package_that_is_missing_is_named_with_the_command_that_brings_it(
+    refusal_of, tiny_files, tmp_path, monkeypatch, package
+):
+    find = export_onnx.importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *at: None if name == package else find(name, *at))
+    line = refusal_of(export_onnx, "--model_name_or_path", tiny_files, "--output_dir", tmp_path / "onnx")
+    assert f'{package} is not installed; pip install "mnist-text-gen[onnx]" brings it' in line
+    assert not (tmp_path / "onnx").exists()
+
+
 def test_output_dir_that_is_a_file_is_refused(refusal_of, tiny_files, tmp_path):
     (tmp_path / "out").write_text("a file")
     line = refusal_of(export_onnx, "--model_name_or_path", tiny_files, "--output_dir", tmp_path / "out")

@@ -5,6 +5,7 @@ Writes a folder that transformers.js loads, with the classifier in `classifier/`
 there, onnxruntime runs what was written on drawn images: its logits have to be torch's to within 1e-4.
 """
 
+import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
@@ -30,6 +29,7 @@ from .sample_hf import load_pipeline
 PROG = "export_onnx.py"
 MODEL_FILE = "onnx/model.onnx"
 TOLERANCE = 1e-4
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 # names that transformers.js gives sizes for, where it makes the empty cache of the first step
 BATCH, LENGTH, PAST, TOTAL = "batch_size", "sequence_length", "past_sequence_length", "total_sequence_length"
 
@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def export(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([ExportArguments], argv, PROG, __doc__)
+    for package in PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f'{package} is not installed; pip install "mnist-text-gen[onnx]" brings it')
     draw = load_pipeline(args.model_name_or_path, torch.device("cpu"))
     if not isinstance(draw.model, GPT2LMHeadModel):
         found = type(draw.model).__name__
@@ -144,6 +147,8 @@ def write_classifier(classifier: MnistCnnForImageClassification, path: Path) -> 
 
 
 def write_graph(model, example: dict, dynamic_shapes: dict, inputs: list[str], outputs: list[str], path: Path) -> None:
+    import onnx
+
     path.parent.mkdir(parents=True)
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
@@ -168,8 +173,8 @@ def write_graph(model, example: dict, dynamic_shapes: dict, inputs: list[str], o
     onnx.save(graph, path)
 
 
-def remove_origins(graph: onnx.GraphProto) -> None:
-    """Remove what each node says of the Python lines that it comes from: a megabyte, with paths of this machine."""
+def remove_origins(graph) -> None:
+    """Remove what each node of an `onnx.GraphProto` says of the Python lines behind it: a megabyte, with paths."""
     for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
@@ -248,7 +253,9 @@ def compare_classifiers(draw: MnistTextGenerationPipeline, path: Path, input_ids
     return check_difference(differences, "classifier")
 
 
-def open_session(path: Path) -> onnxruntime.InferenceSession:
+def open_session(path: Path):
+    import onnxruntime
+
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
