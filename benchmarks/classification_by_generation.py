@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from figures import CONFIDENCE, measure_mean, measure_share
-from generation import show_table
+from generation import load_digits, show_table
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from scipy import stats
@@ -35,7 +35,6 @@ from transformers.utils import logging
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.sample_hf import load_pipeline
 from mnist_text_gen.corpus import LabelledImages, identify_source, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.modeling import (
@@ -131,7 +130,7 @@ def measure(
     if fashion_mnist is not None:
         fashion = load_images(str(fashion_mnist))["test"].first(num_outliers, "num_outliers")
         image_sets[FASHION] = binarize_images(fashion.images)
-    draw = load_pipeline(str(model))
+    draw = load_digits(model)
     likelihoods = {
         name: cached_log_likelihoods(draw.model, draw.tokenizer, weights, name, images, bf16, cache)
         for name, images in image_sets.items()

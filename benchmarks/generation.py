@@ -18,8 +18,10 @@ from pathlib import Path
 import torch
 from transformers import LogitsProcessorList, pipeline
 
-from mnist_text_gen import MnistTextLogitsProcessor
-from mnist_text_gen.modeling import DECODINGS, TASK
+from mnist_text_gen import MnistTextGenerationPipeline, MnistTextLogitsProcessor
+from mnist_text_gen.commands.sample_hf import load_pipeline
+from mnist_text_gen.modeling import DECODINGS, DIGITS, TASK
+from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 
 STOCK = "stock generate"
@@ -52,6 +54,18 @@ def main() -> None:
     show_growth(draw, args.growth, args.rounds)
     show_memory()
     show_start_up()
+
+
+def load_digits(model: str | Path) -> MnistTextGenerationPipeline:
+    """A pipeline of the ten digits in 30×30 pixels, which the measurements are about; a `ValueError` for another."""
+    draw = load_pipeline(str(model))
+    found, wanted = (draw.class_names, draw.tokenizer.image_size), (DIGITS, IMAGE_SIZE)
+    if found != wanted:
+        raise ValueError(
+            f"model is {str(model)!r}, of {found[1]}×{found[1]} pixels and the classes {', '.join(found[0])}; allowed "
+            f"is one of {IMAGE_SIZE}×{IMAGE_SIZE} and the ten digits"
+        )
+    return draw
 
 
 def compare(draw, digits: str, rounds: int) -> dict[str, float]:

@@ -29,6 +29,7 @@ import classification_by_generation
 import likelihood
 import literature
 from accuracy_score import measure_accuracy_scores
+from generation import load_digits
 from quality_report import write_report
 from sample_quality import (
     NUM_CANDIDATES,
@@ -48,7 +49,6 @@ from sample_quality import (
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.sample_hf import load_pipeline
 from mnist_text_gen.corpus import LabelledImages
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.modeling import hash_weights, read_quality, write_quality
@@ -158,7 +158,7 @@ class Measurement:
         self.args = args
         self.work = check_output_folder(args.work)
         self.real = RealImages.load(args.source, args.num_train_samples, args.num_other_samples)
-        self.draw = load_pipeline(args.model)
+        self.draw = load_digits(args.model)
         self.judge_model = train_judge(args.source, Path(args.judge or self.work / "judge"))
         self.pools = {}
 

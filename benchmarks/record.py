@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from generation import STOCK, compare
+from generation import STOCK, compare, load_digits
 from reduced_precision import num_accepted
 from transformers import set_seed
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--source", required=True, help="MNIST; see mnist_text_gen.corpus.load_images")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the seconds")
     args = parser.parse_args()
-    draw = sample_hf.load_pipeline(str(args.model))
+    draw = load_digits(args.model)
     classifier_results = evaluate(train_classifier, args.source, args.model / CLASSIFIER_FOLDER)
     results = evaluate(train_hf, args.source, args.model)
     results |= {

@@ -129,3 +129,10 @@ def test_nats_of_sampled_images_are_those_of_the_mixture_of_classes(
 def test_a_folder_without_weights_is_refused(benchmarks, source, tmp_path):
     with pytest.raises(ValueError, match="allowed is a folder with the weights of a model"):
         benchmarks.literature.measure(source, tmp_path, cache=tmp_path)
+
+
+def test_a_model_of_other_classes_or_sizes_is_refused(benchmarks, options, named_files, refusal_of):
+    line = refusal_of(benchmarks, *options, "--model", named_files, "--parts", "samples")
+    assert f"model is '{named_files}', of 12×12 pixels and the classes T-shirt/top, Ankle boot, Bag" in line
+    assert "allowed is one of 30×30 and the ten digits" in line
+    assert not (named_files / "quality.json").exists()
