@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 # Before the first import of a Hugging Face package, which reads these once.
@@ -119,6 +120,32 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def new_visitor(chromium):
+    """Open a page as a new visitor; at the end, no request has left the machine and no error is in the console."""
+    contexts, wrong = [], []
+
+    def open_page(url, schemes=("data", "blob"), errors=wrong, **options):
+        def check_request(request):
+            parts = urlsplit(request.url)
+            if parts.scheme not in schemes and parts.hostname != "127.0.0.1":
+                wrong.append(f"request to {request.url}")
+
+        contexts.append(chromium.new_context(**options))
+        contexts[-1].set_default_timeout(60_000)  # ms; a loaded machine is slow
+        contexts[-1].on("request", check_request)
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
 
 
 @pytest.fixture
