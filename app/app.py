@@ -159,7 +159,9 @@ def add_completion(handlers: Handlers) -> None:
 
 def add_text(handlers: Handlers, drawn: gr.State) -> None:
     word, tokenizer = handlers.pipeline.class_word, handlers.pipeline.tokenizer
-    is_mnist = handlers.pipeline.class_names == tuple("0123456789") and len(EXAMPLE) == tokenizer.model_max_length
+    is_mnist = (
+        word == "digit" and EXAMPLE[0] in handlers.pipeline.class_names and len(EXAMPLE) == tokenizer.model_max_length
+    )
     text = gr.Textbox(
         EXAMPLE if is_mnist else "",
         label="Text",

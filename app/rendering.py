@@ -9,13 +9,12 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from drawing import draw_contact_sheet, draw_grid, format_score
+from drawing import draw_contact_sheet, draw_grid, format_score, is_digit
 from PIL import Image
 
 
 _PIXELS_A_SYMBOL = 6
 _GAP = 2
-_DIGITS = tuple("0123456789")
 
 
 def say(message: str) -> str:
@@ -103,7 +102,7 @@ def render_symbols(text: str, image: np.ndarray, nats: np.ndarray, label: str) -
         for index, (symbol, pixels, surprise) in enumerate(zip(text[1:-1], bits, surprises, strict=True))
     ]
     picture = Image.fromarray(image * 255)
-    what, name = ("a ", "") if label in _DIGITS else ("", f", {escape(label)}")
+    what, name = ("a ", "") if is_digit(label) else ("", f", {escape(label)}")
     alternative = escape(f"The image of the text, {what}{label}")
     return (
         f'<div class="symbols" style="--size: {image.shape[1]}; --columns: {symbols_a_row}"><div>'
@@ -142,16 +141,16 @@ def _figure(result: dict[str, Any], name: str, note: str, num_known_rows: int = 
 
 
 def _word(label: str) -> str:
-    return "digit" if label in _DIGITS else "class"
+    return "digit" if is_digit(label) else "class"
 
 
 def _article(label: str) -> str:
-    return f"A {label}" if label in _DIGITS else label
+    return f"A {label}" if is_digit(label) else label
 
 
 def _caption(label: str, score: str) -> str:
     # a long name is cut, and not the score
-    return f"{label}: {score}" if label in _DIGITS else f"{score} {label}"
+    return f"{label}: {score}" if is_digit(label) else f"{score} {label}"
 
 
 def _group(name: str, figures: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, stren
     the same box and moved until its centre of mass was in the middle (LeCun et al. 1998, section III.A).
 
     Args:
-        images (`np.ndarray`, uint8 `[N, 28, 28]` in 0 to 255): grey images.
+        images (`np.ndarray`, uint8 `[N, S, S]` in 0 to 255): grey images.
         keys (`Sequence[int]`, length N):
             What the draw of each image depends on beside the seed: the same image, key and seed give the same result
             in any batch and in any process. Integers in 0 to 2^64 - 1.
@@ -41,7 +41,7 @@ def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, stren
         strength (`float`, defaults to 1.0): factor of all standard deviations, 0 or more.
 
     Returns:
-        `np.ndarray`: uint8 `[N, 28, 28]` in 0 to 255.
+        `np.ndarray`: uint8 `[N, S, S]` in 0 to 255.
 
     Raises:
         ValueError: for another number of keys than images, a negative seed, and a negative strength.

@@ -6,7 +6,7 @@ The modules import only their siblings: they also travel to the Hub, as remote c
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from .causal_attention import CAUSAL
-from .class_names import DIGITS, check_class_names, class_word, find_class, label_maps, read_class_names
+from .class_names import DIGITS, check_class_names, class_word, find_class, label_maps, name_classes, read_class_names
 from .completion import sample_particles
 from .configuration_mnist_cnn import MnistCnnConfig
 from .hub import open_repository, upload_folder
@@ -53,6 +53,7 @@ from .pipeline_mnist_text_generation import (
     MnistTextGenerationPipeline,
     check_sampling_arguments,
     load_classifier,
+    read_classes,
 )
 from .predictive_sampling import decode
 
@@ -97,8 +98,10 @@ __all__ = [
     "load_classifier",
     "log_likelihood",
     "marginal_log_likelihood",
+    "name_classes",
     "open_repository",
     "read_class_names",
+    "read_classes",
     "read_quality",
     "read_run",
     "sample_particles",

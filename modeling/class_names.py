@@ -51,6 +51,11 @@ def read_class_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
         raise ValueError(f"id2label of a {type(config).__name__}: {error}") from error
 
 
+def name_classes(config: PreTrainedConfig) -> tuple[str, ...]:
+    """The names of the classes of a classifier: those of [`read_class_names`], else as many of the digits."""
+    return read_class_names(config) or DIGITS[: config.num_labels]
+
+
 def label_maps(class_names: Sequence[str]) -> dict[str, dict]:
     """`id2label` and `label2id`, as a configuration takes them, of names that [`check_class_names`] allows."""
     names = check_class_names(class_names)

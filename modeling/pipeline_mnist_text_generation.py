@@ -22,6 +22,7 @@ from transformers import (
     GenerationConfig,
     LogitsProcessorList,
     Pipeline,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
@@ -29,7 +30,7 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
-from .class_names import DIGITS, class_word, find_class, read_class_names
+from .class_names import DIGITS, class_word, find_class, name_classes, read_class_names
 from .completion import resample, sample_particles
 from .hub import open_repository, upload_folder
 from .language_model import check_language_model_config
@@ -115,7 +116,7 @@ class MnistTextGenerationPipeline(Pipeline):
         # of the tokenizer, for the model does not know it
         self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
         classifier = classifier or self._load_own_classifier(source)
-        self.class_names = _read_classes(classifier.config, model.config, tokenizer.image_size)
+        self.class_names = read_classes(classifier.config, model.config, tokenizer.image_size)
         self.class_word = class_word(self.class_names)
         super().__init__(model=model, tokenizer=tokenizer, **kwargs)
         self.classifier = classifier.eval().to(self.device)
@@ -161,7 +162,7 @@ class MnistTextGenerationPipeline(Pipeline):
         parameters = check_sampling_arguments(**{**self._forward_params, **kwargs})
         if parameters["seed"] is None:
             kwargs["seed"] = _draw_seed()
-        if isinstance(digits, str | int):
+        if isinstance(digits, str | Integral):
             return super().__call__(next(self._number_labels([digits])), **kwargs)
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
@@ -224,7 +225,7 @@ class MnistTextGenerationPipeline(Pipeline):
         """Generate texts of a digit, a block at the same time.
 
         Args:
-            label (`int`): the digit, 0 to 9.
+            label (`int`): the number of the class, of digits 0 to 9.
             num_candidates, temperature, seed, decoding, callback: see `__call__`.
             occurrence (`int`, defaults to 0): tells apart the draws of one label with one seed.
 
@@ -253,7 +254,7 @@ class MnistTextGenerationPipeline(Pipeline):
         are decoded one after the other.
 
         Args:
-            labels (`Sequence[int]`, length B): digits, 0 to 9.
+            labels (`Sequence[int]`, length B): numbers of classes, of digits 0 to 9.
             entropies (`Sequence[Sequence[int]]`, length B): what the noise of each depends on; see [`gumbel_noise`].
             temperature, decoding: see `__call__`.
             callback (`Callable[[torch.LongTensor], None]`, *optional*):
@@ -347,7 +348,7 @@ class MnistTextGenerationPipeline(Pipeline):
         """The best candidates by the probability of the wanted digit, best first, the earlier one first of equals.
 
         Args:
-            label (`int`): the wanted digit, 0 to 9.
+            label (`int`): the number of the wanted class, of digits 0 to 9.
             input_ids (`torch.LongTensor`, `[N, 152]`): the candidates.
             probabilities (`torch.FloatTensor`, `[N, 10]`): what `classify_candidates` says of them.
             num_return_sequences (`int`, defaults to 8): how many are kept.
@@ -655,15 +656,24 @@ def load_classifier(
     return classifier
 
 
-def _read_classes(config, model_config, image_size: int) -> tuple[str, ...]:
-    """The names of the classes of a classifier that fits."""
+def read_classes(config: PreTrainedConfig, model_config: PreTrainedConfig, image_size: int) -> tuple[str, ...]:
+    """The names of the classes that a language model and its classifier have in common.
+
+    Args:
+        config (`PreTrainedConfig`): the classifier's.
+        model_config (`PreTrainedConfig`): the language model's.
+        image_size (`int`): height and width of the images that the language model writes.
+
+    Raises:
+        ValueError: for a classifier of images of another size, or of other classes than the language model names.
+    """
     found = (config.num_labels, config.num_channels, config.image_size)
     if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
         raise ValueError(
             f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
             f"2 to {len(DIGITS)}, 1 and {image_size}"
         )
-    class_names = read_class_names(config) or DIGITS[: config.num_labels]
+    class_names = name_classes(config)
     of_model = read_class_names(model_config) or class_names
     if of_model != class_names:
         raise ValueError(

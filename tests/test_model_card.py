@@ -287,7 +287,9 @@ def test_names_stand_in_a_card_letter_for_letter(named_files, tmp_path):
         config = json.loads(path.read_text())
         config["id2label"] = {"0": "a|b", "1": "<i>*x*", "2": 'say "c"'}
         path.write_text(json.dumps(config))
+    write_run(folder, hash_weights(folder), [{**STAGE, "description": "3 classes (a|b, <i>*x*)"}], {})
     card = build_model_card(folder)
+    assert r"- Language model: 3 classes (a\|b, \<i\>\*x\*)" in card
     assert "the classes\n" + r"a\|b, \<i\>\*x\* and say " + '"c" in the style' in card
     assert 'draw("a|b", seed=0)' in card
 

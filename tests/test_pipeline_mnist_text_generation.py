@@ -81,6 +81,12 @@ def test_a_digit_gives_the_same_alone_and_in_a_list(draw):
     assert texts_of(draw(["7", "7"], seed=2)[1]) == texts_of(several[3])
 
 
+def test_a_digit_may_be_a_number_of_numpy(draw):
+    assert draw(np.int64(3), num_candidates=2, num_return_sequences=1, seed=0) == draw(
+        3, num_candidates=2, num_return_sequences=1, seed=0
+    )
+
+
 def test_a_seed_gives_the_same_whatever_was_drawn_before(draw):
     first = draw("5", seed=3)
     torch.manual_seed(99)

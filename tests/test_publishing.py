@@ -354,6 +354,22 @@ def test_training_that_may_not_be_published_is_refused_before_it_begins(
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.parametrize("where", ["shipped", "named"])
+def test_model_whose_classifier_does_not_fit_is_refused_before_its_training(
+    hub, online, refusal_of, tmp_path, tiny_files, where
+):
+    online("ada")
+    options = ["--output_dir", tmp_path / "run", "--use_cpu", "--push_to_hub", "--hub_model_id", "never"]
+    if where == "named":
+        options += ["--classifier_name_or_path", tiny_files]
+    line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options, "--image_size", "24")
+    assert "images of 30 pixels; allowed is 2 to 10, 1 and 24" in line
+    names = list("abcdefghij")
+    line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options, "--class_names", *names)
+    assert "the language model has the classes 'a', 'b'" in line
+    assert list((tmp_path / "run").iterdir()) == [] and not [key for key in hub.repositories if "ada/never" in key]
+
+
 def test_what_holds_pickles_is_not_published(online, refusal_of, tmp_path):
     online("ada")
     options = ["--output_dir", tmp_path / "run", "--use_cpu", "--push_to_hub"]

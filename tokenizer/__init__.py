@@ -13,6 +13,7 @@ from .tokenization_mnist_text import (
     binarize_images,
     check_image_size,
     check_text,
+    get_text_length,
 )
 
 
@@ -29,4 +30,5 @@ __all__ = [
     "binarize_images",
     "check_image_size",
     "check_text",
+    "get_text_length",
 ]

@@ -20,7 +20,7 @@ from mnist_text_gen import MnistCnnConfig, MnistTextTokenizer
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.commands.export_onnx import MODEL_FILE
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import CLASSIFIER_FOLDER
+from mnist_text_gen.modeling import CLASSIFIER_FOLDER, name_classes
 
 
 PROG = "build.py"
@@ -87,7 +87,7 @@ def read_settings(onnx_dir: Path) -> dict[str, Any]:
         "endPixelId": tokenizer.pixel_ids.stop,
         "numPixelSymbols": tokenizer.num_pixel_symbols,
         "imageSize": tokenizer.image_size,
-        "classNames": [classifier.id2label[label] for label in range(classifier.num_labels)],
+        "classNames": list(name_classes(classifier)),
         "numHeads": model.n_head,
         "headSize": model.n_embd // model.n_head,
     }

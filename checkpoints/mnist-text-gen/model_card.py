@@ -19,7 +19,7 @@ from huggingface_hub.errors import EntryNotFoundError, HTTPError, RevisionNotFou
 from transformers import PreTrainedConfig
 from transformers.utils import logging
 
-from .class_names import DIGITS, class_word, read_class_names
+from .class_names import DIGITS, class_word, name_classes, read_class_names
 
 
 logger = logging.get_logger(__name__)
@@ -206,9 +206,9 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _read_classes(folder: Path, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
     """Names of the classes, the classifier's before the language model's, and the size of an image."""
     classifier = _read_config(folder / CLASSIFIER_FOLDER / "config.json")
-    names = DIGITS
-    for source in (config, classifier):
-        names = read_class_names(PreTrainedConfig(id2label=source.get("id2label"))) or names
+    names = read_class_names(PreTrainedConfig(id2label=config.get("id2label"))) or DIGITS
+    if "id2label" in classifier:
+        names = name_classes(PreTrainedConfig(id2label=classifier["id2label"]))
     return names, _read_config(folder / "tokenizer_config.json").get("image_size", 30)
 
 
@@ -230,9 +230,9 @@ def _words(class_names: Sequence[str], size: int) -> dict[str, Any]:
     }
 
 
-def escape_markdown(name: str) -> str:
-    """A name as it stands in Markdown and in a table of it, letter for letter."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", name)
+def escape_markdown(text: str) -> str:
+    """A text as it stands in Markdown and in a table of it, letter for letter."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
 
 
 def _front_matter(
@@ -430,8 +430,11 @@ def _seconds(results: dict) -> str | None:
 
 
 def _training(run: dict, judge: dict) -> str:
-    lines = [f"- Language model: {stage['description']}{_course(stage)}" for stage in run.get("training", [])]
-    lines += [f"- Classifier: {stage['description']}" for stage in judge.get("training", [])]
+    lines = [
+        f"- Language model: {escape_markdown(stage['description'])}{_course(stage)}"
+        for stage in run.get("training", [])
+    ]
+    lines += [f"- Classifier: {escape_markdown(stage['description'])}" for stage in judge.get("training", [])]
     return "\n".join(["## Training", "", *lines]) if lines else ""
 
 

@@ -49,6 +49,11 @@ def check_image_size(image_size: int) -> None:
         raise ValueError(f"image_size is {image_size!r}; allowed are {', '.join(map(str, IMAGE_SIZES))}")
 
 
+def get_text_length(image_size: int) -> int:
+    """Characters of the text of an image: the class digit, the pixels, and the end token."""
+    return 1 + image_size * image_size // PIXELS_PER_SYMBOL + 1
+
+
 def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     """Scale 28×28 images to 30×30 and round them to {0, 1}; images that are 30×30 and binary stay as they are.
 
@@ -122,14 +127,14 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
         name (`str`, defaults to `"text"`): what the error calls the text.
         image_size (`int`, defaults to 30): height and width of the image that it is the text of.
     """
-    num_symbols = image_size * image_size // PIXELS_PER_SYMBOL
+    text_length = get_text_length(image_size)
     if not isinstance(text, str):
         raise ValueError(f"{name} is {text!r}; allowed is a str")
     if text[:1] not in tuple(CLASS_SYMBOLS):
         found = f"{text[0]!r} at position 0" if text else "no character at all"
         raise ValueError(f"{name} has {found}; a text starts with its class digit, '0' to '9'")
-    position = _PIXEL_RUN.match(text, 1, 1 + num_symbols).end()
-    if position == 1 + num_symbols:
+    position = _PIXEL_RUN.match(text, 1, text_length - 1).end()
+    if position == text_length - 1:
         allowed = f"the end token {END_SYMBOL!r}"
         ends = text[position:] == END_SYMBOL or (partial and position == len(text))
         position += text[position : position + 1] == END_SYMBOL  # what comes after `)` is the error, not `)`
@@ -139,9 +144,9 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
     if ends:
         return
     if position < len(text):
-        allowed = "nothing" if position == num_symbols + 2 else allowed
+        allowed = "nothing" if position == text_length else allowed
         raise ValueError(f"{name} has {text[position]!r} at position {position}; allowed there is {allowed}")
-    raise ValueError(f"{name} stops at position {position} of {num_symbols + 2}; there must be {allowed}")
+    raise ValueError(f"{name} stops at position {position} of {text_length}; there must be {allowed}")
 
 
 class MnistTextTokenizer(PreTrainedTokenizerFast):
@@ -193,7 +198,7 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         check_image_size(image_size)
         self.image_size = int(image_size)
         self.num_pixel_symbols = self.image_size**2 // PIXELS_PER_SYMBOL
-        text_length = 1 + self.num_pixel_symbols + 1
+        text_length = get_text_length(self.image_size)
         vocab = kwargs.pop("vocab", None)
         if vocab is None and kwargs.get("tokenizer_file") is not None:
             vocab = Tokenizer.from_file(str(kwargs["tokenizer_file"])).get_vocab()

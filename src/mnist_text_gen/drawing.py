@@ -33,7 +33,7 @@ def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
     images, captions = zip(*((result["image"], format_score(result["score"])) for result in results), strict=True)
     labels = {result.get("label", "") for result in results}
     title = labels.pop() if len(labels) == 1 else ""
-    return draw_grid(images, captions, title="" if title in tuple("0123456789") else title)
+    return draw_grid(images, captions, title="" if is_digit(title) else title)
 
 
 def draw_grid(
@@ -43,7 +43,7 @@ def draw_grid(
 
     Args:
         images (`Sequence[PIL.Image.Image]`, 1 or more): square, of one size, mode L.
-        captions (`Sequence[str]`): one an image; what is wider than the image is cut.
+        captions (`Sequence[str]`): one an image; what is wider than its column is cut.
         num_columns (`int`, defaults to 8): images a row, 1 or more.
         title (`str`, *optional*): a line above all images.
 
@@ -76,6 +76,11 @@ def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     # a dot, for the font has no ellipsis
     fitting = [end for end in range(len(text)) if font.getlength(f"{text[:end]}...") <= width]
     return f"{text[: max(fitting, default=0)]}..."
+
+
+def is_digit(name: str) -> bool:
+    """Whether the name of a class is one of the ten digits."""
+    return name in tuple("0123456789")
 
 
 def format_score(score: float) -> str:

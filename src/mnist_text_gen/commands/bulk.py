@@ -36,7 +36,7 @@ from mnist_text_gen.modeling import (
     open_repository,
     upload_folder,
 )
-from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer
+from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer, get_text_length
 
 
 if TYPE_CHECKING:
@@ -402,7 +402,7 @@ def build_card(settings: Settings, counts: list[int]) -> str:
         "|---|---|",
         f"| `image` | PNG, {size}×{size}, mode L, 0 or 255 |",
         f"| `label` | the {word} that was asked for |",
-        f"| `text` | the {2 + size * size // 6} characters that are the image |",
+        f"| `text` | the {get_text_length(size)} characters that are the image |",
         f"| `score` | a classifier's probability of the {word} |",
         "| `index` | which image this is: the same index and settings give the same image |",
         *("", f"{selection} The settings, with the weights' SHA-256 or commit:", ""),

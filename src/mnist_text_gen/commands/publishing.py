@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import PretrainedConfig, TrainingArguments
+from transformers import PreTrainedConfig, TrainingArguments
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.drawing import draw_contact_sheet
@@ -16,6 +16,7 @@ from mnist_text_gen.modeling import (
     MnistCnnForImageClassification,
     load_classifier,
     open_repository,
+    read_classes,
 )
 
 from .sample_hf import load_pipeline
@@ -52,6 +53,14 @@ def take_publication(args: TrainingArguments) -> Publication | None:
     return publication
 
 
+def check_classifier(
+    output_dir: Path, classifier_name_or_path: str | None, config: PreTrainedConfig, image_size: int
+) -> None:
+    """Raise a `ValueError`, before the training, unless there is a classifier of the model's classes and images."""
+    classifier = find_classifier(output_dir, classifier_name_or_path) or load_classifier(str(output_dir))
+    read_classes(classifier.config, config, image_size)
+
+
 def publish(output_dir: Path, publication: Publication, classifier_name_or_path: str | None) -> None:
     """Draw all classes with the model in `output_dir`, and publish it and them.
 
@@ -77,7 +86,7 @@ def find_classifier(output_dir: Path, name_or_path: str | None) -> MnistCnnForIm
             return None
         name_or_path = str(SHIPPED_CHECKPOINT)
     try:
-        model_type = PretrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
+        model_type = PreTrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
     except OSError as error:
         raise ValueError(
             f"classifier_name_or_path is {name_or_path!r}; allowed is a folder or Hub id with a classifier, there or "

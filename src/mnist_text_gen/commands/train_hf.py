@@ -39,14 +39,14 @@ from mnist_text_gen.modeling import (
     read_class_names,
     token_losses,
 )
-from mnist_text_gen.tokenizer import IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer
+from mnist_text_gen.tokenizer import IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer, get_text_length
 
 from .arguments import parse_arguments, run_command
 from .augmented_source import AugmentationCallback, AugmentedSourceArguments
 from .curve import Quantities
 from .monitoring import MonitoredTrainer, check_trackers, draw_digits
 from .processes import ProcessArguments, check_num_processes
-from .publishing import publish, take_publication
+from .publishing import check_classifier, publish, take_publication
 from .recipe import describe_arguments
 from .resuming import collect_recipe
 from .training import describe_images, describe_recipe, load_weights, run_trainer
@@ -152,6 +152,9 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     training_args.remove_unused_columns = False
     model = build_model(model_args, tokenizer, train_images.class_names)
     check_output_folder(training_args.output_dir)
+    output_dir = Path(training_args.output_dir)
+    if training_args.push_to_hub:
+        check_classifier(output_dir, model_args.classifier_name_or_path, model.config, tokenizer.image_size)
     publication = take_publication(training_args)
     trainer = MonitoredTrainer(
         model=model,
@@ -179,7 +182,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         model_args.model_name_or_path,
     )
     if publication is not None and trainer.is_world_process_zero():
-        publish(Path(training_args.output_dir), publication, model_args.classifier_name_or_path)
+        publish(output_dir, publication, model_args.classifier_name_or_path)
 
 
 def build_corpus(
@@ -224,7 +227,7 @@ def build_model(
 
 def check_context(config: GPT2Config, tokenizer: MnistTextTokenizer, name: str) -> None:
     """Refuse weights of images of another size; those with a context of no text's length may be of any."""
-    sizes = {MnistTextTokenizer(size).model_max_length: size for size in IMAGE_SIZES}
+    sizes = {get_text_length(size): size for size in IMAGE_SIZES}
     size = sizes.get(config.n_positions, tokenizer.image_size)
     if size != tokenizer.image_size:
         raise ValueError(

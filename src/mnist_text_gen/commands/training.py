@@ -134,7 +134,9 @@ def describe_images(stage: dict[str, Any]) -> str:
     if stage["class_names"] != list(DIGITS):
         images += f" of {len(stage['class_names'])} classes ({', '.join(stage['class_names'])})"
     if stage["image_size"] != IMAGE_SIZE:
-        images += f", scaled to {stage['image_size']}×{stage['image_size']}"
+        # those that are sampled get a border
+        how = "drawn in" if stage["binarization"] == "sampled" else "scaled to"
+        images += f", {how} {stage['image_size']}×{stage['image_size']}"
     if stage["binarization"] != "rounded":
         images += f", binarization {stage['binarization']}"
     if not stage["augmentation"]:
