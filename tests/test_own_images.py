@@ -12,6 +12,7 @@ from test_image_folders import NAMES, write_classes
 from transformers import AutoModelForImageClassification, GPT2LMHeadModel
 
 from mnist_text_gen.commands import train_classifier, train_hf
+from mnist_text_gen.commands.training import describe_images
 from mnist_text_gen.corpus import binarize, load_corpus, load_image_corpus, load_images
 from mnist_text_gen.modeling import token_losses
 from mnist_text_gen.tokenizer import MnistTextTokenizer
@@ -167,3 +168,10 @@ def test_names_of_weights_to_start_from_are_those_of_the_images(language_model, 
 def test_bad_input_is_refused_before_anything_is_written(folder, refusal_of, tmp_path, command, changes, found):
     assert found in refusal_of(command, *options(folder, tmp_path, **changes))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("binarization", "how"), [("otsu", "scaled to"), ("sampled", "drawn in")])
+def test_images_of_another_size_are_said_to_be_scaled_unless_they_are_sampled(binarization, how):
+    stage = {"num_train_samples": 8, "class_names": list("0123456789"), "image_size": 36, "augmentation": 0.0}
+    said = describe_images(stage | {"binarization": binarization})
+    assert said == f"8 images, {how} 36×36, binarization {binarization}"
