@@ -629,7 +629,9 @@ squares](quality/likelihood.png)
 
 Nats of {num_samples:,} test images, fewer are better. All models are given the class, but for the plain "symbol at
 each position". The baselines are fitted to {num_train_samples:,} training images; of several settings that was taken
-which does best on the last tenth of them.
+which does best on the last tenth of them. The specification's recipe was not trained for as long as this model:
+what it reaches in up to half an hour of one core, beside ours, stands in
+[README](../README.md#how-fast-it-trains).
 
 {table}
 """
