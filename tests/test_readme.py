@@ -36,8 +36,8 @@ def test_python_blocks_run(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "7 (64, 30, 30)" in printed
     assert [text[0] for text in names["tokenizer"].batch_decode(names["ids"])] == ["7", "3"]
-    assert len(names["texts"]) == 2
-    images, known = names["images"], names["known"]  # [3, 30, 30] in {0, 1}, and the left half
+    assert len(names["texts"]) == 2 and names["images"].shape == (2, 30, 30)
+    images, known = names["real"], names["known"]  # [3, 30, 30] in {0, 1}, and the left half
     assert (np.asarray(names["completed"]["image"])[:15] == images[0, :15] * 255).all()
     assert [(np.asarray(result["image"])[known] == images[0][known] * 255).all() for result in names["more"]] == [
         True
