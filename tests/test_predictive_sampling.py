@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForCausalLM,
     BertConfig,
     BertLMHeadModel,
+    DynamicCache,
     GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
@@ -500,6 +501,20 @@ def test_what_decode_cannot_do_is_refused(model, arguments, match):
     } | arguments
     with pytest.raises(ValueError, match=match):
         model.generate(prompts, custom_generate=decode, **arguments)
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache", "kv_cache"])
+def test_empty_cache_is_taken_under_any_name(model, name):
+    """Transformers 5.24 renamed the one that `generate` gives, and calls it with `None`."""
+    prompts = torch.tensor([[1, 2], [2, 2]])
+    config = GenerationConfig(max_length=10, num_beams=1, return_dict_in_generate=False)
+    expected = decode(model, prompts, LogitsProcessorList(), StoppingCriteriaList(), config)
+    filled = model(prompts, use_cache=True).past_key_values
+    for empty in (None, DynamicCache(config=model.config)):
+        found = decode(model, prompts, LogitsProcessorList(), StoppingCriteriaList(), config, **{name: empty})
+        assert found.equal(expected)
+    with pytest.raises(ValueError, match=f"{name} holds 2 tokens; allowed is an empty cache"):
+        decode(model, prompts, LogitsProcessorList(), StoppingCriteriaList(), config, **{name: filled})
 
 
 def test_another_architecture_is_refused():

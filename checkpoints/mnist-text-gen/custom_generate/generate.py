@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import (
+    Cache,
     EosTokenCriteria,
     GenerationConfig,
     GPT2LMHeadModel,
@@ -133,23 +134,22 @@ def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
 
 
 def _check_model_kwargs(
-    input_ids,
-    attention_mask=None,
-    position_ids=None,
-    past_key_values=None,
-    use_cache=None,
-    logits_to_keep=None,
-    **others,
+    input_ids, attention_mask=None, position_ids=None, use_cache=None, logits_to_keep=None, **others
 ) -> None:
-    """Refuse what would change the logits and is not read here; `generate` itself adds the named ones."""
-    if others:
-        raise ValueError(f"{next(iter(others))} is given; allowed are input_ids alone, of equal length")
+    """Refuse what would change the logits and is not read here; `generate` itself adds the named ones.
+
+    It also adds an empty cache, whose name depends on the version of Transformers: `past_key_values`, then `cache`.
+    """
     if attention_mask is not None and not attention_mask.all():
         raise ValueError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
     if position_ids is not None and (position_ids != torch.arange(input_ids.shape[1], device=input_ids.device)).any():
         raise ValueError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
-    if past_key_values is not None and past_key_values.get_seq_length():
-        raise ValueError(f"past_key_values holds {past_key_values.get_seq_length()} tokens; allowed is an empty cache")
+    for name, value in others.items():
+        if isinstance(value, Cache):
+            if value.get_seq_length():
+                raise ValueError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
+        elif value is not None:
+            raise ValueError(f"{name} is given; allowed are input_ids alone, of equal length")
 
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
