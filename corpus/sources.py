@@ -264,7 +264,7 @@ def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImage
     for label, class_folder in enumerate(class_folders):
         for file in _list_visible(class_folder):
             try:
-                images.append(_decode_image({"bytes": None, "path": file}, str(file), _FORMATS))
+                images.append(_decode_image(file, str(file), _FORMATS))
             except ValueError as error:
                 if not skip_broken_images:
                     raise
@@ -388,15 +388,25 @@ def _from_dataset(dataset, name: str) -> LabelledImages:
         raise ValueError(f"{name} has labels that are no integers; allowed are 0 to {len(DIGITS) - 1}")
     encoded = dataset.cast_column("image", Image(decode=False))["image"]
     rows = [f"{name}, row {row}," for row in range(len(labels))]
-    images = [_decode_image(value, row) for value, row in zip(encoded, rows, strict=True)]
+    images = [_decode_image(_take_bytes(value, row), row) for value, row in zip(encoded, rows, strict=True)]
     class_names = getattr(dataset.features["label"], "names", None) or _NAMELESS
     return LabelledImages(_stack(images, rows), labels.astype(np.int64), tuple(class_names))
 
 
-def _decode_image(value: dict | None, name: str, formats: Sequence[str] | None = None) -> np.ndarray:
+def _take_bytes(value: dict | None, name: str) -> io.BytesIO:
+    """The encoded image in a row of a data set.
+
+    A row may name a file in place of its bytes. Somebody else's data set would then choose a file of this machine,
+    and make it part of what is published.
+    """
     if value is None:
         raise ValueError(f"{name} has no image")
-    file = io.BytesIO(value["bytes"]) if value["bytes"] is not None else value["path"]
+    if value["bytes"] is None:
+        raise ValueError(f"{name} refers to the file {value['path']!r}; the row must hold the bytes of its image")
+    return io.BytesIO(value["bytes"])
+
+
+def _decode_image(file: io.BytesIO | Path, name: str, formats: Sequence[str] | None = None) -> np.ndarray:
     try:
         with PIL.Image.open(file, formats=formats) as image:
             if image.mode[0] in "IF":

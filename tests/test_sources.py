@@ -4,6 +4,7 @@
 import gzip
 import hashlib
 import io
+import os
 import re
 import sys
 
@@ -369,6 +370,21 @@ def test_parquet_with_a_missing_value_is_refused(tmp_path, train, column):
     pq.write_table(pa.table(columns), path)
     with pytest.raises(ValueError, match=re.escape(str(path))):
         load_images(str(path))
+
+
+@pytest.mark.parametrize("as_struct", [True, False], ids=["struct", "string"])
+def test_file_that_a_row_names_is_not_read(tmp_path, train, as_struct):
+    """Whoever wrote the rows would choose a file of this machine, which `--push_to_hub_id` would publish."""
+    private = tmp_path / "scan.png"
+    private.write_bytes(to_png(train.images[0]))
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)  # opened, it would wait for ever
+    path = tmp_path / "digits.parquet"
+    for file in (private, pipe):
+        images = [{"bytes": None, "path": str(file)} if as_struct else str(file)] * len(train.labels)
+        pq.write_table(pa.table({"image": images, "label": train.labels}), path)
+        with pytest.raises(ValueError, match=f"row 0, refers to the file {re.escape(repr(str(file)))}; the row must"):
+            load_images(str(path))
 
 
 def test_parquet_with_bytes_that_are_no_image_is_refused(tmp_path, train):
