@@ -4,31 +4,10 @@
 from collections.abc import Sequence
 from numbers import Integral
 
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
 DIGITS = tuple("0123456789")
-
-
-def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of classes as a tuple.
-
-    Args:
-        class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.
-
-    Raises:
-        ValueError: for another number of them, and for a name that is none, or is there twice.
-    """
-    names = tuple(class_names)
-    if isinstance(class_names, str) or not 2 <= len(names) <= len(DIGITS):
-        found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {_list(names)}"
-        raise ValueError(f"class_names are {found}; allowed are 2 to {len(DIGITS)} names, a class symbol for each")
-    for label, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise ValueError(f"class {label} has the name {name!r}; allowed is text on one line")
-        if name in names[:label]:
-            raise ValueError(f"classes {names.index(name)} and {label} both have the name {name!r}; allowed is one")
-    return names
 
 
 def read_class_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
@@ -38,17 +17,14 @@ def read_class_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
         `tuple[str, ...]` of 2 to 10, or `None` where it has only Transformers' own, LABEL_0, LABEL_1, and so on.
 
     Raises:
-        ValueError: for classes that are not numbered from 0 on, and as [`check_class_names`].
+        ValueError: for classes that are not numbered from 0 on.
     """
     id2label = config.id2label or {}
     if id2label == {label: f"LABEL_{label}" for label in range(len(id2label))}:
         return None
     if sorted(id2label) != list(range(len(id2label))):
         raise ValueError(f"id2label has the classes {_list(id2label)}; allowed are numbers from 0 on, without a gap")
-    try:
-        return check_class_names([id2label[label] for label in range(len(id2label))])
-    except ValueError as error:
-        raise ValueError(f"id2label of a {type(config).__name__}: {error}") from error
+    return tuple(id2label[label] for label in range(len(id2label)))
 
 
 def name_classes(config: PreTrainedConfig) -> tuple[str, ...]:
@@ -56,10 +32,43 @@ def name_classes(config: PreTrainedConfig) -> tuple[str, ...]:
     return read_class_names(config) or DIGITS[: config.num_labels]
 
 
+def read_classes(
+    config: PreTrainedConfig, model_config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> tuple[str, ...]:
+    """The names of the classes that a language model and its classifier have in common.
+
+    Args:
+        config (`PreTrainedConfig`): the classifier's.
+        model_config (`PreTrainedConfig`): the language model's.
+        tokenizer (`MnistTextTokenizer`): the language model's, with the size of the images that it writes.
+
+    Raises:
+        ValueError: for a classifier of images of another size, or of other classes than the language model names, and
+            for what `tokenizer.check_class_names` refuses.
+    """
+    image_size = tokenizer.image_size
+    found = (config.num_labels, config.num_channels, config.image_size)
+    if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
+        raise ValueError(
+            f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
+            f"2 to {len(DIGITS)}, 1 and {image_size}"
+        )
+    class_names = tokenizer.check_class_names(name_classes(config))
+    of_model = read_class_names(model_config) or class_names
+    if of_model != class_names:
+        raise ValueError(
+            f"the language model has the classes {', '.join(map(repr, of_model))}, and the classifier "
+            f"{', '.join(map(repr, class_names))}; allowed are the same"
+        )
+    return class_names
+
+
 def label_maps(class_names: Sequence[str]) -> dict[str, dict]:
-    """`id2label` and `label2id`, as a configuration takes them, of names that [`check_class_names`] allows."""
-    names = check_class_names(class_names)
-    return {"id2label": dict(enumerate(names)), "label2id": {name: label for label, name in enumerate(names)}}
+    """`id2label` and `label2id`, as a configuration takes them."""
+    return {
+        "id2label": dict(enumerate(class_names)),
+        "label2id": {name: label for label, name in enumerate(class_names)},
+    }
 
 
 def find_class(wanted: str | int, class_names: Sequence[str] = DIGITS) -> int:

@@ -15,6 +15,8 @@ methods for Bayesian filtering", 2000, proposition 2); for language models see L
 Steering of Large Language Models using Probabilistic Programs" (2023, arXiv:2306.03081).
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,10 +27,76 @@ from .logits_process import (
     GumbelNoiseLogitsProcessor,
     KnownPixelsLogitsProcessor,
     MnistTextLogitsProcessor,
+    check_images,
     gumbel_noise,
     uniform_noise,
 )
 from .predictive_sampling import _CachedGPT2
+
+
+def complete_images(
+    model: GPT2LMHeadModel,
+    tokenizer: PreTrainedTokenizerBase,
+    images: np.ndarray | torch.Tensor,
+    known: np.ndarray | torch.Tensor | None,
+    labels: Sequence[int | None],
+    num_classes: int,
+    seed: int,
+    num_return_sequences: int = 1,
+    num_particles: int = 64,
+    temperature: float = 1.0,
+) -> list[torch.LongTensor]:
+    """Complete images of which some pixels are known.
+
+    Args:
+        model (`GPT2LMHeadModel`), tokenizer (`MnistTextTokenizer`): the language model, and what names its ids.
+        images (`np.ndarray` or `torch.Tensor`, `[N, 30, 30]` in {0, 1}): what is unknown may have either value.
+        known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
+            The pixels that are kept, one or more of each image. By default the upper half, rows 0 to 14.
+        labels (`Sequence[int | None]`, length N): the class of each image; `None` where it may be of any.
+        num_classes (`int`): how many classes there are.
+        seed (`int`): the noise of an image depends on it, the known pixels, the mask, the label, and how often the
+            same came before in this call.
+        num_return_sequences (`int`, defaults to 1): R.
+        num_particles (`int`, defaults to 64), temperature (`float`, defaults to 1.0): see [`sample_particles`].
+
+    Returns:
+        `list[torch.LongTensor]`: `[R, 152]` for each image, ids of valid texts on the CPU, in no order.
+
+    Raises:
+        ValueError: for images and masks that do not fit, a mask with no known pixel, and as [`sample_particles`].
+    """
+    known_pixels = _read_known_pixels(tokenizer, images, known)  # all before the first is completed
+    seen, completed = Counter(), []
+    for of_image, label in zip(known_pixels, labels, strict=True):
+        task = hashlib.sha256(repr(label).encode() + of_image.allowed.numpy().tobytes()).digest()
+        seed_key = (seed, int.from_bytes(task[:8], "big"), seen[task])
+        seen[task] += 1
+        candidates = range(num_classes) if label is None else [label]
+        input_ids, log_weights = sample_particles(
+            model, tokenizer, of_image, candidates, seed_key, num_particles, temperature
+        )
+        # the particles have the numbers from 1 on and 0 is that of their resampling
+        ((uniform,),) = uniform_noise([(*seed_key, 1 + len(input_ids))], 1)
+        completed.append(input_ids[torch.from_numpy(resample(log_weights, num_return_sequences, uniform))])
+    return completed
+
+
+def _read_known_pixels(tokenizer, images, known) -> list[KnownPixelsLogitsProcessor]:
+    size = tokenizer.image_size
+    if known is None:
+        known = np.arange(size)[:, None].repeat(size, axis=1) < size // 2
+    # all together, so that an error names the image
+    KnownPixelsLogitsProcessor(tokenizer, images, known)
+    masks = check_images(known, size, "known")
+    for index, mask in enumerate(masks):
+        if not mask.any():
+            raise ValueError(
+                f"known has no pixel in mask {index}; allowed is 1 or more (to draw without, call the pipeline)"
+            )
+    return [
+        KnownPixelsLogitsProcessor(tokenizer, image, masks[index % len(masks)]) for index, image in enumerate(images)
+    ]
 
 
 @torch.no_grad()
@@ -37,7 +105,7 @@ def sample_particles(
     tokenizer: PreTrainedTokenizerBase,
     known_pixels: KnownPixelsLogitsProcessor,
     labels: Sequence[int],
-    entropy: Sequence[int],
+    seed_key: Sequence[int],
     num_particles: int = 64,
     temperature: float = 1.0,
 ) -> tuple[torch.LongTensor, np.ndarray]:
@@ -53,7 +121,7 @@ def sample_particles(
         tokenizer (`MnistTextTokenizer`): names the ids.
         known_pixels (`KnownPixelsLogitsProcessor`): of one image.
         labels (`Sequence[int]`, length C): the digits that it may be, each as likely as the others before it is seen.
-        entropy (`Sequence[int]`): what the noise depends on, besides the number of a particle.
+        seed_key (`Sequence[int]`): what the noise depends on, besides the number of a particle.
         num_particles (`int`, defaults to 64): P, C or more.
         temperature (`float`, defaults to 1.0): divides the logits of the language model.
 
@@ -75,10 +143,10 @@ def sample_particles(
     particles = _Particles(tokenizer, known_pixels, labels, num_particles)
     grammar, temper = MnistTextLogitsProcessor(tokenizer), TemperatureLogitsWarper(temperature)
     noise = gumbel_noise(
-        [(*entropy, 1 + index) for index in range(num_particles)], tokenizer.num_pixel_symbols, len(grammar.pixel_ids)
+        [(*seed_key, 1 + index) for index in range(num_particles)], tokenizer.num_pixel_symbols, len(grammar.pixel_ids)
     )
     propose = GumbelNoiseLogitsProcessor(noise, grammar.pixel_ids)
-    (uniform,) = uniform_noise([(*entropy, 0)], tokenizer.num_pixel_symbols)
+    (uniform,) = uniform_noise([(*seed_key, 0)], tokenizer.num_pixel_symbols)
     network = _CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
     for start, stop in particles.spans:
         rows, owners = particles.rows(start)

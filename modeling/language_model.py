@@ -22,7 +22,7 @@ def build_language_model_config(
 
     Raises:
         ValueError: for an override that makes the vocabulary or the context unfit for the tokenizer, and as
-            [`check_class_names`].
+            `tokenizer.check_class_names`.
     """
     sizes = {
         "vocab_size": len(tokenizer),
@@ -33,7 +33,7 @@ def build_language_model_config(
     }
     dropout = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
     tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    names = {} if class_names is None else label_maps(class_names)
+    names = {} if class_names is None else label_maps(tokenizer.check_class_names(class_names))
     config = GPT2Config(**(sizes | dropout | tokens | names | overrides))
     check_language_model_config(config, tokenizer, "the configuration")
     return config
@@ -41,7 +41,7 @@ def build_language_model_config(
 
 def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Raise a `ValueError` unless `config` has the tokenizer's vocabulary, a context that holds one text, and, if any,
-    names that are some of classes (see [`read_class_names`])."""
+    names of classes that [`read_class_names`] and `tokenizer.check_class_names` take."""
     vocab_size, context = getattr(config, "vocab_size", None), getattr(config, "max_position_embeddings", None)
     if vocab_size != len(tokenizer):
         raise ValueError(f"{name} has a vocabulary of {vocab_size}; allowed is {len(tokenizer)}, the tokenizer's")
@@ -49,7 +49,9 @@ def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedT
         raise ValueError(
             f"{name} has a context of {context} tokens; allowed is {tokenizer.model_max_length} or more, a whole text"
         )
-    read_class_names(config)
+    class_names = read_class_names(config)
+    if class_names is not None:
+        tokenizer.check_class_names(class_names)
 
 
 def build_generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:

@@ -147,27 +147,27 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
         return scores + torch.nn.functional.pad(noise, margins)
 
 
-def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:
+def gumbel_noise(seed_keys: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:
     """Standard Gumbel noise, each item's from its own seed.
 
     Args:
-        entropies (`Sequence[Sequence[int]]`, length B):
+        seed_keys (`Sequence[Sequence[int]]`, length B):
             What an item's noise depends on, e.g. `(seed, index)`; integers of 0 and more.
         num_steps (`int`), num_tokens (`int`): T and V.
 
     Returns:
         `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
     """
-    uniform = uniform_noise(entropies, num_steps * num_tokens)
+    uniform = uniform_noise(seed_keys, num_steps * num_tokens)
     noise = -np.log(-np.log(uniform))
-    return torch.from_numpy(noise.astype(np.float32)).view(len(entropies), num_steps, num_tokens)
+    return torch.from_numpy(noise.astype(np.float32)).view(len(seed_keys), num_steps, num_tokens)
 
 
-def uniform_noise(entropies: Sequence[Sequence[int]], size: int) -> np.ndarray:
+def uniform_noise(seed_keys: Sequence[Sequence[int]], size: int) -> np.ndarray:
     """Uniform noise, each item's from its own seed, float64 `[B, size]` in (0, 1); see [`gumbel_noise`]."""
     # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
     # double that is never 0, and the largest, which would round to 1, is the double below.
-    raw = np.stack([np.random.Philox(np.random.SeedSequence(entropy)).random_raw(size) for entropy in entropies])
+    raw = np.stack([np.random.Philox(np.random.SeedSequence(seed_key)).random_raw(size) for seed_key in seed_keys])
     return np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 

@@ -4,12 +4,17 @@
 from itertools import pairwise
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutput
-from transformers.utils import can_return_tuple
+from transformers.utils import cached_file, can_return_tuple
 
 from .configuration_mnist_cnn import MnistCnnConfig
+
+
+# where a classifier lies beside its language model
+CLASSIFIER_FOLDER = "classifier"
 
 
 class MnistCnnStage(nn.Sequential):
@@ -87,6 +92,39 @@ class MnistCnnForImageClassification(PreTrainedModel):
         logits = self.classifier(self.dropout(hidden_states.flatten(1)))  # [B, num_labels]
         loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
         return ImageClassifierOutput(loss=loss, logits=logits)
+
+
+def load_classifier(
+    source: str, revision: str | None = None, subfolder: str = CLASSIFIER_FOLDER
+) -> MnistCnnForImageClassification:
+    """Load a classifier, with weights for all of it.
+
+    Args:
+        source (`str`): a folder, or an id on the Hub.
+        revision (`str`, *optional*): a branch, tag or commit on the Hub.
+        subfolder (`str`, defaults to `"classifier"`): where in the source it is.
+
+    Raises:
+        ValueError: where there is none, or weights that cannot be read or do not fit.
+    """
+    where = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
+    try:
+        # where this file is missing, from_pretrained takes the default configuration and says nothing
+        if cached_file(source, "config.json", **where) is None:
+            raise OSError("it has no config.json")
+        classifier, report = MnistCnnForImageClassification.from_pretrained(
+            source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **where
+        )
+    except SafetensorError as error:
+        raise ValueError(f"the classifier of {source} has weights that cannot be read: {error}") from error
+    except OSError as error:
+        raise ValueError(
+            f"{source} has no classifier in its folder {subfolder!r}; train_classifier.py makes one: {error}"
+        ) from error
+    unfit = [key for keys in ("missing_keys", "mismatched_keys", "unexpected_keys") for key in report[keys]]
+    if unfit:
+        raise ValueError(f"the classifier of {source} has weights that do not fit its configuration: {unfit[0]}")
+    return classifier
 
 
 MnistCnnForImageClassification.register_for_auto_class("AutoModelForImageClassification")

@@ -1,14 +1,12 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Pipeline `mnist-text-gen`: a class in, the best of many drawn images out; and images completed and scored."""
 
-import hashlib
 import inspect
-import math
 import os
-import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +14,29 @@ import numpy as np
 import torch
 from huggingface_hub import CommitInfo
 from PIL import Image
-from safetensors import SafetensorError
-from transformers import (
-    AutoModelForCausalLM,
-    GenerationConfig,
-    LogitsProcessorList,
-    Pipeline,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    TemperatureLogitsWarper,
-)
+from transformers import AutoModelForCausalLM, Pipeline, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY
-from transformers.utils import cached_file
 
-from .class_names import DIGITS, class_word, find_class, name_classes, read_class_names
-from .completion import resample, sample_particles
-from .hub import open_repository, upload_folder
+from .candidates import BLOCK_SIZE, Candidates, generate_candidates
+from .class_names import class_word, find_class, read_classes
+from .completion import complete_images
 from .language_model import check_language_model_config
 from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, symbol_nats
-from .logits_process import (
-    GumbelNoiseLogitsProcessor,
-    KnownPixelsLogitsProcessor,
-    MnistTextLogitsProcessor,
-    check_images,
-    gumbel_noise,
-    uniform_noise,
-)
-from .model_card import CARD_FILE, CLASSIFIER_FOLDER, copy_run, has_own_card, write_model_card
-from .modeling_mnist_cnn import MnistCnnForImageClassification
+from .logits_process import check_images
+from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassification, load_classifier
 from .predictive_sampling import decode
+from .sampling_arguments import (
+    DEFAULTS,
+    check_count,
+    check_labels,
+    check_sampling_arguments,
+    check_seed,
+    check_temperature,
+    draw_seed,
+)
 
 
 TASK = "mnist-text-gen"
-# Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
-# depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
-BLOCK_SIZE = 64
-DECODINGS = ("exact", "bf16", "generate")
-# Measured with benchmarks/generation.py: more drafts a step, and a longer blank beginning, cost what they gain.
-NUM_DRAFT_TOKENS = 5
-BLANK_SHARE = 4 / 15  # 40 of 150 symbols
 
 
 class MnistTextGenerationPipeline(Pipeline):
@@ -86,8 +67,8 @@ class MnistTextGenerationPipeline(Pipeline):
     >>> import mnist_text_gen
     >>> from transformers import pipeline
 
-    >>> draw = pipeline("mnist-text-gen")
-    >>> best = draw("7", num_candidates=8, num_return_sequences=2, seed=0)[0]
+    >>> pipe = pipeline("mnist-text-gen")
+    >>> best = pipe("7", num_candidates=8, num_return_sequences=2, seed=0)[0]
     >>> best["label"], best["image"].size, len(best["generated_text"])
     ('7', (30, 30), 152)
     ```
@@ -98,6 +79,8 @@ class MnistTextGenerationPipeline(Pipeline):
     _load_image_processor = False
     _load_video_processor = False
     _load_feature_extractor = False
+    # what writes card, records and pictures: `mnist_text_gen.publishing` once it is imported; it is no part of a model
+    publisher = None
 
     def __init__(
         self,
@@ -116,7 +99,7 @@ class MnistTextGenerationPipeline(Pipeline):
         # of the tokenizer, for the model does not know it
         self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
         classifier = classifier or self._load_own_classifier(source)
-        self.class_names = read_classes(classifier.config, model.config, tokenizer.image_size)
+        self.class_names = read_classes(classifier.config, model.config, tokenizer)
         self.class_word = class_word(self.class_names)
         super().__init__(model=model, tokenizer=tokenizer, **kwargs)
         self.classifier = classifier.eval().to(self.device)
@@ -128,8 +111,21 @@ class MnistTextGenerationPipeline(Pipeline):
             )
         return load_classifier(source, self.commit_hash)
 
-    def __call__(self, digits: str | int | Iterable[str | int], **kwargs) -> Any:
+    def __call__(
+        self,
+        digits: str | int | Iterable[str | int],
+        *,
+        num_candidates: int | None = None,
+        num_return_sequences: int | None = None,
+        temperature: float | None = None,
+        classifier_temperature: float | None = None,
+        decoding: str | None = None,
+        callback: Callable[[int, int, np.ndarray], None] | None = None,
+        seed: int | None = None,
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | Iterator[list[dict[str, Any]]]:
         """Draw one digit, or each of several.
+
+        What is not given has the value that [`~transformers.pipeline`] was given, else the default.
 
         Args:
             digits (`str`, `int`, or an iterable of them):
@@ -139,7 +135,7 @@ class MnistTextGenerationPipeline(Pipeline):
             temperature (`float`, defaults to 0.8): divides the logits of the language model.
             classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
             decoding (`str`, defaults to `"exact"`):
-                `"exact"`: several tokens a step, in the model's own arithmetic; `"bf16"`: the same with the blocks'
+                `"exact"`: several tokens per step, in the model's own arithmetic; `"bf16"`: the same with the blocks'
                 products in bfloat16, faster and a little different; `"generate"`: Transformers' own loop.
             callback (`Callable[[int, int, np.ndarray], None]`, *optional*):
                 Sees a block of images grow: called with the label, the index of the block's first candidate, and uint8
@@ -159,16 +155,25 @@ class MnistTextGenerationPipeline(Pipeline):
         Raises:
             ValueError: for a digit or an argument that is not allowed; it names both.
         """
-        parameters = check_sampling_arguments(**{**self._forward_params, **kwargs})
-        if parameters["seed"] is None:
-            kwargs["seed"] = _draw_seed()
+        given = {
+            "num_candidates": num_candidates,
+            "num_return_sequences": num_return_sequences,
+            "temperature": temperature,
+            "classifier_temperature": classifier_temperature,
+            "decoding": decoding,
+            "callback": callback,
+            "seed": seed,
+        }
+        arguments = {name: value for name, value in given.items() if value is not None}
+        if check_sampling_arguments(**{**self._forward_params, **arguments})["seed"] is None:
+            arguments["seed"] = draw_seed()
         if isinstance(digits, str | Integral):
-            return super().__call__(next(self._number_labels([digits])), **kwargs)
+            return super().__call__(next(self._number_labels([digits])), **arguments)
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
             items = list(self._number_labels(digits))
-            return super().__call__(items, **kwargs) if items else []
-        return super().__call__(self._number_labels(digits), **kwargs)
+            return super().__call__(items, **arguments) if items else []
+        return super().__call__(self._number_labels(digits), **arguments)
 
     def _number_labels(self, classes: Iterable[str | int]) -> Iterator[dict[str, int]]:
         """Check names or numbers of classes, and count how often each came before."""
@@ -184,181 +189,106 @@ class MnistTextGenerationPipeline(Pipeline):
     def preprocess(self, inputs: dict[str, int]) -> dict[str, int]:
         return inputs
 
-    def _forward(
-        self,
-        model_inputs: dict[str, int],
-        num_candidates: int = 64,
-        num_return_sequences: int = 8,
-        temperature: float = 0.8,
-        classifier_temperature: float = 0.8,
-        seed: int = 0,
-        **how,
-    ) -> dict[str, Any]:
-        label, occurrence = model_inputs["label"], model_inputs["occurrence"]
-        input_ids = self.generate_candidates(label, num_candidates, temperature, seed, occurrence, **how)
-        probabilities = self.classify_candidates(input_ids, classifier_temperature)
-        return self.rerank(label, input_ids, probabilities, num_return_sequences)
+    def _forward(self, model_inputs: dict[str, int], **arguments) -> dict[str, Any]:
+        arguments = DEFAULTS | arguments
+        num_return_sequences = arguments.pop("num_return_sequences")
+        candidates = self.sample(**model_inputs, **arguments)
+        return {**model_inputs, "candidates": candidates, "num_return_sequences": num_return_sequences}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:
-        texts = self.tokenizer.batch_decode(model_outputs["input_ids"])
-        images = self.tokenizer.decode_images(texts)
+        label, candidates = model_outputs["label"], model_outputs["candidates"]
+        best = candidates.rank(label, model_outputs["num_return_sequences"])
+        return self.show(candidates, best, [label] * len(best))
+
+    def show(self, candidates: Candidates, chosen: Sequence[int], labels: Sequence[int]) -> list[dict[str, Any]]:
+        """Some of the candidates as `__call__` returns them.
+
+        Args:
+            candidates (`Candidates`): what was drawn.
+            chosen (`Sequence[int]`, length M): which of them, in this order.
+            labels (`Sequence[int]`, length M): the class of each; its score is the probability of that.
+        """
         return [
             {
-                "label": self.class_names[int(text[0])],
-                "generated_text": text,
-                "image": Image.fromarray(image * 255),
-                "score": score,
+                "label": self.class_names[label],
+                "generated_text": candidates.texts[index],
+                "image": Image.fromarray(candidates.images[index] * 255),
+                "score": float(candidates.probabilities[index, label]),
             }
-            for text, image, score in zip(texts, images, model_outputs["scores"].tolist(), strict=True)
+            for index, label in zip(chosen, labels, strict=True)
         ]
 
-    def generate_candidates(
+    def sample(
         self,
         label: int,
         num_candidates: int = 64,
         temperature: float = 0.8,
+        classifier_temperature: float = 0.8,
         seed: int = 0,
         occurrence: int = 0,
         decoding: str = "exact",
         callback: Callable[[int, int, np.ndarray], None] | None = None,
-    ) -> torch.LongTensor:
-        """Generate texts of a digit, a block at the same time.
+    ) -> Candidates:
+        """Generate candidates of a digit, decode them and judge their images; what `__call__` ranks.
 
         Args:
             label (`int`): the number of the class, of digits 0 to 9.
-            num_candidates, temperature, seed, decoding, callback: see `__call__`.
             occurrence (`int`, defaults to 0): tells apart the draws of one label with one seed.
+            num_candidates, temperature, classifier_temperature, seed, decoding, callback: see `__call__`.
 
         Returns:
-            `torch.LongTensor`: `[num_candidates, 152]`, ids of valid texts, on the model's device.
+            `Candidates`: N of them, in the order of their indices.
         """
-        blocks = []
-        for start in range(0, num_candidates, BLOCK_SIZE):
-            entropies = [(seed, label, occurrence, index) for index in range(start, start + BLOCK_SIZE)]
-            show = _row_callback(self.tokenizer, label, start, callback) if callback else None
-            blocks.append(self.generate_texts([label] * BLOCK_SIZE, entropies, temperature, decoding, show))
-        return torch.cat(blocks)[:num_candidates]
+        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE
+        seed_keys = [(seed, label, occurrence, index) for index in range(num_drawn)]
+        show = None if callback is None else lambda start, images: callback(label, start, images)
+        how = (temperature, classifier_temperature, decoding, show)
+        return self.sample_texts([label] * num_drawn, seed_keys, *how).first(num_candidates)
 
-    def generate_texts(
+    def sample_texts(
         self,
         labels: Sequence[int],
-        entropies: Sequence[Sequence[int]],
+        seed_keys: Sequence[Sequence[int]],
         temperature: float = 0.8,
+        classifier_temperature: float = 0.8,
         decoding: str = "exact",
-        callback: Callable[[torch.LongTensor], None] | None = None,
-    ) -> torch.LongTensor:
-        """Generate one text for each label, all at the same time.
-
-        A text is a function of its label and its noise, up to the last bits of matrix products, which depend on how
-        many are decoded together: the same lists give the same texts. Where a batch does not fit in memory, its halves
-        are decoded one after the other.
+        callback: Callable[[int, np.ndarray], None] | None = None,
+    ) -> Candidates:
+        """Generate one candidate for each label, decode and judge them.
 
         Args:
-            labels (`Sequence[int]`, length B): numbers of classes, of digits 0 to 9.
-            entropies (`Sequence[Sequence[int]]`, length B): what the noise of each depends on; see [`gumbel_noise`].
-            temperature, decoding: see `__call__`.
-            callback (`Callable[[torch.LongTensor], None]`, *optional*):
-                Called with the ids `[B, T]` that are sure in all texts, T growing; only at the end where the batch was
-                halved.
+            labels, seed_keys, temperature, decoding, callback: see [`generate_candidates`].
+            classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
 
         Returns:
-            `torch.LongTensor`: `[B, 152]`, ids of valid texts, on the model's device.
+            `Candidates`: N of them.
         """
-        try:
-            return self._generate_texts(labels, entropies, temperature, decoding, callback)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error) or len(labels) == 1:
-                raise
-        half = len(labels) // 2
-        parts = ((labels[:half], entropies[:half]), (labels[half:], entropies[half:]))
-        input_ids = torch.cat([self.generate_texts(*part, temperature, decoding, None) for part in parts])
-        if callback is not None:
-            callback(input_ids)
-        return input_ids
+        start = time.perf_counter()
+        input_ids = generate_candidates(
+            self.model, self.tokenizer, labels, seed_keys, temperature, decoding, callback
+        ).cpu()  # so that whatever a device still has to do counts as generating
+        generated = time.perf_counter()
+        texts = self.tokenizer.batch_decode(input_ids)
+        images = self.tokenizer.decode_images(texts)
+        probabilities = self.judge(images, classifier_temperature)
+        seconds = {"generate": generated - start, "judge": time.perf_counter() - generated}
+        return Candidates(texts, images, probabilities, seconds)
 
     @torch.no_grad()
-    def _generate_texts(self, labels, entropies, temperature, decoding, callback) -> torch.LongTensor:
-        tokenizer = self.tokenizer
-        noise = gumbel_noise(entropies, tokenizer.num_pixel_symbols, len(tokenizer.pixel_ids)).to(self.device)
-        processors = [
-            MnistTextLogitsProcessor(tokenizer),
-            TemperatureLogitsWarper(temperature),
-            GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
-        ]
-        config = GenerationConfig(
-            # The noise in the logits makes the greedy choice a sample. Temperature and top_k are said because what is
-            # left out here would be taken from the model's own generation configuration.
-            do_sample=False,
-            temperature=1.0,
-            top_k=50,
-            max_length=tokenizer.model_max_length,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-        prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=self.device)[:, None]
-        how = {} if decoding == "generate" else self._decoding_arguments(decoding, callback)
-        # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
-        input_ids = type(self.model).generate(
-            self.model,
-            prompts,
-            attention_mask=torch.ones_like(prompts),
-            generation_config=config,
-            logits_processor=LogitsProcessorList(processors),
-            **how,
-        )
-        if decoding == "generate" and callback is not None:
-            callback(input_ids)
-        return input_ids
-
-    def _decoding_arguments(self, decoding: str, callback: Callable | None) -> dict[str, Any]:
-        tokenizer = self.tokenizer
-        return {
-            "custom_generate": decode,
-            "num_draft_tokens": NUM_DRAFT_TOKENS,
-            # a symbol is guessed to be the one above it, and an image to begin with blank rows
-            "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
-            "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
-            "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
-            "callback": callback,
-        }
-
-    @torch.no_grad()
-    def classify_candidates(
-        self, input_ids: torch.LongTensor, classifier_temperature: float = 0.8
-    ) -> torch.FloatTensor:
-        """Judge the images of texts.
+    def judge(self, images: np.ndarray, classifier_temperature: float = 0.8) -> np.ndarray:
+        """Let the classifier judge images.
 
         Args:
-            input_ids (`torch.LongTensor`, `[N, 152]`): ids of valid texts.
+            images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is judged.
             classifier_temperature (`float`, defaults to 0.8): divides the classifier's logits.
 
         Returns:
-            `torch.FloatTensor`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
+            `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
         """
-        images = self.tokenizer.decode_images(self.tokenizer.batch_decode(input_ids))
         pixel_values = torch.from_numpy(images)[:, None].to(self.classifier.device, self.classifier.dtype)
-        # whole blocks here too, so that a score does not depend on how many candidates are judged
-        logits = torch.cat([self.classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])
-        return (logits.float() / classifier_temperature).softmax(dim=-1)
-
-    @staticmethod
-    def rerank(
-        label: int, input_ids: torch.LongTensor, probabilities: torch.FloatTensor, num_return_sequences: int = 8
-    ) -> dict[str, Any]:
-        """The best candidates by the probability of the wanted digit, best first, the earlier one first of equals.
-
-        Args:
-            label (`int`): the number of the wanted class, of digits 0 to 9.
-            input_ids (`torch.LongTensor`, `[N, 152]`): the candidates.
-            probabilities (`torch.FloatTensor`, `[N, 10]`): what `classify_candidates` says of them.
-            num_return_sequences (`int`, defaults to 8): how many are kept.
-
-        Returns:
-            `dict`: `label`, `input_ids` (`[num_return_sequences, 152]`) and `scores` (`[num_return_sequences]`).
-        """
-        scores, best = probabilities[:, label].sort(descending=True, stable=True)
-        best = best[:num_return_sequences]
-        return {"label": label, "input_ids": input_ids[best], "scores": scores[:num_return_sequences]}
+        # in blocks here too, so that a score does not depend on how many candidates are judged
+        logits = torch.cat([self.classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, C]
+        return (logits.float() / classifier_temperature).softmax(dim=-1).cpu().numpy()
 
     def complete(
         self,
@@ -402,54 +332,27 @@ class MnistTextGenerationPipeline(Pipeline):
                 that is no GPT-2, and known pixels that it thinks impossible.
         """
         images = check_images(image, self.tokenizer.image_size, "image")
-        labels = [None] * len(images) if label is None else _check_labels(label, len(images), self.class_names)
-        _check_seed(seed)
-        _check_temperature(temperature, "temperature")
-        _check_count(num_return_sequences, "num_return_sequences")
-        _check_count(num_particles, "num_particles")
+        labels = [None] * len(images) if label is None else check_labels(label, len(images), self.class_names)
+        check_seed(seed)
+        check_temperature(temperature, "temperature")
+        check_count(num_return_sequences, "num_return_sequences")
+        check_count(num_particles, "num_particles")
         if num_return_sequences > num_particles:
             raise ValueError(
                 f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
             )
-        known_pixels = self._read_known_pixels(images, known)
-        seed, seen, results = _draw_seed() if seed is None else seed, Counter(), []
-        for of_image, digit in zip(known_pixels, labels, strict=True):
-            task = hashlib.sha256(repr(digit).encode() + of_image.allowed.numpy().tobytes()).digest()
-            entropy = (seed, int.from_bytes(task[:8], "big"), seen[task])
-            seen[task] += 1
-            candidates = range(len(self.class_names)) if digit is None else [digit]
-            particles = sample_particles(
-                self.model, self.tokenizer, of_image, candidates, entropy, num_particles, temperature
-            )
-            results.append(self._choose_particles(*particles, entropy, num_return_sequences))
+        seed = draw_seed() if seed is None else seed
+        how = (seed, num_return_sequences, num_particles, temperature)
+        completed = complete_images(self.model, self.tokenizer, images, known, labels, len(self.class_names), *how)
+        results = [self._judge_completions(input_ids) for input_ids in completed]
         return results if np.ndim(image) == 3 else results[0]
 
-    def _read_known_pixels(self, images, known) -> list[KnownPixelsLogitsProcessor]:
-        """Check images and masks, all before the first is completed."""
-        size = self.tokenizer.image_size
-        if known is None:
-            known = np.arange(size)[:, None].repeat(size, axis=1) < size // 2
-        # all together, so that an error names the image
-        KnownPixelsLogitsProcessor(self.tokenizer, images, known)
-        masks = check_images(known, size, "known")
-        for index, mask in enumerate(masks):
-            if not mask.any():
-                raise ValueError(
-                    f"known has no pixel in mask {index}; allowed is 1 or more (to draw without, call draw(label))"
-                )
-        return [
-            KnownPixelsLogitsProcessor(self.tokenizer, image, masks[index % len(masks)])
-            for index, image in enumerate(images)
-        ]
-
-    def _choose_particles(self, input_ids, log_weights, entropy, num_return_sequences) -> list[dict[str, Any]]:
-        """Draw results from weighted texts, and let the classifier judge them."""
-        # the particles have the numbers from 1 on and 0 is that of their resampling
-        ((uniform,),) = uniform_noise([(*entropy, 1 + len(input_ids))], 1)
-        chosen = input_ids[torch.from_numpy(resample(log_weights, num_return_sequences, uniform))]
-        temperature = self._forward_params.get("classifier_temperature", 0.8)
-        scores = self.classify_candidates(chosen, temperature).gather(1, chosen[:, :1].to(self.classifier.device))
-        return self.postprocess({"input_ids": chosen, "scores": scores[:, 0]})
+    def _judge_completions(self, input_ids: torch.LongTensor) -> list[dict[str, Any]]:
+        texts = self.tokenizer.batch_decode(input_ids)
+        images = self.tokenizer.decode_images(texts)
+        probabilities = self.judge(images, self._forward_params.get("classifier_temperature", 0.8))
+        candidates = Candidates(texts, images, probabilities, {})
+        return self.show(candidates, range(len(texts)), input_ids[:, 0].tolist())
 
     def log_likelihood(self, images: np.ndarray | torch.Tensor, labels: str | int | Sequence[str | int]) -> np.ndarray:
         """log p(image | label) under the language model itself: temperature 1, and without the grammar.
@@ -468,7 +371,7 @@ class MnistTextGenerationPipeline(Pipeline):
         return log_likelihood(self.model, self._encode_images(images, labels)).numpy()
 
     def classify(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """p(label | image) by Bayes' rule from a likelihood a class, all of them equally likely before.
+        """p(label | image) by Bayes' rule from a likelihood per class, all of them equally likely before.
 
         Args:
             images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is classified.
@@ -495,22 +398,24 @@ class MnistTextGenerationPipeline(Pipeline):
             label (`str` or `int`, or a sequence of N of them): the class, as `__call__` takes it.
 
         Returns:
-            `np.ndarray`: float64, the shape of `image`, nats a pixel, 0 or more.
+            `np.ndarray`: float64, the shape of `image`, nats per pixel, 0 or more.
 
         Raises:
             ValueError: for images and labels of another shape, number or value.
         """
         nats = symbol_nats(self.model, self._encode_images(image, label, "image"))[:, :-1].double()
-        pixels_a_symbol = self.tokenizer.image_size**2 // self.tokenizer.num_pixel_symbols
-        return (nats / pixels_a_symbol).repeat_interleave(pixels_a_symbol, dim=1).view(np.shape(image)).numpy()
+        pixels_per_symbol = self.tokenizer.image_size**2 // self.tokenizer.num_pixel_symbols
+        return (nats / pixels_per_symbol).repeat_interleave(pixels_per_symbol, dim=1).view(np.shape(image)).numpy()
 
     def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
         images = check_images(images, self.tokenizer.image_size, name)
-        texts = self.tokenizer.encode_images(images, _check_labels(labels, len(images), self.class_names))
+        texts = self.tokenizer.encode_images(images, check_labels(labels, len(images), self.class_names))
         return self.tokenizer(texts, return_tensors="pt")["input_ids"]
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
-        """Save everything that the pipeline needs: model, tokenizer, code, the classifier in its folder, and the card.
+        """Save all that loads the pipeline again: model, tokenizer, code, and the classifier in its folder.
+
+        Where the package `mnist_text_gen` is imported, also the card, the records and the pictures.
 
         Args:
             save_directory (`str` or `os.PathLike`): a folder, made where it is missing.
@@ -527,238 +432,34 @@ class MnistTextGenerationPipeline(Pipeline):
         names = ("private", "token", "revision", "commit_message", "commit_description", "create_pr", "tags")
         publishing = {name: kwargs.pop(name) for name in names if name in kwargs}
         repo_id = kwargs.pop("repo_id", folder.resolve().name)
-        self._save_files(folder, **kwargs)
-        write_model_card(folder, publishing.get("tags") or ())
-        if push_to_hub:
-            self.push_to_hub(repo_id, **publishing)
-
-    def _save_files(self, folder: Path, **kwargs) -> None:
         super().save_pretrained(folder, **kwargs)
-        self.save_classifier(folder, **kwargs)
+        self.classifier.save_pretrained(folder / CLASSIFIER_FOLDER, **kwargs)
         # for model.generate(..., custom_generate="owner/repository")
         code = folder / "custom_generate"
         code.mkdir(exist_ok=True)
         code.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
-        source = self.model.config.name_or_path
-        if source:
-            copy_run(source, self.commit_hash, folder)
+        if self.publisher is not None:
+            self.publisher.add_records(self, folder, publishing.get("tags") or ())
+        if push_to_hub:
+            self.push_to_hub(repo_id, **publishing)
 
-    def save_classifier(self, save_directory: str | os.PathLike, **kwargs) -> None:
-        """Save the classifier, and the record of its training, to its folder in `save_directory`."""
-        folder = Path(save_directory, CLASSIFIER_FOLDER)
-        self.classifier.save_pretrained(folder, **kwargs)
-        source = self.classifier.config.name_or_path
-        if source:
-            revision = self.commit_hash if source == self.model.config.name_or_path else None
-            copy_run(source, revision, folder, CLASSIFIER_FOLDER)
+    def push_to_hub(self, repo_id: str, **kwargs) -> CommitInfo:
+        """Publish what `save_pretrained` saves on the Hub.
 
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        commit_message: str | None = None,
-        commit_description: str | None = None,
-        private: bool | None = None,
-        token: bool | str | None = None,
-        revision: str | None = None,
-        create_pr: bool = False,
-        max_shard_size: int | str = "50GB",
-        tags: Sequence[str] | None = None,
-    ) -> CommitInfo:
-        """Publish everything that the pipeline needs on the Hub, in one commit; none where nothing has changed.
+        Where the package `mnist_text_gen` is imported, [`~mnist_text_gen.publishing.push_pipeline`] does it, else
+        Transformers' own [`~transformers.utils.PushToHubMixin.push_to_hub`].
 
         Args:
             repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token; made where it is missing.
-            commit_message (`str`, defaults to `"Upload pipeline"`), commit_description (`str`, *optional*):
-                What the commit says.
-            private (`bool`, *optional*): of a new repository.
-            token (`bool` or `str`, *optional*): by default that of `hf auth login` or of the environment.
-            revision (`str`, *optional*): a branch, made where it is missing; `main` by default.
-            create_pr (`bool`, defaults to `False`): open a pull request with the commit.
-            max_shard_size (`int` or `str`, defaults to `"50GB"`): how large a file of weights may be.
-            tags (`Sequence[str]`, *optional*): more tags for the card.
+            kwargs: `commit_message`, `commit_description`, `private`, `token`, `revision`, `create_pr`,
+                `max_shard_size` and `tags`.
 
         Returns:
-            `CommitInfo`: the commit. A `README.md` there that was not written by this method is left as it is.
-
-        Raises:
-            ValueError: for a name that the Hub refuses, a missing token, or one that may not write there.
-            ConnectionError: where the Hub cannot be reached, or stays busy.
+            `CommitInfo`: the commit.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            self._save_files(Path(folder), max_shard_size=max_shard_size)
-            # nothing is made on the Hub before all is saved
-            repo_id = open_repository(repo_id, private=private, token=token)
-            write_model_card(Path(folder), tags or (), repo_id)
-            return upload_folder(
-                Path(folder),
-                repo_id,
-                token=token,
-                revision=revision,
-                create_pr=create_pr,
-                commit_message=commit_message or "Upload pipeline",
-                commit_description=commit_description,
-                ignore_patterns=[CARD_FILE] if has_own_card(repo_id, revision, token) else None,
-            )
-
-
-def _row_callback(tokenizer, label: int, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:
-    """Turn ids, as they become sure, into whole rows of images."""
-    symbols_a_row = tokenizer.num_pixel_symbols // tokenizer.image_size
-    num_seen = 0
-
-    def show(input_ids: torch.LongTensor) -> None:
-        nonlocal num_seen
-        num_rows = min((input_ids.shape[1] - 1) // symbols_a_row, tokenizer.image_size)
-        if num_rows > num_seen:
-            num_seen = num_rows
-            texts = tokenizer.batch_decode(input_ids[:, : 1 + num_rows * symbols_a_row])
-            callback(label, start, tokenizer.decode_images(texts, partial=True)[:, :num_rows])
-
-    return show
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # the CPU's allocator raises a plain RuntimeError
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def load_classifier(
-    source: str, revision: str | None = None, subfolder: str = CLASSIFIER_FOLDER
-) -> MnistCnnForImageClassification:
-    """Load a classifier, with weights for all of it.
-
-    Args:
-        source (`str`): a folder, or an id on the Hub.
-        revision (`str`, *optional*): a branch, tag or commit on the Hub.
-        subfolder (`str`, defaults to `"classifier"`): where in the source it is.
-
-    Raises:
-        ValueError: where there is none, or weights that cannot be read or do not fit.
-    """
-    where = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
-    try:
-        # where this file is missing, from_pretrained takes the default configuration and says nothing
-        if cached_file(source, "config.json", **where) is None:
-            raise OSError("it has no config.json")
-        classifier, report = MnistCnnForImageClassification.from_pretrained(
-            source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **where
-        )
-    except SafetensorError as error:
-        raise ValueError(f"the classifier of {source} has weights that cannot be read: {error}") from error
-    except OSError as error:
-        raise ValueError(
-            f"{source} has no classifier in its folder {subfolder!r}; train_classifier.py makes one: {error}"
-        ) from error
-    unfit = [key for keys in ("missing_keys", "mismatched_keys", "unexpected_keys") for key in report[keys]]
-    if unfit:
-        raise ValueError(f"the classifier of {source} has weights that do not fit its configuration: {unfit[0]}")
-    return classifier
-
-
-def read_classes(config: PreTrainedConfig, model_config: PreTrainedConfig, image_size: int) -> tuple[str, ...]:
-    """The names of the classes that a language model and its classifier have in common.
-
-    Args:
-        config (`PreTrainedConfig`): the classifier's.
-        model_config (`PreTrainedConfig`): the language model's.
-        image_size (`int`): height and width of the images that the language model writes.
-
-    Raises:
-        ValueError: for a classifier of images of another size, or of other classes than the language model names.
-    """
-    found = (config.num_labels, config.num_channels, config.image_size)
-    if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
-        raise ValueError(
-            f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
-            f"2 to {len(DIGITS)}, 1 and {image_size}"
-        )
-    class_names = name_classes(config)
-    of_model = read_class_names(model_config) or class_names
-    if of_model != class_names:
-        raise ValueError(
-            f"the language model has the classes {', '.join(map(repr, of_model))}, and the classifier "
-            f"{', '.join(map(repr, class_names))}; allowed are the same"
-        )
-    return class_names
-
-
-def _check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
-    """The numbers of the classes of as many images; one class alone is that of one image."""
-    labels = labels if np.ndim(labels) else [labels]
-    # a tensor or an array of one number is that number
-    labels = [label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label for label in labels]
-    labels = [find_class(label, class_names) for label in labels]
-    if len(labels) != num_images:
-        raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
-    return labels
-
-
-def _draw_seed() -> int:
-    return int(torch.randint(2**63 - 1, ()))
-
-
-def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
-    """Check the arguments of a call, alone and, where `fill` adds the defaults of the missing ones, together.
-
-    Raises:
-        ValueError: for an argument that does not exist, a count below 1, a temperature that is not above 0 and finite,
-            a seed outside 0 to 2**64 - 1, and more images to return than candidates.
-    """
-    defaults = {
-        "num_candidates": 64,
-        "num_return_sequences": 8,
-        "temperature": 0.8,
-        "classifier_temperature": 0.8,
-        "seed": None,
-        "decoding": "exact",
-        "callback": None,
-    }
-    for name, value in arguments.items():
-        if name not in defaults:
-            raise ValueError(f"argument {name!r} does not exist; allowed are {', '.join(defaults)}")
-        elif name == "seed":
-            _check_seed(value)
-        elif "temperature" in name:
-            _check_temperature(value, name)
-        elif name == "decoding":
-            _check_decoding(value)
-        elif name == "callback":
-            _check_callback(value)
-        else:
-            _check_count(value, name)
-    if not fill:
-        return arguments
-    arguments = defaults | arguments
-    candidates, returned = arguments["num_candidates"], arguments["num_return_sequences"]
-    if returned > candidates:
-        raise ValueError(f"num_return_sequences is {returned}; allowed is 1 to num_candidates, {candidates}")
-    return arguments
-
-
-def _check_count(value: int, name: str) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; allowed is an integer of 1 or more")
-
-
-def _check_temperature(value: float, name: str) -> None:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
-
-
-def _check_decoding(value: str) -> None:
-    if value not in DECODINGS:
-        raise ValueError(f"decoding is {value!r}; allowed are {', '.join(DECODINGS)}")
-
-
-def _check_callback(value: Callable | None) -> None:
-    if value is not None and not callable(value):
-        raise ValueError(f"callback is {value!r}; allowed is a function, or None")
-
-
-def _check_seed(value: int | None) -> None:
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64):
-        raise ValueError(f"seed is {value!r}; allowed is an integer from 0 to 2**64 - 1, or None")
+        if self.publisher is None:
+            return super().push_to_hub(repo_id, **kwargs)
+        return self.publisher.push_pipeline(self, repo_id, **kwargs)
 
 
 # Registered here and not in the package, so that the pipeline can be saved again, with its code, where it was itself

@@ -24,7 +24,7 @@ from transformers import GPT2LMHeadModel  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer  # noqa: E402
-from mnist_text_gen.corpus import load_images  # noqa: E402
+from mnist_text_gen.data import load_images  # noqa: E402
 from mnist_text_gen.modeling import build_generation_config, build_language_model_config  # noqa: E402
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_sources import write_idx_folder
+from image_files import write_idx_folder
 from transformers.utils import logging
 
 from mnist_text_gen.commands.sample_hf import load_pipeline

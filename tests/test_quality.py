@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_sources import write_idx_folder
+from image_files import write_idx_folder
 
 from mnist_text_gen.corpus import LabelledImages, load_corpus
 from mnist_text_gen.modeling import class_log_likelihoods, hash_weights, read_quality

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-from mnist_text_gen.modeling import build_model_card, read_run
+from mnist_text_gen.publishing import build_model_card, read_run
 from mnist_text_gen.tokenizer import check_text
 
 

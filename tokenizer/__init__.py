@@ -2,6 +2,7 @@
 
 from .tokenization_mnist_text import (
     CLASS_SYMBOLS,
+    DIGITS,
     END_SYMBOL,
     IMAGE_SIZE,
     IMAGE_SIZES,
@@ -11,14 +12,17 @@ from .tokenization_mnist_text import (
     VOCAB,
     MnistTextTokenizer,
     binarize_images,
+    check_class_names,
     check_image_size,
     check_text,
     get_text_length,
+    scale_images,
 )
 
 
 __all__ = [
     "CLASS_SYMBOLS",
+    "DIGITS",
     "END_SYMBOL",
     "IMAGE_SIZE",
     "IMAGE_SIZES",
@@ -28,7 +32,9 @@ __all__ = [
     "VOCAB",
     "MnistTextTokenizer",
     "binarize_images",
+    "check_class_names",
     "check_image_size",
     "check_text",
     "get_text_length",
+    "scale_images",
 ]

@@ -32,6 +32,7 @@ TEXT_LENGTH = 1 + NUM_PIXEL_SYMBOLS + 1  # 152: class digit, pixels, end
 FIRST_PIXEL_ASCII = 58
 LAST_PIXEL_ASCII = FIRST_PIXEL_ASCII + 2**PIXELS_PER_SYMBOL - 1  # 121
 CLASS_SYMBOLS = "0123456789"
+DIGITS = tuple(CLASS_SYMBOLS)
 PIXEL_SYMBOLS = "".join(map(chr, range(FIRST_PIXEL_ASCII, LAST_PIXEL_ASCII + 1)))
 END_SYMBOL = ")"
 VOCAB = {symbol: index for index, symbol in enumerate(CLASS_SYMBOLS + PIXEL_SYMBOLS + END_SYMBOL)}
@@ -54,6 +55,59 @@ def get_text_length(image_size: int) -> int:
     return 1 + image_size * image_size // PIXELS_PER_SYMBOL + 1
 
 
+def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The names of the classes that the class symbols stand for, as a tuple.
+
+    Args:
+        class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.
+
+    Raises:
+        ValueError: for another number of them, and for a name that is none, or is there twice.
+    """
+    names = tuple(class_names)
+    if isinstance(class_names, str) or not 2 <= len(names) <= len(CLASS_SYMBOLS):
+        listed = ", ".join(map(repr, names))
+        found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {listed}"
+        raise ValueError(
+            f"class_names are {found}; allowed are 2 to {len(CLASS_SYMBOLS)} names, a class symbol for each"
+        )
+    for label, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise ValueError(f"class {label} has the name {name!r}; allowed is text on one line")
+        if name in names[:label]:
+            raise ValueError(f"classes {names.index(name)} and {label} both have the name {name!r}; allowed is one")
+    return names
+
+
+def scale_images(images: np.ndarray, image_size: int = IMAGE_SIZE) -> np.ndarray:
+    """Scale grey images to the size of the text form: bilinear interpolation (`align_corners=False`) in float32.
+
+    Larger images are smoothed on the way, so that no line is lost between the pixels (`antialias=True`); images of
+    that size are taken as they are. It runs on the CPU: a pixel may lie right at 0.5, where another order of additions
+    would round it to the other side.
+
+    Args:
+        images (`np.ndarray`, `[N, S, S]`): integers in [0, 255], or floats in [0, 1].
+        image_size (`int`, defaults to 30): height and width of what is returned.
+
+    Returns:
+        `np.ndarray`: float32 `[N, image_size, image_size]` in [0, 1].
+    """
+    grey = torch.from_numpy(images.astype(np.float32))
+    if images.dtype.kind != "f":
+        grey /= 255
+    if images.shape[-1] == image_size:
+        return grey.numpy()
+    scaled = torch.nn.functional.interpolate(
+        grey[:, None],  # [N, 1, S, S]
+        (image_size, image_size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=images.shape[-1] > image_size,
+    )
+    return scaled[:, 0].numpy()
+
+
 def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     """Scale 28×28 images to 30×30 and round them to {0, 1}; images that are 30×30 and binary stay as they are.
 
@@ -68,9 +122,6 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
 
     Raises:
         ValueError: for another size or shape, and for a value out of range (NaN too), with the index of the image.
-
-    The scale is bilinear interpolation (`align_corners=False`) in float32 on the CPU, whatever the device of `images`:
-    a pixel may lie right at 0.5, where another order of additions would round it to the other side.
     """
     if isinstance(images, torch.Tensor):
         images = images.detach().cpu()
@@ -97,14 +148,8 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
         _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
     binary = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     for start in range(0, len(images), _BLOCK):
-        block = images[start : start + _BLOCK]
-        grey = torch.from_numpy(block.astype(np.float32))
-        if block.dtype.kind != "f":
-            grey /= 255
-        scaled = torch.nn.functional.interpolate(
-            grey[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False
-        )
-        binary[start : start + _BLOCK] = torch.round(scaled[:, 0]).numpy()
+        scaled = scale_images(images[start : start + _BLOCK])
+        binary[start : start + _BLOCK] = torch.round(torch.from_numpy(scaled)).numpy()
     return binary
 
 
@@ -193,6 +238,7 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
     # what decoding needs to know of the text form; remote code can't import this module's constants across folders
     class_ids = range(len(CLASS_SYMBOLS))
     pixel_ids = range(len(CLASS_SYMBOLS), len(CLASS_SYMBOLS) + len(PIXEL_SYMBOLS))
+    check_class_names = staticmethod(check_class_names)
 
     def __init__(self, image_size: int = IMAGE_SIZE, **kwargs):
         check_image_size(image_size)

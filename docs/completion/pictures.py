@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import pipeline
 
 import mnist_text_gen  # noqa: F401
-from mnist_text_gen.corpus import PACKAGED_SOURCE, load_images
+from mnist_text_gen.data import PACKAGED_SOURCE, load_images
 from mnist_text_gen.drawing import draw_grid, format_score
 from mnist_text_gen.tokenizer import binarize_images
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from transformers import AutoTokenizer
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from . import publishing
 from .checkpoints import SHIPPED_CHECKPOINT
+from .loading import load_pipeline
 from .modeling import (
     TASK,
     MnistCnnConfig,
@@ -18,7 +20,7 @@ from .tokenizer import MnistTextTokenizer
 
 
 if TYPE_CHECKING:
-    from .corpus import load_corpus, load_images
+    from .data import load_corpus, load_images
 
 
 __version__ = "0.1.0"
@@ -31,6 +33,7 @@ __all__ = [
     "MnistTextTokenizer",
     "load_corpus",
     "load_images",
+    "load_pipeline",
 ]
 
 # AutoTokenizer finds a class by the name in tokenizer_config.json once it is registered for any configuration. Not for
@@ -45,10 +48,14 @@ PIPELINE_REGISTRY.supported_tasks[TASK] = {
 }
 
 
+# A published model carries the pipeline's code, and not that of cards and uploads.
+MnistTextGenerationPipeline.publisher = publishing
+
+
 def __getattr__(name: str):
     # `datasets` takes as long to import as all the rest, and drawing a digit does not need it.
     if name in ("load_corpus", "load_images"):
-        from . import corpus
+        from . import data
 
-        return getattr(corpus, name)
+        return getattr(data, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

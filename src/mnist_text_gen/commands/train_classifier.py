@@ -14,18 +14,19 @@ import torch
 from transformers import EvalPrediction, TrainingArguments, default_data_collator, set_seed
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from mnist_text_gen.corpus import load_image_corpus
+from mnist_text_gen.data import load_image_corpus
+from mnist_text_gen.data.arguments import AugmentedSourceArguments
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps
+from mnist_text_gen.training.augmentation import AugmentationCallback
+from mnist_text_gen.training.curve import Quantities
+from mnist_text_gen.training.monitoring import MonitoredTrainer, check_trackers
+from mnist_text_gen.training.processes import ProcessArguments, check_num_processes
+from mnist_text_gen.training.recipe import describe_arguments
+from mnist_text_gen.training.resuming import collect_recipe
+from mnist_text_gen.training.run import describe_images, describe_recipe, load_weights, run_trainer
 
 from .arguments import parse_arguments, run_command
-from .augmented_source import AugmentationCallback, AugmentedSourceArguments
-from .curve import Quantities
-from .monitoring import MonitoredTrainer, check_trackers
-from .processes import ProcessArguments, check_num_processes
-from .recipe import describe_arguments
-from .resuming import collect_recipe
-from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_classifier.py"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import evaluate
-import torch
 from datasets import DatasetDict
 from transformers import (
     EvalPrediction,
@@ -25,31 +24,32 @@ from transformers import (
     set_seed,
 )
 
-from mnist_text_gen.corpus import LAYOUTS, LabelledImages, load_corpus
+from mnist_text_gen.data import LAYOUTS, LabelledImages, load_corpus
+from mnist_text_gen.data.arguments import AugmentedSourceArguments
 from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
-    CAUSAL,
-    DIGITS,
     build_generation_config,
     build_language_model_config,
     check_language_model_config,
-    initialize_from_text_form,
     label_maps,
     read_class_names,
     token_losses,
 )
-from mnist_text_gen.tokenizer import IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer, get_text_length
+from mnist_text_gen.publishing.publication import check_classifier, publish, take_publication
+from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer, get_text_length
+from mnist_text_gen.training.augmentation import AugmentationCallback
+from mnist_text_gen.training.causal_attention import CAUSAL
+from mnist_text_gen.training.curve import Quantities
+from mnist_text_gen.training.initialization import initialize_from_text_form
+from mnist_text_gen.training.monitoring import MonitoredTrainer, check_trackers, draw_digits
+from mnist_text_gen.training.optimizer import OptimizerArguments, build_optimizer
+from mnist_text_gen.training.processes import ProcessArguments, check_num_processes
+from mnist_text_gen.training.recipe import describe_arguments
+from mnist_text_gen.training.resuming import collect_recipe
+from mnist_text_gen.training.run import describe_images, describe_recipe, load_weights, run_trainer
 
 from .arguments import parse_arguments, run_command
-from .augmented_source import AugmentationCallback, AugmentedSourceArguments
-from .curve import Quantities
-from .monitoring import MonitoredTrainer, check_trackers, draw_digits
-from .processes import ProcessArguments, check_num_processes
-from .publishing import check_classifier, publish, take_publication
-from .recipe import describe_arguments
-from .resuming import collect_recipe
-from .training import describe_images, describe_recipe, load_weights, run_trainer
 
 
 PROG = "train_hf.py"
@@ -110,23 +110,6 @@ class DataTrainingArguments(AugmentedSourceArguments):
     )
 
 
-@dataclass
-class OptimizerArguments:
-    """The optimizer; learning rate, betas and epsilon of Adam are those of `TrainingArguments`."""
-
-    optimizer: Literal["adam", "muon"] = field(
-        default="adam",
-        metadata={"help": "adam: Adam for all; muon: Muon for the matrices of the blocks, Adam for the rest."},
-    )
-    muon_learning_rate: float = field(
-        default=4e-3, metadata={"help": "Learning rate of Muon, scaled by 0.2 * sqrt(max(rows, columns))."}
-    )
-
-    def __post_init__(self):
-        if not self.muon_learning_rate > 0:
-            raise ValueError(f"muon_learning_rate is {self.muon_learning_rate}; allowed is more than 0")
-
-
 ARGUMENTS = (ModelArguments, DataTrainingArguments, OptimizerArguments, ProcessArguments, TrainingArguments)
 
 
@@ -154,7 +137,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     check_output_folder(training_args.output_dir)
     output_dir = Path(training_args.output_dir)
     if training_args.push_to_hub:
-        check_classifier(output_dir, model_args.classifier_name_or_path, model.config, tokenizer.image_size)
+        check_classifier(output_dir, model_args.classifier_name_or_path, model.config, tokenizer)
     publication = take_publication(training_args)
     trainer = MonitoredTrainer(
         model=model,
@@ -233,32 +216,6 @@ def check_context(config: GPT2Config, tokenizer: MnistTextTokenizer, name: str) 
         raise ValueError(
             f"model_name_or_path is {name!r}, a model of images of {size}×{size}; image_size is {tokenizer.image_size}"
         )
-
-
-def build_optimizer(
-    model: GPT2LMHeadModel, args: OptimizerArguments, training_args: TrainingArguments
-) -> torch.optim.Optimizer:
-    learning_rate, weight_decay = training_args.learning_rate, training_args.weight_decay
-    betas, eps = (training_args.adam_beta1, training_args.adam_beta2), training_args.adam_epsilon
-    if args.optimizer == "adam":
-        return torch.optim.Adam(
-            model.parameters(), lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay, fused=True
-        )
-    from pytorch_optimizer import Muon
-
-    # Muon (https://kellerjordan.github.io/posts/muon) is for hidden matrices; embeddings, norms and biases take Adam.
-    matrices = [parameter for parameter in model.transformer.h.parameters() if parameter.ndim == 2]
-    of_muon = set(map(id, matrices))
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in of_muon]
-    return Muon(
-        [
-            {"params": matrices, "use_muon": True, "lr": args.muon_learning_rate, "weight_decay": weight_decay},
-            {"params": rest, "use_muon": False, "lr": learning_rate, "betas": betas, "eps": eps},
-        ],
-        # GPT2's Conv1D stores [in, out]; this factor is the same for a matrix and its transpose (Liu et al. 2025,
-        # arXiv:2502.16982, equation 4).
-        use_adjusted_lr=True,
-    )
 
 
 def build_metrics(num_pixels: int = IMAGE_SIZE**2):

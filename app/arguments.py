@@ -1,1 +1,0 @@
-../src/mnist_text_gen/commands/arguments.py

@@ -1,1 +1,0 @@
-../src/mnist_text_gen/drawing.py

@@ -1,0 +1,112 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Pictures of results: a contact sheet, and dots for the terminal."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+
+_SIDE = 120  # screen pixels of an image, about
+_MARGIN = 10
+_CAPTION = 22
+_COLUMNS = 8
+# Dots of a braille character by row and column, as bits: the Unicode Standard, chapter "Braille Patterns".
+_BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+_BRAILLE_BLANK = 0x2800
+
+
+def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
+    """Draw the images of a pipeline's results, eight a row, each over its score.
+
+    Where all are of one class, and it is no digit, its name stands above: who sees a 7 need not read that it is one.
+
+    Args:
+        results (`Sequence[dict]`, 1 or more):
+            With `image` (PIL, mode L), `score` (float in [0, 1]) and, where it has a name, `label`.
+
+    Returns:
+        `PIL.Image.Image`: mode L.
+    """
+    images, captions = zip(*((result["image"], format_score(result["score"])) for result in results), strict=True)
+    labels = {result.get("label", "") for result in results}
+    title = labels.pop() if len(labels) == 1 else ""
+    return draw_grid(images, captions, title="" if is_digit(title) else title)
+
+
+def draw_grid(
+    images: Sequence[Image.Image], captions: Sequence[str], num_columns: int = _COLUMNS, title: str = ""
+) -> Image.Image:
+    """Draw images in rows, each over its caption.
+
+    Args:
+        images (`Sequence[PIL.Image.Image]`, 1 or more): square, of one size, mode L.
+        captions (`Sequence[str]`): one an image; what is wider than its column is cut.
+        num_columns (`int`, defaults to 8): images a row, 1 or more.
+        title (`str`, *optional*): a line above all images.
+
+    Returns:
+        `PIL.Image.Image`: mode L.
+    """
+    size = images[0].width * max(1, round(_SIDE / images[0].width))
+    columns = min(len(images), num_columns)
+    rows = -(-len(images) // columns)
+    cell_width, cell_height = size + _MARGIN, size + _CAPTION + _MARGIN
+    font = ImageFont.load_default(size=15)
+    head = _CAPTION if title else 0
+    width = max(columns * cell_width, math.ceil(font.getlength(title)) + _MARGIN) + _MARGIN
+    sheet = Image.new("L", (width, head + rows * cell_height + _MARGIN), 255)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_MARGIN, _MARGIN), title, fill=0, font=font)
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left = _MARGIN + index % columns * cell_width
+        top = head + _MARGIN + index // columns * cell_height
+        sheet.paste(image.resize((size, size), Image.Resampling.NEAREST), (left, top))
+        caption = _fit(caption, font, cell_width)
+        pen.text((left + size / 2, top + size + 4), caption, fill=0, font=font, anchor="ma")
+    return sheet
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """As much of a text as fits into `width` screen pixels."""
+    if font.getlength(text) <= width:
+        return text
+    # a dot, for the font has no ellipsis
+    fitting = [end for end in range(len(text)) if font.getlength(f"{text[:end]}...") <= width]
+    return f"{text[: max(fitting, default=0)]}..."
+
+
+def is_digit(name: str) -> bool:
+    """Whether the name of a class is one of the ten digits."""
+    return name in tuple("0123456789")
+
+
+def format_score(score: float) -> str:
+    """A probability as a percentage, rounded down, so that it says 100 only where it is 1."""
+    hundredths = math.floor(score * 1e4 + 1e-6)  # 0.57 * 1e4 is 5699.99…
+    return f"{hundredths / 1e2 if score == 1 else min(hundredths / 1e2, 99.99):.2f} %"
+
+
+def draw_dots(images: Sequence[Image.Image], width: int) -> str:
+    """Draw images beside each other in braille characters, as many of the first as fit into `width` columns.
+
+    Args:
+        images (`Sequence[PIL.Image.Image]`): mode L, of one height; a pixel from 128 on is a dot.
+        width (`int`): columns of the terminal; one image is drawn however few they are.
+
+    Returns:
+        `str`: lines of braille characters, each 2×4 pixels.
+    """
+    drawn = [_to_braille(np.asarray(image) >= 128) for image in images]
+    fitting = max(1, (width + 1) // (drawn[0].shape[1] + 1))
+    return "\n".join(" ".join("".join(map(chr, row)) for row in rows) for rows in zip(*drawn[:fitting], strict=True))
+
+
+def _to_braille(dots: np.ndarray) -> np.ndarray:
+    """Bool `[H, W]` to code points `[H/4, W/2]`, rounded up."""
+    height, width = dots.shape
+    dots = np.pad(dots, ((0, -height % 4), (0, -width % 2)))
+    cells = dots.reshape(dots.shape[0] // 4, 4, dots.shape[1] // 2, 2)
+    return _BRAILLE_BLANK + np.einsum("hrwc,rc->hw", cells, _BRAILLE_BITS)

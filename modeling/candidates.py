@@ -1,0 +1,176 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Candidates: texts that are generated at the same time, decoded into images, and judged by the classifier."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+)
+
+from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .predictive_sampling import decode
+
+
+# Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
+# depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
+BLOCK_SIZE = 64
+# Measured with benchmarks/generation.py: more drafts per step, and a longer blank beginning, cost what they gain.
+NUM_DRAFT_TOKENS = 5
+BLANK_SHARE = 4 / 15  # 40 of 150 symbols
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Texts that were drawn, their images, and what the classifier says of them.
+
+    Attributes:
+        texts (`list[str]`, length N): valid texts of 152 characters.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what they are texts of.
+        probabilities (`np.ndarray`, float32 `[N, 10]`): the classifier's, of the digits, or `[N, C]` of C classes.
+        seconds (`dict[str, float]`): how long it took to `"generate"` and to `"judge"` them.
+    """
+
+    texts: list[str]
+    images: np.ndarray
+    probabilities: np.ndarray
+    seconds: dict[str, float]
+
+    def first(self, num_candidates: int) -> "Candidates":
+        """The first of them."""
+        kept = slice(num_candidates)
+        return Candidates(self.texts[kept], self.images[kept], self.probabilities[kept], self.seconds)
+
+    def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
+        """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
+        return np.argsort(-self.probabilities[:, label], kind="stable")[:num_return_sequences]
+
+    def scores(self, labels: Sequence[int]) -> np.ndarray:
+        """Of each of the N, the probability of its own class, float32 `[N]`."""
+        return self.probabilities[np.arange(len(self.texts)), np.asarray(labels)]
+
+
+def generate_candidates(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[int],
+    seed_keys: Sequence[Sequence[int]],
+    temperature: float = 0.8,
+    decoding: str = "exact",
+    callback: Callable[[int, np.ndarray], None] | None = None,
+) -> torch.LongTensor:
+    """Generate one text for each label, in blocks of 64.
+
+    A text is a function of its label and its noise, up to the last bits of matrix products, which depend on what is
+    decoded together: the same lists give the same texts. Where a block does not fit in memory, its halves are decoded
+    one after the other.
+
+    Args:
+        model (`GPT2LMHeadModel`): the language model.
+        tokenizer (`MnistTextTokenizer`): names the ids.
+        labels (`Sequence[int]`, length N): numbers of classes, of digits 0 to 9.
+        seed_keys (`Sequence[Sequence[int]]`, length N): what the noise of each depends on; see [`gumbel_noise`].
+        temperature (`float`, defaults to 0.8): divides the logits.
+        decoding (`str`, defaults to `"exact"`): `"exact"`, `"bf16"` or `"generate"`; see the pipeline's `__call__`.
+        callback (`Callable[[int, np.ndarray], None]`, *optional*):
+            Called with the index of a block's first text, and uint8 `[B, R, 30]` images of 0 and 1, whenever more rows
+            R are sure in all texts of the block; only at the end where the block was halved.
+
+    Returns:
+        `torch.LongTensor`: `[N, 152]`, ids of valid texts, on the model's device.
+    """
+    blocks = []
+    for start in range(0, len(labels), BLOCK_SIZE):
+        block = slice(start, start + BLOCK_SIZE)
+        show = None if callback is None else _row_callback(tokenizer, start, callback)
+        blocks.append(_generate(model, tokenizer, labels[block], seed_keys[block], temperature, decoding, show))
+    return torch.cat(blocks)
+
+
+def _generate(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.LongTensor:
+    """Ids `[B, 152]`, all decoded at the same time; by halves, where that does not fit in memory."""
+    try:
+        return _generate_together(model, tokenizer, labels, seed_keys, temperature, decoding, callback)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error) or len(labels) == 1:
+            raise
+    half = len(labels) // 2
+    parts = ((labels[:half], seed_keys[:half]), (labels[half:], seed_keys[half:]))
+    input_ids = torch.cat([_generate(model, tokenizer, *part, temperature, decoding, None) for part in parts])
+    if callback is not None:
+        callback(input_ids)
+    return input_ids
+
+
+@torch.no_grad()
+def _generate_together(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.LongTensor:
+    noise = gumbel_noise(seed_keys, tokenizer.num_pixel_symbols, len(tokenizer.pixel_ids)).to(model.device)
+    processors = [
+        MnistTextLogitsProcessor(tokenizer),
+        TemperatureLogitsWarper(temperature),
+        GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
+    ]
+    config = GenerationConfig(
+        # The noise in the logits makes the greedy choice a sample. Temperature and top_k are said because what is
+        # left out here would be taken from the model's own generation configuration.
+        do_sample=False,
+        temperature=1.0,
+        top_k=50,
+        max_length=tokenizer.model_max_length,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=model.device)[:, None]  # [B, 1]
+    how = {} if decoding == "generate" else _decoding_arguments(tokenizer, decoding, callback)
+    # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
+    input_ids = type(model).generate(
+        model,
+        prompts,
+        attention_mask=torch.ones_like(prompts),
+        generation_config=config,
+        logits_processor=LogitsProcessorList(processors),
+        **how,
+    )
+    if decoding == "generate" and callback is not None:
+        callback(input_ids)
+    return input_ids
+
+
+def _decoding_arguments(tokenizer, decoding: str, callback: Callable | None) -> dict[str, Any]:
+    return {
+        "custom_generate": decode,
+        "num_draft_tokens": NUM_DRAFT_TOKENS,
+        # a symbol is guessed to be the one above it, and an image to begin with blank rows
+        "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
+        "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
+        "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
+        "callback": callback,
+    }
+
+
+def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:
+    """Turn ids, as they become sure, into whole rows of images."""
+    symbols_per_row = tokenizer.num_pixel_symbols // tokenizer.image_size
+    num_seen = 0
+
+    def show(input_ids: torch.LongTensor) -> None:
+        nonlocal num_seen
+        num_rows = min((input_ids.shape[1] - 1) // symbols_per_row, tokenizer.image_size)
+        if num_rows > num_seen:
+            num_seen = num_rows
+            texts = tokenizer.batch_decode(input_ids[:, : 1 + num_rows * symbols_per_row])
+            callback(start, tokenizer.decode_images(texts, partial=True)[:, :num_rows])
+
+    return show
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # the CPU's allocator raises a plain RuntimeError
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

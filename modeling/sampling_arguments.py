@@ -1,0 +1,97 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The arguments of the pipeline's calls: their defaults, and what they may be."""
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+
+from .class_names import find_class
+
+
+DECODINGS = ("exact", "bf16", "generate")
+DEFAULTS = {
+    "num_candidates": 64,
+    "num_return_sequences": 8,
+    "temperature": 0.8,
+    "classifier_temperature": 0.8,
+    "seed": None,
+    "decoding": "exact",
+    "callback": None,
+}
+
+
+def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
+    """Check the arguments of a call, alone and, where `fill` adds the defaults of the missing ones, together.
+
+    Raises:
+        ValueError: for an argument that does not exist, a count below 1, a temperature that is not above 0 and finite,
+            a seed outside 0 to 2**64 - 1, and more images to return than candidates.
+    """
+    for name, value in arguments.items():
+        if name not in DEFAULTS:
+            raise ValueError(f"argument {name!r} does not exist; allowed are {', '.join(DEFAULTS)}")
+        elif name == "seed":
+            check_seed(value)
+        elif "temperature" in name:
+            check_temperature(value, name)
+        elif name == "decoding":
+            _check_decoding(value)
+        elif name == "callback":
+            _check_callback(value)
+        else:
+            check_count(value, name)
+    if not fill:
+        return arguments
+    arguments = DEFAULTS | arguments
+    candidates, returned = arguments["num_candidates"], arguments["num_return_sequences"]
+    if returned > candidates:
+        raise ValueError(f"num_return_sequences is {returned}; allowed is 1 to num_candidates, {candidates}")
+    return arguments
+
+
+def check_count(value: int, name: str) -> None:
+    """Raise a `ValueError` unless `value` is an integer of 1 or more."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r}; allowed is an integer of 1 or more")
+
+
+def check_temperature(value: float, name: str) -> None:
+    """Raise a `ValueError` unless `value` is a finite number above 0."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
+
+
+def check_seed(value: int | None) -> None:
+    """Raise a `ValueError` unless `value` is an integer from 0 to 2**64 - 1, or `None`."""
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64):
+        raise ValueError(f"seed is {value!r}; allowed is an integer from 0 to 2**64 - 1, or None")
+
+
+def check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
+    """The numbers of the classes of `num_images` images, by name or number; one class alone is that of one image."""
+    labels = labels if np.ndim(labels) else [labels]
+    # a tensor or an array of one number is that number
+    labels = [label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label for label in labels]
+    labels = [find_class(label, class_names) for label in labels]
+    if len(labels) != num_images:
+        raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
+    return labels
+
+
+def draw_seed() -> int:
+    """A seed from torch's global generator."""
+    return int(torch.randint(2**63 - 1, ()))
+
+
+def _check_decoding(value: str) -> None:
+    if value not in DECODINGS:
+        raise ValueError(f"decoding is {value!r}; allowed are {', '.join(DECODINGS)}")
+
+
+def _check_callback(value: Callable | None) -> None:
+    if value is not None and not callable(value):
+        raise ValueError(f"callback is {value!r}; allowed is a function, or None")

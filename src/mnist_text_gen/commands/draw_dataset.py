@@ -1,0 +1,410 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Draw a labelled data set: `accelerate launch -m mnist_text_gen.commands.draw_dataset --num_images 1000000 ...`.
+
+As a command, `mnist-text-gen-draw-dataset --num_images 20000 --output_dir digits`. It writes parquet shards. An image
+depends on the arguments and its own index, never on the number of processes; process r of w makes the shards s with
+s % w == r. Started again with the same arguments, a run goes on with the shards that are missing.
+"""
+
+import importlib.util
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub.utils import validate_repo_id
+from PIL import Image
+from tqdm import tqdm
+
+from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.modeling import BLOCK_SIZE, MnistTextGenerationPipeline
+from mnist_text_gen.publishing import CARD_FILE, hash_weights, open_repository, upload_folder
+from mnist_text_gen.publishing.dataset_card import build_drawn_card
+from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
+
+from .arguments import parse_arguments, run_command
+from .sampling import SamplingArguments
+
+
+PROG = "mnist-text-gen-draw-dataset"
+# Drawing a digit needs neither, so they come with an extra, and are imported where they are used.
+PACKAGES = ("accelerate", "datasets")
+SETTINGS_FILE = "generation.json"
+NUM_CLASSES = 10
+# What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
+LABEL_STREAM = NUM_CLASSES
+TEXT_STREAM = NUM_CLASSES + 1
+# How long processes wait for each other: the slowest may have a shard, or a night, more to do than the others, and
+# the default, ten minutes between GPUs, would end a run that is nearly done.
+WAITING_TIME = timedelta(days=7)
+
+
+@dataclass
+class DatasetArguments:
+    """The data set."""
+
+    num_images: int = field(metadata={"help": "How many images are drawn."})
+    output_dir: str = field(
+        metadata={"help": "Folder of the data set: an empty or a new one, or that of a run that was cut off."}
+    )
+    class_shares: list[float] | None = field(
+        default=None,
+        metadata={
+            "help": "A number for each class, ten for digits: how often it is drawn, beside the others. Goes before "
+            "--digits; by default the classes take turns."
+        },
+    )
+    min_score: float | None = field(
+        default=None, metadata={"help": "An image with a lower score is drawn again. By default none is."}
+    )
+    max_attempts: int = field(default=100, metadata={"help": "How often an image is drawn to reach min_score."})
+    num_images_per_shard: int = field(default=2048, metadata={"help": "Images in a parquet file."})
+    push_to_hub_id: str | None = field(
+        default=None, metadata={"help": "Data set on the Hub that the folder is pushed to, if any, e.g. you/digits."}
+    )
+
+    def __post_init__(self):
+        for name in ("num_images", "max_attempts", "num_images_per_shard"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed is an integer of 1 or more")
+        if self.min_score is not None and not 0 <= self.min_score < 1:
+            raise ValueError(f"min_score is {self.min_score}; allowed is 0 <= min_score < 1")
+        if self.push_to_hub_id is not None:
+            validate_repo_id(self.push_to_hub_id)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a data set depends on, as it stands in `generation.json`; the last two not for 30×30 digits."""
+
+    weights: dict[str, str | None]
+    seed: int
+    num_images: int
+    num_images_per_shard: int
+    classes: list[int] | None
+    class_shares: list[float] | None
+    min_score: float | None
+    temperature: float
+    classifier_temperature: float
+    decoding: str
+    class_names: list[str] | None = None
+    image_size: int = IMAGE_SIZE
+
+    @property
+    def num_shards(self) -> int:
+        return -(-self.num_images // self.num_images_per_shard)
+
+    def indices_of(self, shard: int) -> range:
+        start = shard * self.num_images_per_shard
+        return range(start, min(start + self.num_images_per_shard, self.num_images))
+
+    def path_of(self, shard: int) -> str:
+        return f"data/train-{shard:05d}-of-{self.num_shards:05d}.parquet"
+
+    def label_of(self, index: int) -> int:
+        if self.class_shares is None:
+            return self.classes[index % len(self.classes)]
+        # random_raw is the one stream that numpy promises never to change; 53 of its bits are a double below 1
+        raw = np.random.Philox(np.random.SeedSequence((self.seed, LABEL_STREAM, index))).random_raw()
+        cumulated = np.cumsum(self.class_shares)
+        return int(np.searchsorted(cumulated / cumulated[-1], (raw >> 11) * 2.0**-53, side="right"))
+
+    def to_dict(self) -> dict[str, Any]:
+        defaults = {"class_names": None, "image_size": IMAGE_SIZE}
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, draw_dataset, argv)
+
+
+def draw_dataset(argv: Sequence[str]) -> None:
+    args, dataset_args = parse_arguments([SamplingArguments, DatasetArguments], argv, PROG, __doc__)
+    state = join_processes()
+    write_dataset(load_pipeline(args.model_name_or_path, state.device), args, dataset_args, state)
+    state.destroy_process_group()
+
+
+def join_processes() -> Any:
+    """The `accelerate.PartialState` of this process among those that were launched with it, one or more."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"drawing a data set needs {' and '.join(missing)}, not installed here; the extra 'train' has them"
+        )
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    # Where there is no accelerator and this isn't said, each of several processes takes itself for the only one.
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    return PartialState(cpu=cpu, timeout=WAITING_TIME)
+
+
+def write_dataset(
+    pipe: MnistTextGenerationPipeline, args: SamplingArguments, dataset_args: DatasetArguments, state: Any
+) -> None:
+    """Write the shards that are missing and fall to this process; the main process does what is done once.
+
+    Args:
+        pipe (`MnistTextGenerationPipeline`): draws and judges.
+        args (`SamplingArguments`), dataset_args (`DatasetArguments`): what is wanted.
+        state (`accelerate.PartialState`): which process this is, and a way to wait for the others.
+    """
+    start = time.perf_counter()
+    settings = build_settings(pipe, args, dataset_args)
+    output_dir = Path(dataset_args.output_dir)
+    if state.is_main_process:
+        if dataset_args.push_to_hub_id is not None:
+            # a missing token is found before a night of drawing, and not after it
+            repo_id = open_repository(dataset_args.push_to_hub_id, repo_type="dataset")
+        prepare_folder(output_dir, settings)
+    state.wait_for_everyone()
+    missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
+    # so that all see the same shards missing
+    state.wait_for_everyone()
+    own = [shard for shard in missing if shard % state.num_processes == state.process_index]
+    draw_shards(pipe, settings, dataset_args.max_attempts, output_dir, own, show_progress=state.is_main_process)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        finish_folder(output_dir, settings)
+        show_summary(output_dir, settings, missing, time.perf_counter() - start)
+        if dataset_args.push_to_hub_id is not None:
+            push_folder(output_dir, repo_id)
+
+
+def build_settings(
+    pipe: MnistTextGenerationPipeline, args: SamplingArguments, dataset_args: DatasetArguments
+) -> Settings:
+    # a class given twice is no reason to draw it twice as often: that is what class_shares is for
+    classes = list(dict.fromkeys(args.choose_classes(pipe)))
+    if dataset_args.class_shares is not None:
+        _check_class_shares(dataset_args.class_shares, len(pipe.class_names))
+    return Settings(
+        weights=identify_weights(args.model_name_or_path, pipe.commit_hash),
+        seed=args.seed,
+        num_images=dataset_args.num_images,
+        num_images_per_shard=dataset_args.num_images_per_shard,
+        classes=classes if dataset_args.class_shares is None else None,
+        class_shares=dataset_args.class_shares,
+        min_score=dataset_args.min_score,
+        temperature=args.temperature,
+        classifier_temperature=args.classifier_temperature,
+        decoding=args.decoding,
+        class_names=None if pipe.class_names == DIGITS else list(pipe.class_names),
+        image_size=pipe.tokenizer.image_size,
+    )
+
+
+def identify_weights(model_name_or_path: str, commit_hash: str | None) -> dict[str, str | None]:
+    """What the weights are, and not where: hashes of the files in a folder, else the Hub's id and commit."""
+    folder = Path(model_name_or_path)
+    if not folder.is_dir():
+        return {"id": model_name_or_path, "commit": commit_hash}
+    return hash_weights(folder)
+
+
+def prepare_folder(output_dir: Path, settings: Settings) -> None:
+    """Begin a data set in an empty folder, or go on with the same one."""
+    check_output_folder(output_dir)
+    path = output_dir / SETTINGS_FILE
+    if path.exists():
+        _check_same_settings(path, settings)
+    remove_staging_folders(output_dir)
+    if path.exists():
+        return
+    # the card would replace another README.md, and other parquet files would count as images
+    others = sorted(other.name for other in output_dir.iterdir())
+    if others:
+        raise ValueError(
+            f"output_dir is {str(output_dir)!r}, which has {others[0]!r} and no {SETTINGS_FILE}; allowed is an empty "
+            "folder, a new one, or the one of a run that was cut off"
+        )
+    with staged_folder(output_dir) as folder:
+        (folder / SETTINGS_FILE).write_text(json.dumps(settings.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def is_complete(output_dir: Path, settings: Settings, shard: int) -> bool:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        metadata = pyarrow.parquet.read_metadata(output_dir / settings.path_of(shard))
+    except (OSError, pyarrow.ArrowException):
+        # missing, or cut off by a machine that went down: drawn again
+        return False
+    return metadata.num_rows == len(settings.indices_of(shard))
+
+
+def draw_shards(
+    pipe: MnistTextGenerationPipeline,
+    settings: Settings,
+    max_attempts: int,
+    output_dir: Path,
+    shards: list[int],
+    show_progress: bool,
+) -> None:
+    num_images = sum(len(settings.indices_of(shard)) for shard in shards)
+    with tqdm(total=num_images, unit="image", disable=not (show_progress and shards)) as progress:
+        for shard in shards:
+            rows = draw_rows(pipe, settings, settings.indices_of(shard), max_attempts, progress.update)
+            with staged_folder(output_dir) as folder:
+                write_rows(rows, folder / settings.path_of(shard), pipe.class_names)
+
+
+def draw_rows(
+    pipe: MnistTextGenerationPipeline,
+    settings: Settings,
+    indices: range,
+    max_attempts: int,
+    show: Callable[[int], Any] = lambda num_images: None,
+) -> list[dict[str, Any]]:
+    """Draw images, a block at the same time; one whose score is too low goes into the next block.
+
+    Args:
+        pipe (`MnistTextGenerationPipeline`): draws and judges.
+        settings (`Settings`), indices (`range`): of what data set, and which of its images.
+        max_attempts (`int`): how often an image is drawn.
+        show (`Callable[[int], Any]`, *optional*): called with the number of new images.
+
+    Returns:
+        `list[dict]` in order of index, with `label`, `image`, `text`, `score` and `index`.
+
+    Raises:
+        ValueError: for an image that does not reach `min_score`.
+    """
+    waiting = [(index, 0) for index in indices]
+    rows = {}
+    while waiting:
+        block, waiting = waiting[:BLOCK_SIZE], waiting[BLOCK_SIZE:]
+        rejected = []
+        for row, attempt in zip(draw_block(pipe, settings, block), (attempt for _, attempt in block), strict=True):
+            if settings.min_score is None or row["score"] >= settings.min_score:
+                rows[row["index"]] = row
+            elif attempt + 1 < max_attempts:
+                rejected.append((row["index"], attempt + 1))
+            else:
+                raise ValueError(
+                    f"min_score is {settings.min_score}, and image {row['index']}, a "
+                    f"{pipe.class_names[row['label']]}, stays below it after max_attempts, {max_attempts}; allowed is "
+                    "what the model reaches"
+                )
+        show(len(block) - len(rejected))
+        waiting = rejected + waiting  # still in order of index
+    return [rows[index] for index in indices]
+
+
+def draw_block(
+    pipe: MnistTextGenerationPipeline, settings: Settings, block: list[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """Draw each `(index, attempt)` once."""
+    labels = [settings.label_of(index) for index, _ in block]
+    seed_keys = [(settings.seed, TEXT_STREAM, index, attempt) for index, attempt in block]
+    how = (settings.temperature, settings.classifier_temperature, settings.decoding)
+    candidates = pipe.sample_texts(labels, seed_keys, *how)
+    scores = candidates.scores(labels).tolist()
+    return [
+        {"label": label, "image": image, "text": text, "score": score, "index": index}
+        for label, image, text, score, (index, _) in zip(
+            labels, candidates.images, candidates.texts, scores, block, strict=True
+        )
+    ]
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path, class_names: Sequence[str]) -> None:
+    import datasets
+
+    # the one progress bar is ours
+    datasets.disable_progress_bars()
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=list(class_names)),
+            "text": datasets.Value("string"),
+            "score": datasets.Value("float32"),
+            "index": datasets.Value("int64"),
+        }
+    )
+    columns = {name: [row[name] for row in rows] for name in ("label", "text", "score", "index")}
+    columns["image"] = [Image.fromarray(row["image"] * 255) for row in rows]
+    path.parent.mkdir(exist_ok=True)
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(path)
+
+
+def finish_folder(output_dir: Path, settings: Settings) -> None:
+    """Check that every shard is there, and write the card if there is none."""
+    counts = count_labels(output_dir, settings)
+    if not (output_dir / CARD_FILE).exists():
+        card = build_drawn_card(settings.to_dict(), settings.class_names or DIGITS, settings.image_size, counts)
+        with staged_folder(output_dir) as folder:
+            (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def count_labels(output_dir: Path, settings: Settings) -> list[int]:
+    import pyarrow.parquet
+
+    num_classes = len(settings.class_names or DIGITS)
+    counts = np.zeros(num_classes, dtype=np.int64)
+    for shard in range(settings.num_shards):
+        path = output_dir / settings.path_of(shard)
+        if not is_complete(output_dir, settings, shard):
+            raise ValueError(
+                f"{path} is missing or does not have {len(settings.indices_of(shard))} rows; the same command draws "
+                "it again. Several machines need a folder that all of them see"
+            )
+        counts += np.bincount(pyarrow.parquet.read_table(path, columns=["label"])["label"], minlength=num_classes)
+    return counts.tolist()
+
+
+def show_summary(output_dir: Path, settings: Settings, drawn_shards: list[int], seconds: float) -> None:
+    num_drawn = sum(len(settings.indices_of(shard)) for shard in drawn_shards)
+    drawn = (
+        f"{num_drawn} drawn now, in {seconds:.1f} s, {num_drawn / seconds:.1f} a second" if num_drawn else "none new"
+    )
+    print(f"{settings.num_images} images in {settings.num_shards} shards: {drawn}. They are in {output_dir}.")
+
+
+def push_folder(output_dir: Path, repo_id: str) -> None:
+    commit = upload_folder(
+        output_dir,
+        repo_id,
+        repo_type="dataset",
+        commit_message="Upload data set",
+        allow_patterns=[CARD_FILE, SETTINGS_FILE, "data/*.parquet"],
+    )
+    print(f"Published: {commit.repo_url}")
+
+
+def _check_class_shares(shares: list[float], num_classes: int) -> None:
+    finite = all(share >= 0 for share in shares) and 0 < sum(shares) < math.inf
+    if len(shares) != num_classes or not finite:
+        raise ValueError(
+            f"class_shares is {shares}; allowed are {num_classes} finite numbers of 0 or more, with a sum above 0"
+        )
+
+
+def _check_same_settings(path: Path, settings: Settings) -> None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds a {type(found).__name__}; allowed is what this command wrote")
+    wanted = settings.to_dict()
+    for name in wanted | found:
+        if wanted.get(name) != found.get(name):
+            raise ValueError(
+                f"{name} is {wanted.get(name)!r}, and the images in {str(path.parent)!r} were begun with "
+                f"{found.get(name)!r}; allowed are the same arguments, or another output_dir"
+            )
+
+
+if __name__ == "__main__":
+    main()

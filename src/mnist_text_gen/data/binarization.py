@@ -1,0 +1,135 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Grey images of any size become binary ones of the text form: by a threshold, or drawn pixel by pixel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mnist_text_gen.tokenizer import IMAGE_SIZE, check_image_size, scale_images
+
+
+BINARIZATIONS = ("rounded", "threshold", "otsu", "sampled")
+# The words of a Philox counter that say where in a key's numbers to begin: those of the distortions begin at zero.
+_COUNTER = (0, 0, 0, 1)
+# Scaled images are float32; blocks keep them in the processor's cache.
+_BLOCK = 1024
+
+
+def binarize(
+    images: np.ndarray,
+    image_size: int = IMAGE_SIZE,
+    binarization: str = "rounded",
+    threshold: float | None = None,
+    keys: Sequence[int] | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Scale grey images to the size of the text form, and make them binary.
+
+    The scale is [`scale_images`], that of the specification.
+
+    Args:
+        images (`np.ndarray`, uint8 `[N, S, S]` in 0 to 255): grey images.
+        image_size (`int`, defaults to 30): height and width of the results, one of the tokenizer's `IMAGE_SIZES`.
+        binarization (`str`, defaults to `"rounded"`): what becomes 1.
+            - `"rounded"`: what is brighter than a half, the text form of the specification;
+            - `"threshold"`: what is brighter than `threshold`;
+            - `"otsu"`: what is brighter than the threshold, one an image, that parts its grey values into the two
+              classes with the greatest variance between them (Otsu 1979, "A Threshold Selection Method from
+              Gray-Level Histograms", equation 18, by scikit-image); nothing of an image of one grey value;
+            - `"sampled"`: what [`sample_images`] draws, without a scale.
+        threshold (`float`, *optional*): for `"threshold"` only, in (0, 1).
+        keys (`Sequence[int]`, length N, *optional*), seed (`int`, defaults to 0): those of [`sample_images`].
+
+    Returns:
+        `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
+
+    Raises:
+        ValueError: for what [`check_binarization`] refuses, and for sampled images that no border brings to the size.
+    """
+    check_binarization(binarization, threshold, image_size)
+    if binarization == "sampled":
+        return sample_images(images, keys, seed, image_size)
+    binary = np.empty((len(images), image_size, image_size), dtype=np.uint8)
+    for start in range(0, len(images), _BLOCK):
+        scaled = scale_images(images[start : start + _BLOCK], image_size)
+        if binarization == "otsu":
+            binary[start : start + _BLOCK] = _split_by_otsu(scaled)
+        else:
+            # the specification's torch.round takes 0.5 to the even 0, so that 1 is what is above
+            binary[start : start + _BLOCK] = scaled > (0.5 if threshold is None else np.float32(threshold))
+    return binary
+
+
+def check_binarization(binarization: str, threshold: float | None, image_size: int = IMAGE_SIZE) -> None:
+    """Raise a `ValueError` for an unknown binarization, a threshold out of place, or another image size."""
+    check_image_size(image_size)
+    if binarization not in BINARIZATIONS:
+        raise ValueError(
+            f"binarization is {binarization!r}; allowed are {', '.join(map(repr, BINARIZATIONS[:-1]))} and "
+            f"{BINARIZATIONS[-1]!r}"
+        )
+    if binarization == "threshold":
+        if threshold is None or not 0 < threshold < 1:
+            raise ValueError(f"threshold is {threshold}; allowed with binarization 'threshold' is 0 < threshold < 1")
+    elif threshold is not None:
+        raise ValueError(
+            f"threshold is {threshold} with binarization {binarization!r}; allowed is one with 'threshold' only"
+        )
+
+
+def _split_by_otsu(images: np.ndarray) -> np.ndarray:
+    try:
+        from skimage.filters import threshold_otsu
+    except ImportError as error:
+        raise ValueError(
+            "binarization is 'otsu', which needs scikit-image; it is not installed: pip install "
+            '"mnist-text-gen[train]"'
+        ) from error
+    # half a grey value: a scale leaves float noise on an image of one, which is no histogram
+    return np.stack([image > (threshold_otsu(image) if np.ptp(image) > 0.5 / 255 else np.inf) for image in images])
+
+
+def sample_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, image_size: int = IMAGE_SIZE) -> np.ndarray:
+    """Draw each pixel as 1 with the probability that its grey value is of 255, and put a blank border around.
+
+    The literature on likelihoods compares models on MNIST in this form (Salakhutdinov and Murray 2008, section 5;
+    drawn anew in each epoch it is called dynamic binarisation). Border pixels are 0 and certain, so the likelihood of
+    30×30 pixels is that of the 28×28.
+
+    Args:
+        images (`np.ndarray`, uint8 `[N, S, S]` in 0 to 255): grey images.
+        keys (`Sequence[int]`, length N): what the draw of each image depends on beside the seed, as in
+            [`augment_images`], whose draws with the same key are independent of these.
+        seed (`int`, defaults to 0): seed of all draws.
+        image_size (`int`, defaults to 30): height and width of the results; S, or more by an even number.
+
+    Returns:
+        `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
+
+    Raises:
+        ValueError: for another number of keys than images, a negative seed, and a size that no border of one width
+            on all sides makes.
+    """
+    if len(keys) != len(images) or seed < 0:
+        raise ValueError(
+            f"there are {len(images)} images and {len(keys)} keys, and the seed is {seed}; allowed are a key an "
+            "image, and a seed of 0 or more"
+        )
+    size = images.shape[-1]
+    check_border(size, image_size)
+    inside = slice((image_size - size) // 2, (image_size + size) // 2)
+    binary = np.zeros((len(images), image_size, image_size), dtype=np.uint8)
+    for image, key, drawn in zip(images, keys, binary, strict=True):
+        generator = np.random.Generator(np.random.Philox(key=np.array([seed, key], dtype=np.uint64), counter=_COUNTER))
+        # one of 255 equally likely numbers is below the grey value in exactly that share of the draws
+        drawn[inside, inside] = generator.integers(255, size=image.shape, dtype=np.uint8) < image
+    return binary
+
+
+def check_border(size: int, image_size: int) -> None:
+    """Raise a `ValueError` unless sampled images of `size` get a border of one width on all sides."""
+    if image_size < size or (image_size - size) % 2:
+        raise ValueError(
+            f"images of {size}×{size} are sampled for an image_size of {image_size}; sampled pixels are not scaled, "
+            f"so allowed are {size} and, with a border, {size + 2}, {size + 4} and so on, of which 6 must divide it"
+        )

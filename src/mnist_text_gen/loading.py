@@ -1,0 +1,67 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Load a pipeline from a folder or the Hub with the code of this package, so that no other code has to be trusted."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+from .checkpoints import SHIPPED_CHECKPOINT
+from .modeling import TASK, MnistCnnForImageClassification, MnistTextGenerationPipeline
+
+
+def load_pipeline(
+    model_name_or_path: str | Path = SHIPPED_CHECKPOINT,
+    device: torch.device | str | int | None = None,
+    classifier: MnistCnnForImageClassification | None = None,
+    **kwargs: Any,
+) -> MnistTextGenerationPipeline:
+    """Load a pipeline, also from a folder or repository with code of its own, which is neither run nor read.
+
+    `pipeline("mnist-text-gen", model=...)` asks for `trust_remote_code=True` wherever `pipe.save_pretrained` has
+    written: Transformers finds the name of the pipeline's code in `config.json` and goes by that, though a pipeline of
+    the same name is registered.
+
+    Args:
+        model_name_or_path (`str` or `Path`, *optional*):
+            Folder or Hub id of a language model with its classifier; the shipped weights by default.
+        device (`torch.device`, `str` or `int`, *optional*): where it draws, as [`~transformers.pipeline`] takes it.
+        classifier (`MnistCnnForImageClassification`, *optional*): in the place of the one beside the language model.
+        kwargs: what [`MnistTextGenerationPipeline`] takes besides.
+
+    Raises:
+        ValueError: where there is no language model, tokenizer or classifier that can be read and fit together.
+
+    Example:
+
+    ```python
+    >>> from mnist_text_gen import load_pipeline
+
+    >>> pipe = load_pipeline()
+    >>> len(pipe("3", num_candidates=8, seed=0))
+    8
+    ```
+    """
+    name = str(model_name_or_path)
+    allowed = f"model_name_or_path is {name!r}; allowed is a folder or a Hub id with a language model"
+    if Path(name).is_file():
+        raise ValueError(f"{allowed}, and this is a file")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{allowed}: {error}") from error
+    if device is not None:
+        # among several processes a pipeline leaves its model where it is, whatever device it is given
+        model.to(device)
+    return pipeline(
+        TASK,
+        model=model,
+        tokenizer=tokenizer,
+        classifier=classifier,
+        pipeline_class=MnistTextGenerationPipeline,
+        device=device,
+        **kwargs,
+    )

@@ -1,0 +1,414 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The model card, written from what stands in the model's folder."""
+
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
+from transformers import PreTrainedConfig
+from transformers.utils import logging
+
+from mnist_text_gen.modeling import CLASSIFIER_FOLDER, class_word, name_classes, read_class_names
+from mnist_text_gen.tokenizer import DIGITS, check_class_names
+
+from .records import PICTURES_FOLDER, read_quality, read_run
+
+
+logger = logging.get_logger(__name__)
+
+CARD_FILE = "README.md"
+MNIST = "ylecun/mnist"
+THIS_REPOSITORY = "<this repository>"
+# A card without this line is somebody's own text, and is left alone.
+GENERATED = "<!-- Written by mnist-text-gen from config.json and run.json. Without this line, it is left as it is. -->"
+
+
+def has_own_card(repo_id: str, revision: str | None = None, token: bool | str | None = None) -> bool:
+    """Whether a repository on the Hub has a card that [`write_model_card`] did not write."""
+    try:
+        path = hf_hub_download(repo_id, CARD_FILE, revision=revision, token=token)
+    except RevisionNotFoundError:
+        # a branch that will be made begins with the card of `main`
+        return revision is not None and has_own_card(repo_id, None, token)
+    except EntryNotFoundError:
+        return False
+    return GENERATED not in Path(path).read_text(encoding="utf-8")
+
+
+def write_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> None:
+    """Write the card of the model in `folder` to `README.md`, unless somebody has written one."""
+    path = folder / CARD_FILE
+    if not path.exists() or GENERATED in path.read_text(encoding="utf-8"):
+        path.write_text(build_model_card(folder, tags, repo_id), encoding="utf-8")
+
+
+def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> str:
+    """The card of the model in `folder`, from `config.json`, `quality.json`, and `run.json` of both models.
+
+    Args:
+        folder (`Path`): in the layout that the pipeline saves.
+        tags (`Sequence[str]`, *optional*): more tags for the front matter.
+        repo_id (`str`, *optional*): the repository's id on the Hub, for the examples.
+
+    Returns:
+        `str`: Markdown with the front matter that the Hub reads. A figure that nobody measured is not in it.
+
+    Raises:
+        ValueError: as [`read_run`].
+    """
+    config = _read_config(folder / "config.json")
+    class_names, size = _read_classes(folder, config)
+    words = _words(class_names, size)
+    run = read_run(folder)
+    judge = read_run(folder / CLASSIFIER_FOLDER)
+    results = {**judge.get("results", {}), **run.get("results", {})}
+    quality = _find_quality(read_quality(folder))
+    sections = [
+        f"---\n{_front_matter(run, judge, results, quality, tags, class_names)}\n---\n{GENERATED}",
+        _INTRODUCTION.format(
+            num_parameters=_count_parameters(config), pictures=_pictures(folder, class_names) if run else "", **words
+        ),
+        _USE.format(repo_id=repo_id, **words),
+        _tables(config, run, results, words["digit"]),
+        _quality(quality),
+        _training(run, judge),
+        _LIMITS.format(**words),
+        _data(run, judge),
+    ]
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _read_classes(folder: Path, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+    """Names of the classes, the classifier's before the language model's, and the size of an image."""
+    classifier = _read_config(folder / CLASSIFIER_FOLDER / "config.json")
+    names = read_class_names(PreTrainedConfig(id2label=config.get("id2label"))) or DIGITS
+    if "id2label" in classifier:
+        names = name_classes(PreTrainedConfig(id2label=classifier["id2label"]))
+    return check_class_names(names), _read_config(folder / "tokenizer_config.json").get("image_size", 30)
+
+
+def _words(class_names: Sequence[str], size: int) -> dict[str, Any]:
+    """What the sections call things."""
+    word = class_word(class_names)
+    of_digits = word == "digit"
+    listed = ", ".join(map(escape_markdown, class_names[:-1])) + f" and {escape_markdown(class_names[-1])}"
+    return {
+        "digit": word,
+        "drawn": "handwritten digits" if of_digits else f"small images of {len(class_names)} classes",
+        "classes": "digits 0 to" if of_digits else "classes",
+        "names": class_names[-1] if of_digits else listed,
+        "prompt": json.dumps("7" if class_names == DIGITS else class_names[0], ensure_ascii=False),
+        "num_logits": "ten" if len(class_names) == 10 else len(class_names),
+        "size": size,
+        "num_symbols": size * size // 6,
+        "text_length": 2 + size * size // 6,
+    }
+
+
+def escape_markdown(text: str) -> str:
+    """A text as it stands in Markdown and in a table of it, letter for letter."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+
+
+def _front_matter(
+    run: dict, judge: dict, results: dict, quality: Sequence[dict], tags: Sequence[str], class_names: Sequence[str]
+) -> str:
+    examples = (("7", "a seven"), ("3", "a three"))
+    if class_names != DIGITS:
+        examples = tuple((str(label), name) for label, name in enumerate(class_names[:2]))
+    of_mnist = ["mnist"] if class_names == DIGITS else []
+    measured = [name for name in _METRICS if name in results]
+    measured += [found["metric"] for found in quality if found["metric"] not in measured]
+    eval_results = [_eval_result(name, results[name]) for name in _METRICS if name in results]
+    names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
+    return ModelCardData(
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        datasets=sorted({name for name in names if name and "/" in name}) or None,
+        metrics=list(dict.fromkeys(measured)) or None,
+        tags=[*of_mnist, "gpt2", "image-generation", "mnist-text-gen", *tags],
+        widget=[{"text": text, "example_title": title} for text, title in examples],
+        model_name="mnist-text-gen",
+        eval_results=[*eval_results, *map(_quality_eval_result, quality)] or None,
+    ).to_yaml()
+
+
+def _eval_result(name: str, result: dict[str, Any]) -> EvalResult:
+    task, title = _METRICS[name]
+    unnamed = ("drawn", "digits drawn by this model") if name in _OF_DRAWN_TEXTS else ("own", "images of its own")
+    dataset = result.get("dataset")
+    return EvalResult(
+        task_type=task,
+        dataset_type=dataset or unnamed[0],
+        dataset_name="MNIST" if dataset == MNIST else dataset or unnamed[1],
+        dataset_split="test" if dataset == MNIST else None,
+        metric_type=name,
+        metric_name=title,
+        metric_value=result["value"],
+    )
+
+
+def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
+    """The main figures of `quality.json`, each with `metric`, `name`, `value`, `interval` and `num_samples`."""
+    found = []
+    for temperature, samples in sections.get("samples", {}).items():
+        for kind, name in (("raw", "raw candidates"), ("best", "best 8 of 64")):
+            agreement = samples[kind]["class_agreement"]
+            title = f"{name} at temperature {temperature} that an independent classifier takes for the wanted digit"
+            found.append(
+                {**agreement, "metric": "class_agreement", "name": title, "value": agreement["class_agreement"]}
+            )
+        distance = samples["raw"]["frechet_distance"]
+        beside = "" if distance["floor"] is None else f", real against real {distance['floor']:.4g}"
+        title = f"Fréchet distance of raw images at temperature {temperature}{beside}"
+        found.append({**distance, "metric": "frechet_distance", "name": title, "value": distance["frechet_distance"]})
+    for name, score in sections.get("accuracy_score", {}).items():
+        title = f"classification accuracy score, trained on: {name}"
+        found.append({**score, "metric": "classification_accuracy_score", "name": title, "value": score["accuracy"]})
+    if "generation" in sections:
+        accuracy = sections["generation"]["classification"]["language_model"]["accuracy"]
+        dataset = sections["generation"].get("dataset")
+        title = "test images that the language model's likelihoods classify rightly"
+        found.append({**accuracy, "metric": "accuracy_by_generation", "name": title, "dataset": dataset})
+    return found
+
+
+def _quality_eval_result(found: dict[str, Any]) -> EvalResult:
+    by_generation = found["metric"] == "accuracy_by_generation"
+    dataset = found.get("dataset")
+    unnamed = ("own", "images of its own") if by_generation else ("drawn", "digits drawn by this model")
+    return EvalResult(
+        task_type="image-classification" if by_generation else "text-generation",
+        dataset_type=dataset or unnamed[0],
+        dataset_name="MNIST" if dataset == MNIST else dataset or unnamed[1],
+        dataset_split="test" if dataset == MNIST else None,
+        metric_type=found["metric"],
+        metric_name=found["name"],
+        metric_value=found["value"],
+    )
+
+
+def _quality(quality: Sequence[dict]) -> str:
+    if not quality:
+        return ""
+    lines = []
+    for found in quality:
+        scale, unit = (1, "") if found["metric"] == "frechet_distance" else (100, " %")
+        form = "{:.4g}" if scale == 1 else "{:.2f}"
+        value = f"**{form.format(scale * found['value'])}{unit}**"
+        interval = " to ".join(form.format(scale * bound) for bound in found["interval"]) if found["interval"] else "–"
+        lines.append(f"| {found['name']} | {value} | {interval} | {found['num_samples']:,} |")
+    return "\n".join([_QUALITY.strip(), "", "| | | 95 % interval | images |", "|---|---|---|---|", *lines])
+
+
+def _count_parameters(config: dict[str, Any]) -> str:
+    width, depth = config["n_embd"], config["n_layer"]
+    inner = config.get("n_inner") or 4 * width
+    # two layer norms, fused query, key and value, output, and two of the perceptron, each with its bias
+    block = 4 * width + 3 * width * (width + 1) + width * (width + 1) + inner * (width + 1) + width * (inner + 1)
+    return f"{(config['vocab_size'] + config['n_positions']) * width + depth * block + 2 * width:,}"
+
+
+def _pictures(folder: Path, class_names: Sequence[str]) -> str:
+    files = [f"{PICTURES_FOLDER}/{label}.png" for label in range(len(class_names))]
+    if not all((folder / file).is_file() for file in files):
+        return ""
+    cells = [
+        f"![the best 8 of 64 for {escape_markdown(name)}]({file})"
+        for name, file in zip(class_names, files, strict=True)
+    ]
+    half = (len(cells) + 1) // 2
+    rows = [f"| {left} | {right} |" for left, right in itertools.zip_longest(cells[:half], cells[half:], fillvalue="")]
+    caption = f"*The best 8 of 64, each over the probability of its {class_word(class_names)}.*"
+    return "\n".join(["| | |", "|---|---|", *rows, "", caption])
+
+
+def _tables(config: dict[str, Any], run: dict, results: dict, word: str) -> str:
+    model = {
+        "architecture": (
+            "GPT-2, d_model 256, 8 heads, 8 layers, context 152, dropout 0.1",
+            f"GPT-2, d_model {config['n_embd']}, {config['n_head']} heads, {config['n_layer']} layers, context "
+            f"{config['n_positions']}, dropout {config['resid_pdrop']}",
+        ),
+        "training images": ("10,000", _of_stages(run, "num_train_samples", lambda values: f"{max(values):,}")),
+        "recipe": ("Adam, 1e-4, batch 128, 1 epoch", _of_stages(run, "recipe", ", then ".join)),
+        "training time": ("about 40 minutes on an RTX 3060", _training_time(run)),
+        "nats an image": ("–", _nats(results)),
+    }
+    sampling = {
+        f"candidates a {word}, temperature": ("64 at the same time, 0.8", "the same"),
+        "classifier": ("a CNN, logits / 0.8", _share(results, "accuracy", "right, of {num_samples:,} images")),
+        "shown": (f"the best 8, a picture a {word}", "the same"),
+        "64 generations, judged and reranked": ("about 3 s on an RTX 3060", _seconds(results)),
+        f"raw candidates that the classifier takes for the wanted {word}": (
+            "–",
+            _share(results, "class_agreement", "of {num_samples:,}"),
+        ),
+        f"texts that are an image of their {word}, drawn by stock `generate` without the grammar": (
+            "–",
+            _share(results, "valid_texts", "of {num_samples:,}"),
+        ),
+    }
+    return "\n\n".join(
+        [
+            "## What was asked for, and what was measured",
+            "Language model:",
+            _table(model),
+            "Sampling:",
+            _table(sampling),
+        ]
+    )
+
+
+def _table(rows: dict[str, tuple[str, str | None]]) -> str:
+    lines = [f"| {name} | {wanted} | {found} |" for name, (wanted, found) in rows.items() if found]
+    return "\n".join(["| | specification | here |", "|---|---|---|", *lines])
+
+
+def _of_stages(run: dict, name: str, join) -> str | None:
+    values = [stage[name] for stage in run.get("training", []) if stage.get(name) is not None]
+    return join(values) if values else None
+
+
+def _training_time(run: dict) -> str | None:
+    stages = run.get("training", [])
+    if not stages or not all(stage.get("train_seconds") for stage in stages):
+        return None
+    minutes = [stage["train_seconds"] / 60 for stage in stages]
+    parts = f" ({' and '.join(f'{part:.0f}' for part in minutes)})" if len(stages) > 1 else ""
+    return f"{sum(minutes):.0f} minutes{parts} on {stages[-1]['hardware']}"
+
+
+def _nats(results: dict) -> str | None:
+    if "image_nats" not in results:
+        return None
+    bits = f" ({results['bits_per_pixel']['value']:.4f} bits a pixel)" if "bits_per_pixel" in results else ""
+    found = results["image_nats"]
+    return f"**{found['value']:.2f}**{bits}, {found['num_samples']:,} test images"
+
+
+def _share(results: dict, name: str, text: str) -> str | None:
+    if name not in results:
+        return None
+    return f"**{100 * results[name]['value']:.2f} %** {text.format(**results[name])}"
+
+
+def _seconds(results: dict) -> str | None:
+    found = results.get("seconds_of_64_candidates")
+    if found is None:
+        return None
+    return (
+        f"{found['value']:.2f} s (`bf16` {found['bf16']:.2f} s, stock `generate` {found['generate']:.2f} s) on "
+        f"{found['hardware']}"
+    )
+
+
+def _training(run: dict, judge: dict) -> str:
+    lines = [
+        f"- Language model: {escape_markdown(stage['description'])}{_course(stage)}"
+        for stage in run.get("training", [])
+    ]
+    lines += [f"- Classifier: {escape_markdown(stage['description'])}" for stage in judge.get("training", [])]
+    return "\n".join(["## Training", "", *lines]) if lines else ""
+
+
+def _course(stage: dict[str, Any]) -> str:
+    """How a training of the language model went, where that was recorded."""
+    nats, speed = stage.get("train_nats_per_image"), stage.get("tokens_per_second")
+    if nats is None or speed is None:
+        return ""
+    return f"; {stage['num_tokens']:,} tokens, {speed:,.0f} a second, {nats:.2f} nats an image of them at the end"
+
+
+def _data(run: dict, judge: dict) -> str:
+    names = {stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]}
+    if not names & {MNIST, "mnist-5k"}:
+        return ""
+    return _MNIST_DATA
+
+
+# The metrics of the model index: the Hub's name of the task, and a title.
+_METRICS = {
+    "image_nats": ("text-generation", "nats an image"),
+    "bits_per_pixel": ("text-generation", "bits a pixel"),
+    "accuracy": ("image-classification", "accuracy of the classifier"),
+    "class_agreement": ("text-generation", "raw candidates that the classifier takes for the wanted digit"),
+    "valid_texts": ("text-generation", "valid texts without the grammar"),
+}
+
+_OF_DRAWN_TEXTS = ("class_agreement", "valid_texts")
+
+_INTRODUCTION = """
+# mnist-text-gen
+
+A GPT-2 of {num_parameters} parameters that draws {drawn} as text, and a CNN that judges what it draws. An
+image is {size}×{size} pixels of {{0, 1}}, six pixels a symbol; a text is {text_length} tokens: the class digit, \
+{num_symbols} symbols, and `)`.
+
+{pictures}
+"""
+
+_USE = """
+## Use
+
+```python
+from transformers import pipeline
+
+draw = pipeline("mnist-text-gen", model="{repo_id}", trust_remote_code=True)
+draw({prompt}, seed=0)[0]["image"]
+```
+
+64 candidates are generated at temperature 0.8 under a grammar that makes every text a valid image; the classifier's
+logits are divided by 0.8, and the best 8 by the probability of the wanted {digit} are returned, best first.
+`draw.complete` goes on with an image of which some pixels are known; `draw.log_likelihood`, `classify` and `surprise`
+say what the language model thinks of images.
+
+Where the package `mnist_text_gen` is installed and imported, no code from here has to be trusted:
+`pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without
+either, `AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last
+samples from all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place.
+
+The classifier takes pixels, float `[N, 1, {size}, {size}]` in {{0, 1}}, and gives {num_logits} logits:
+
+```python
+from transformers import AutoModelForImageClassification
+
+AutoModelForImageClassification.from_pretrained("{repo_id}", subfolder="classifier", trust_remote_code=True)
+```
+"""
+
+_QUALITY = """
+## How good the digits are
+
+Raw candidates are taken as they come. The independent classifier neither ranks nor shares weights with the one that
+does; the Fréchet distance is between its features of drawn and of real images. An accuracy score is what a CNN that
+was trained on nothing else gets right of real test images.
+"""
+
+_LIMITS = """
+## Intended use and limits
+
+For learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws the {classes}
+{names} in the style of its training images, and nothing else. In the table of sampling, the classifier that is \
+asked about
+raw candidates is the one that ranks them, so that agreement is no independent judgement; best-of-64 pictures are less
+varied than raw ones.
+Scores are probabilities of a classifier that was trained on real images; they are not calibrated on drawn ones.
+"""
+
+_MNIST_DATA = """
+## Training data
+
+[MNIST](https://huggingface.co/datasets/ylecun/mnist), Yann LeCun and Corinna Cortes, CC BY-SA 3.0. No image of it is
+part of this repository.
+"""

@@ -1,0 +1,100 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""`train_hf.py --push_to_hub`: publish a trained model with its classifier, code, pictures and card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedConfig, TrainingArguments
+
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.drawing import draw_contact_sheet
+from mnist_text_gen.files import staged_folder
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.modeling import (
+    CLASSIFIER_FOLDER,
+    MnistCnnConfig,
+    MnistCnnForImageClassification,
+    load_classifier,
+    read_classes,
+)
+from mnist_text_gen.tokenizer import MnistTextTokenizer
+
+from .hub import open_repository
+from .pipeline import copy_classifier_run
+from .records import PICTURES_FOLDER
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where to publish, as `TrainingArguments` say it."""
+
+    repo_id: str
+    private: bool | None
+    token: str | None
+    revision: str | None
+
+
+def take_publication(args: TrainingArguments) -> Publication | None:
+    """Take the publishing out of the Trainer's hands, which would push its own folder, pickles and all.
+
+    Raises:
+        ValueError, ConnectionError: where the repository can't be made or written to. It is tried before the training.
+    """
+    if not args.push_to_hub:
+        return None
+    args.push_to_hub = False
+    if args.hub_strategy in ("checkpoint", "all_checkpoints"):
+        raise ValueError(
+            f"hub_strategy is '{args.hub_strategy.value}'; the model is published once, at the end, and checkpoints "
+            "hold pickles, which are not published"
+        )
+    repo_id = args.hub_model_id or Path(args.output_dir).resolve().name
+    publication = Publication(repo_id, args.hub_private_repo, args.hub_token, args.hub_revision)
+    if args.process_index == 0:
+        open_repository(repo_id, private=publication.private, token=publication.token)
+    return publication
+
+
+def check_classifier(
+    output_dir: Path, classifier_name_or_path: str | None, config: PreTrainedConfig, tokenizer: MnistTextTokenizer
+) -> None:
+    """Raise a `ValueError`, before the training, unless there is a classifier of the model's classes and images."""
+    classifier = find_classifier(output_dir, classifier_name_or_path) or load_classifier(str(output_dir))
+    read_classes(classifier.config, config, tokenizer)
+
+
+def publish(output_dir: Path, publication: Publication, classifier_name_or_path: str | None) -> None:
+    """Draw all classes with the model in `output_dir`, and publish it and them.
+
+    A classifier from elsewhere is put into a folder that has none, so that it holds what was published.
+    """
+    pipe = load_pipeline(str(output_dir), classifier=find_classifier(output_dir, classifier_name_or_path))
+    with staged_folder(output_dir) as folder:
+        (folder / PICTURES_FOLDER).mkdir()
+        for label, results in enumerate(pipe(list(range(len(pipe.class_names))), seed=0)):
+            draw_contact_sheet(results).save(folder / PICTURES_FOLDER / f"{label}.png")
+        if not (output_dir / CLASSIFIER_FOLDER).exists():
+            pipe.classifier.save_pretrained(folder / CLASSIFIER_FOLDER)
+            copy_classifier_run(pipe, folder)
+    commit = pipe.push_to_hub(
+        publication.repo_id, private=publication.private, token=publication.token, revision=publication.revision
+    )
+    print(f"Published: {commit.repo_url}, commit {commit.oid}")
+
+
+def find_classifier(output_dir: Path, name_or_path: str | None) -> MnistCnnForImageClassification | None:
+    """The classifier that was named; `None`, for the pipeline to load it, if there's one in the output folder."""
+    if name_or_path is None:
+        if (output_dir / CLASSIFIER_FOLDER / "config.json").is_file():
+            return None
+        name_or_path = str(SHIPPED_CHECKPOINT)
+    try:
+        model_type = PreTrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
+    except OSError as error:
+        raise ValueError(
+            f"classifier_name_or_path is {name_or_path!r}; allowed is a folder or Hub id with a classifier, there or "
+            f"in its folder {CLASSIFIER_FOLDER!r}: {error}"
+        ) from error
+    return load_classifier(
+        name_or_path, subfolder="" if model_type == MnistCnnConfig.model_type else CLASSIFIER_FOLDER
+    )

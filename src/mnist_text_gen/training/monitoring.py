@@ -1,0 +1,207 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""What one sees of a training while it runs: a progress bar, samples, and what trackers get."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm.auto import tqdm
+from transformers import GPT2LMHeadModel, PreTrainedModel, ProgressCallback, TrainerCallback
+from transformers.integrations import (
+    TensorBoardCallback,
+    TrackioCallback,
+    is_tensorboard_available,
+    is_trackio_available,
+)
+
+from mnist_text_gen.drawing import draw_grid
+from mnist_text_gen.files import staged_folder
+from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_generation_config, decode, read_class_names
+from mnist_text_gen.tokenizer import DIGITS, MnistTextTokenizer
+
+from .checkpointing import CheckpointingTrainer
+from .curve import Quantities
+
+
+SAMPLES_FOLDER = "samples"
+TENSORBOARD_FOLDER = "tensorboard"
+_TRACKERS = {"tensorboard": is_tensorboard_available, "trackio": is_trackio_available}
+
+
+def check_trackers(report_to: Sequence[str]) -> None:
+    """Raise a `ValueError` that says what to install for a tracker, of those with an extra, that is not there."""
+    for name in report_to:
+        if name in _TRACKERS and not _TRACKERS[name]():
+            raise ValueError(f'report_to is {name!r}, which is not installed; pip install "mnist-text-gen[{name}]"')
+
+
+class MonitoredTrainer(CheckpointingTrainer):
+    """A Trainer whose logs say more, and which draws samples at every evaluation.
+
+    Logs have the loss and the throughput as `quantities` name them; the state, and so checkpoints, and trackers get
+    them too. Samples go to `samples/step-NNNNNN.png` in the output folder, and to TensorBoard and trackio.
+
+    Args:
+        *args, **kwargs: those of [`CheckpointingTrainer`].
+        quantities (`Quantities`): what the logs say.
+        draw_samples (`Callable[[PreTrainedModel], PIL.Image.Image]`, *optional*): draws what the model can do by now.
+    """
+
+    def __init__(
+        self,
+        *args,
+        quantities: Quantities,
+        draw_samples: Callable[[PreTrainedModel], Image.Image] | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        self.quantities, self.draw_samples = quantities, draw_samples
+        self.meter = ThroughputMeter()
+        self.add_callback(self.meter)
+        if self.pop_callback(ProgressCallback):
+            self.add_callback(TrainingProgressCallback(quantities.formats))
+        # a run that goes on later goes on in the same place of a tracker
+        output_dir = Path(self.args.output_dir)
+        self.args.run_name = self.args.run_name or output_dir.resolve().name
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(output_dir / TENSORBOARD_FOLDER)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        # of training, that is: an evaluation has "eval_loss"
+        if "loss" in logs:
+            logs[self.quantities.loss] = logs["loss"] * self.quantities.loss_scale
+            logs[self.quantities.throughput] = round(self.meter.read() * self.quantities.items_per_row, 1)
+        super().log(logs, start_time)
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        metrics = super().evaluate(*args, **kwargs)
+        if self.draw_samples is not None and self.is_world_process_zero():
+            self._show_samples()
+        self.meter.restart()
+        return metrics
+
+    def _show_samples(self) -> None:
+        step = self.state.global_step
+        image = self.draw_samples(self.accelerator.unwrap_model(self.model, keep_torch_compile=False))
+        with staged_folder(self.args.output_dir) as folder:
+            (folder / SAMPLES_FOLDER).mkdir()
+            image.save(folder / SAMPLES_FOLDER / f"step-{step:06d}.png")
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback):
+                callback.tb_writer.add_image("samples", np.asarray(image), step, dataformats="HW")
+                callback.tb_writer.flush()
+            elif isinstance(callback, TrackioCallback):
+                import trackio
+
+                trackio.log({"samples": trackio.Image(image), "train/global_step": step})
+
+
+class ThroughputMeter(TrainerCallback):
+    """Counts rows and seconds of training; evaluations, samples and saved checkpoints take none of its time."""
+
+    def __init__(self):
+        self.num_rows, self.seconds, self.last = 0, 0.0, None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.num_rows, self.seconds, self.last = 0, 0.0, None
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        # not from the beginning: a resumed run first passes over the rows that it has had
+        if self.last is None:
+            self.restart()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._count_seconds()
+        self.num_rows += args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        # so that the last figure is about the last steps, and there is one however short a run is
+        if state.global_step >= state.max_steps and args.logging_strategy != "no":
+            control.should_log = True
+
+    def on_save(self, args, state, control, **kwargs):
+        self.restart()
+
+    def restart(self) -> None:
+        """Leave out what has passed since the last step."""
+        self.last = time.perf_counter()
+
+    def read(self) -> float:
+        """Rows a second since the last reading."""
+        # the loss is known by now, so that a device has done what it was given
+        self._count_seconds()
+        rows_per_second = self.num_rows / self.seconds
+        self.num_rows, self.seconds = 0, 0.0
+        return rows_per_second
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self.last
+        self.last = now
+
+
+class TrainingProgressCallback(ProgressCallback):
+    """A bar with the last figures behind it; where stderr is no terminal, a line a log.
+
+    Args:
+        formats (`dict[str, str]`): names in the logs, to how they are shown, in order.
+    """
+
+    def __init__(self, formats: dict[str, str]):
+        super().__init__()
+        self.formats = formats
+        self.shown = {}
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        # a resumed run has its first steps behind it
+        self.current_step = state.global_step
+        if state.is_world_process_zero:
+            self.training_bar = tqdm(
+                total=state.max_steps, initial=state.global_step, dynamic_ncols=True, disable=not sys.stderr.isatty()
+            )
+
+    def on_prediction_step(self, args, state, control, **kwargs):
+        if sys.stderr.isatty():
+            super().on_prediction_step(args, state, control, **kwargs)
+
+    def on_log(self, args, state, control, logs: dict[str, Any] | None = None, **kwargs):
+        news = {name: text.format(logs[name]) for name, text in self.formats.items() if name in logs}
+        if not news or self.training_bar is None:
+            return
+        self.shown |= news
+        figures = ", ".join(self.shown[name] for name in self.formats if name in self.shown)
+        if self.training_bar.disable:
+            print(f"step {state.global_step:,} of {state.max_steps:,}: {figures}", flush=True)
+        else:
+            self.training_bar.set_postfix_str(figures)
+
+
+def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.Image:
+    """Draw one raw sample a class of the model at temperature 0.8, with the same noise each time, to be compared.
+
+    The global random state is neither read nor changed: a run with pictures trains as one without.
+
+    Raises:
+        ValueError: where the weights give no finite scores.
+    """
+    class_names = read_class_names(model.config) or DIGITS
+    prompts = torch.tensor(tokenizer.class_ids[: len(class_names)], device=model.device)[:, None]
+    was_training = model.training
+    model.eval()
+    try:
+        ids = model.generate(
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            generation_config=build_generation_config(tokenizer),
+            logits_processor=[MnistTextLogitsProcessor(tokenizer)],
+            custom_generate=decode,
+            seeds=range(len(prompts)),
+        )
+    finally:
+        model.train(was_training)
+    images = tokenizer.decode_images(tokenizer.batch_decode(ids))
+    return draw_grid([Image.fromarray(image * np.uint8(255)) for image in images], class_names, num_columns=5)

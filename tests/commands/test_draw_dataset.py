@@ -1,0 +1,678 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Bulk generation: what the data set holds, that processes and interruptions leave no trace, and what is refused."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import datasets
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from mnist_text_gen.commands import draw_dataset as bulk
+from mnist_text_gen.commands import sample_hf
+from mnist_text_gen.tokenizer import check_text
+
+
+ROOT = Path(__file__).parents[2]
+TWENTY = ("--num_images", "20", "--num_images_per_shard", "8")
+
+
+@pytest.fixture
+def options_of(tiny_checkpoint, tmp_path):
+    def build(*options, name="out"):
+        options = ("--model_name_or_path", tiny_checkpoint, "--output_dir", tmp_path / name, *TWENTY, *options)
+        return [str(option) for option in options]
+
+    return build
+
+
+@pytest.fixture
+def write(options_of, tmp_path):
+    """Run the command into a folder of its own; the folder is the result."""
+
+    def run(*options, name="out"):
+        sample_hf.main(options_of(*options, name=name))
+        return tmp_path / name
+
+    return run
+
+
+@pytest.fixture
+def choosy(tiny_checkpoint):
+    """Options with which about half of the images are drawn again; of one class, so that each can reach the score."""
+    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    rows = bulk.draw_block(draw, settings_of(classes=[4]), [(index, 0) for index in range(20)])
+    return ("--digits", 4, "--min_score", float(np.median([row["score"] for row in rows])))
+
+
+@pytest.fixture
+def error_of(refusal_of, options_of):
+    return lambda *options, name="out": refusal_of(sample_hf, *options_of(*options, name=name))
+
+
+def read_bytes(folder) -> dict[str, bytes]:
+    """Relative path to content of every file, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def shard_names(num_shards):
+    return {f"data/train-{shard:05d}-of-{num_shards:05d}.parquet" for shard in range(num_shards)}
+
+
+def load(folder):
+    splits = datasets.load_dataset(str(folder))
+    assert set(splits) == {"train"}
+    return splits["train"]
+
+
+def rows_of(folder):
+    return load(folder).remove_columns("image").to_list()
+
+
+def settings_of(**changes):
+    settings = {
+        "weights": {},
+        "seed": 0,
+        "num_images": 20,
+        "num_images_per_shard": 8,
+        "classes": list(range(10)),
+        "class_shares": None,
+        "min_score": None,
+        "temperature": 0.8,
+        "classifier_temperature": 0.8,
+        "decoding": "exact",
+    }
+    return bulk.Settings(**settings | changes)
+
+
+def test_files_are_shards_settings_and_card(write):
+    assert set(read_bytes(write())) == {*shard_names(3), "generation.json", "README.md"}
+
+
+def test_data_set_reads_back_in_order(write, tokenizer):
+    data_set = load(write())
+    assert data_set.features == datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=list("0123456789")),
+            "text": datasets.Value("string"),
+            "score": datasets.Value("float32"),
+            "index": datasets.Value("int64"),
+        }
+    )
+    assert data_set["index"][:] == list(range(20))
+    assert data_set["label"][:] == [*range(10), *range(10)]
+    assert len(set(data_set["text"])) == 20
+    for row, image in zip(data_set, tokenizer.decode_images(data_set["text"][:]), strict=True):
+        check_text(row["text"])
+        assert (row["text"][0], len(row["text"])) == (str(row["label"]), 152)
+        assert (row["image"].format, row["image"].mode) == ("PNG", "L")
+        assert np.array_equal(np.asarray(row["image"]), image * 255)
+        assert 0 <= row["score"] <= 1
+
+
+def test_images_and_scores_are_those_of_the_pipeline(write, tiny_checkpoint):
+    rows = rows_of(write("--seed", 7, "--temperature", 0.7, "--classifier_temperature", 1.5))
+    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    labels = [index % 10 for index in range(8, 16)]
+    input_ids = draw.generate_texts(
+        labels, [(7, bulk.TEXT_STREAM, index, 0) for index in range(8, 16)], temperature=0.7
+    )
+    probabilities = draw.classify_candidates(input_ids, classifier_temperature=1.5)
+    assert [row["text"] for row in rows[8:16]] == draw.tokenizer.batch_decode(input_ids)
+    expected = [probabilities[row, label].item() for row, label in enumerate(labels)]
+    assert [row["score"] for row in rows[8:16]] == expected
+
+
+def test_folders_of_the_same_name_are_not_mixed_up(write):
+    first, second = (write("--seed", seed, name=f"{seed}/digits") for seed in (0, 1))
+    assert rows_of(first) != rows_of(second)
+    assert rows_of(second) == [
+        row
+        for path in sorted(second.glob("data/*"))
+        for row in pyarrow.parquet.read_table(path).drop("image").to_pylist()
+    ]
+
+
+def test_last_shard_holds_what_is_left(write):
+    folder = write()
+    num_rows = [pyarrow.parquet.read_metadata(folder / name).num_rows for name in sorted(shard_names(3))]
+    assert num_rows == [8, 8, 4]
+
+
+@pytest.mark.parametrize("num_images", [1, 8, 9, 70])
+def test_any_number_of_images(write, num_images):
+    folder = write("--num_images", num_images, "--num_images_per_shard", 70 if num_images == 70 else 8)
+    assert load(folder)["index"][:] == list(range(num_images))
+
+
+def test_digits_take_turns_each_as_often(write):
+    assert load(write("--digits", 7, 1, 7))["label"][:] == [7, 1] * 10
+
+
+def test_first_images_do_not_depend_on_how_many_there_are(write):
+    few, many = write("--num_images", 16, name="few"), write(name="many")
+    assert rows_of(few) == rows_of(many)[:16]
+
+
+def test_another_seed_draws_other_images(write):
+    first, second = (rows_of(write("--seed", seed, name=f"seed-{seed}")) for seed in (0, 1))
+    assert not {row["text"] for row in first} & {row["text"] for row in second}
+
+
+def test_same_arguments_write_the_same_bytes(write):
+    assert read_bytes(write(name="first")) == read_bytes(write(name="second"))
+
+
+@pytest.mark.parametrize("decoding", ["exact", "bf16", "generate"])
+def test_decoding_is_passed_on(write, decoding, monkeypatch):
+    seen = []
+    generate_texts = sample_hf.MnistTextGenerationPipeline.generate_texts
+
+    def spy(self, *arguments, decoding, **kwargs):
+        seen.append(decoding)
+        return generate_texts(self, *arguments, decoding=decoding, **kwargs)
+
+    monkeypatch.setattr(sample_hf.MnistTextGenerationPipeline, "generate_texts", spy)
+    folder = write("--decoding", decoding, "--num_images", 3)
+    assert seen == [decoding]
+    assert json.loads((folder / "generation.json").read_text())["decoding"] == decoding
+
+
+def test_labels_are_drawn_by_their_shares():
+    shares = [0, 1, 0, 3, 0, 0, 4, 2, 0, 0]
+    settings = settings_of(class_shares=shares, classes=None)
+    counts = Counter(settings.label_of(index) for index in range(10_000))
+    assert set(counts) == {1, 3, 6, 7}
+    for label, count in counts.items():
+        # 5 standard deviations of a binomial
+        share = shares[label] / 10
+        assert abs(count - 10_000 * share) < 5 * (10_000 * share * (1 - share)) ** 0.5
+
+
+def test_label_of_an_image_depends_on_seed_and_index_alone():
+    shares = [1] * 10
+    first = settings_of(class_shares=shares, seed=3)
+    assert [first.label_of(index) for index in range(50)] == [
+        settings_of(class_shares=shares, seed=3, num_images=50).label_of(index) for index in range(50)
+    ]
+    second = settings_of(class_shares=shares, seed=4)
+    assert [first.label_of(index) for index in range(50)] != [second.label_of(index) for index in range(50)]
+
+
+@pytest.mark.parametrize("shares", [[5e-324] * 10, [1e-300, *[0] * 9], [*[0] * 9, 1e307], [1e307] * 10])
+def test_extreme_shares_give_labels_of_a_share_above_0(shares):
+    settings = settings_of(class_shares=shares)
+    assert all(shares[settings.label_of(index)] > 0 for index in range(200))
+
+
+def test_class_shares_go_before_digits(write):
+    folder = write("--digits", 3, "--class_shares", *(1 if label in (5, 8) else 0 for label in range(10)))
+    labels = load(folder)["label"][:]
+    assert set(labels) == {5, 8}
+    settings = json.loads((folder / "generation.json").read_text())
+    assert settings["classes"] is None
+    assert labels == [bulk.Settings(**settings).label_of(index) for index in range(20)]
+
+
+def test_min_score_keeps_good_images_and_replaces_the_others(write, choosy):
+    raw, selected = rows_of(write("--digits", 4, name="raw")), rows_of(write(*choosy, name="selected"))
+    threshold = choosy[-1]
+    assert [row["index"] for row in selected] == list(range(20))
+    assert [row["label"] for row in selected] == [row["label"] for row in raw]
+    assert all(row["score"] >= threshold for row in selected)
+    good = [row["index"] for row in raw if row["score"] >= threshold]
+    assert 0 < len(good) < 20
+    assert [selected[index]["text"] for index in good] == [raw[index]["text"] for index in good]
+
+
+def test_rejected_image_is_the_next_attempt_that_passes(tiny_checkpoint):
+    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    settings = settings_of(num_images=3, classes=[4])
+    blocks = [bulk.draw_block(draw, settings, [(index, attempt) for index in range(3)]) for attempt in range(6)]
+    attempts = list(zip(*blocks, strict=True))
+    # each image reaches it, and a block of another size may change the last bits of a score
+    threshold = min(max(row["score"] for row in rows) for rows in attempts) - 1e-6
+    drawn = bulk.draw_rows(draw, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 6)
+    assert [row["text"] for row in drawn] == [
+        next(row["text"] for row in rows if row["score"] >= threshold) for rows in attempts
+    ]
+    assert any(rows[0]["score"] < threshold for rows in attempts)
+
+
+def test_min_score_that_is_never_reached_ends_with_one_line(error_of, tmp_path):
+    line = error_of("--min_score", 0.999999, "--max_attempts", 3)
+    assert "min_score is 0.999999, and image " in line
+    assert "after max_attempts, 3" in line
+    assert set(read_bytes(tmp_path / "out")) == {"generation.json"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["generation.json"]
+
+
+def write_in_threads(num_processes, draw, options):
+    """The processes of a launch as threads, which wait for each other at a barrier."""
+    args, bulk_args = sample_hf.parse_arguments(
+        [sample_hf.SampleArguments, bulk.BulkArguments], options, sample_hf.PROG, ""
+    )
+    barrier = threading.Barrier(num_processes, timeout=120)
+    errors = []
+
+    def run(rank):
+        state = SimpleNamespace(
+            process_index=rank,
+            num_processes=num_processes,
+            is_main_process=rank == 0,
+            wait_for_everyone=barrier.wait,
+        )
+        try:
+            bulk.write_data_set(draw, args, bulk_args, state)
+        except Exception as error:
+            errors.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(num_processes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+@pytest.mark.parametrize("num_processes", [3])
+def test_number_of_processes_changes_nothing(
+    write, options_of, choosy, tiny_checkpoint, tmp_path, capsys, num_processes
+):
+    one = write(*choosy, name="one")
+    one_output = capsys.readouterr().out
+    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    write_in_threads(num_processes, draw, options_of(*choosy, name="several"))
+    assert read_bytes(tmp_path / "several") == read_bytes(one)
+    assert len(capsys.readouterr().out.splitlines()) == len(one_output.splitlines()) == 1
+
+
+def test_process_makes_the_shards_that_fall_to_it(options_of, tiny_checkpoint, monkeypatch):
+    drawn = []
+    draw_shards = bulk.draw_shards
+
+    def spy(draw, settings, max_attempts, output_dir, shards, show_progress):
+        drawn.append((shards, show_progress))
+        draw_shards(draw, settings, max_attempts, output_dir, shards, show_progress)
+
+    monkeypatch.setattr(bulk, "draw_shards", spy)
+    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    write_in_threads(2, draw, options_of())
+    assert sorted(drawn) == [([0, 2], True), ([1], False)]
+
+
+@pytest.mark.slow
+def test_two_launched_processes_write_what_one_writes(write, options_of, choosy, tmp_path):
+    # --cpu would silently launch one process
+    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
+    launcher += ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port")
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = str(free.getsockname()[1])
+    result = subprocess.run(
+        [sys.executable, "-m", *launcher, port, "sample_hf.py", *options_of(*choosy, name="two")],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    # the main process of two counts the images of shards 0 and 2
+    assert "12/12" in result.stderr
+    assert len(result.stdout.splitlines()) == 1
+    assert read_bytes(tmp_path / "two") == read_bytes(write(*choosy, name="one"))
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_where_it_was(write, options_of, tmp_path):
+    options = ("--num_images", 200, "--num_images_per_shard", 8)
+    output_dir = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "sample_hf.py", *options_of(*options, name="killed")],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while len(list(output_dir.glob("data/*"))) < 3 and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = read_bytes(output_dir / "data")
+    assert 3 <= len(done) < 25
+    written = {name: (output_dir / "data" / name).stat().st_mtime_ns for name in done}
+    write(*options, name="killed")
+    assert {name: (output_dir / "data" / name).stat().st_mtime_ns for name in done} == written
+    assert read_bytes(output_dir) == read_bytes(write(*options, name="whole"))
+    assert load(output_dir)["index"][:] == list(range(200))
+
+
+def spoil_shard(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def shorten_shard(path):
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path)[:-1], path)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, spoil_shard, shorten_shard])
+def test_shards_that_are_missing_or_cut_off_are_drawn_again(write, spoil, capsys):
+    folder = write()
+    whole = read_bytes(folder)
+    capsys.readouterr()
+    spoil(folder / "data" / "train-00001-of-00003.parquet")
+    (folder / "README.md").unlink()
+    (folder / ".staging-left" / "data").mkdir(parents=True)
+    (folder / ".staging-left" / "data" / "train-00001-of-00003.parquet").write_bytes(b"half")
+    write()
+    assert read_bytes(folder) == whole
+    assert not (folder / ".staging-left").exists()
+    captured = capsys.readouterr()
+    assert captured.out.startswith("20 images in 3 shards: 8 drawn now, in ")
+    assert "8/8" in captured.err
+
+
+def test_complete_run_started_again_draws_nothing(write, capsys, monkeypatch):
+    folder = write()
+    (folder / "README.md").write_text("mine")
+    before = read_bytes(folder)
+    capsys.readouterr()
+    monkeypatch.setattr(bulk, "draw_rows", None)
+    write()
+    assert read_bytes(folder) == before
+    captured = capsys.readouterr()
+    assert captured.out == f"20 images in 3 shards: none new. They are in {folder}.\n"
+    assert "image" not in captured.err
+
+
+def test_error_while_drawing_leaves_whole_shards_only(write, tmp_path, monkeypatch):
+    draw_block = bulk.draw_block
+
+    def fail_in_the_last_shard(draw, settings, block):
+        if block[0][0] >= 16:
+            raise RuntimeError("out of ink")
+        return draw_block(draw, settings, block)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="out of ink"):
+        patch.setattr(bulk, "draw_block", fail_in_the_last_shard)
+        write()
+    left = read_bytes(tmp_path / "out")
+    assert set(left) == {"generation.json", *sorted(shard_names(3))[:2]}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"generation.json", "data"}
+    assert read_bytes(write()) == read_bytes(write(name="whole"))
+
+
+def test_error_while_writing_leaves_no_half_shard(write, tmp_path, monkeypatch):
+    def fail(self, path):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(datasets.Dataset, "to_parquet", fail)
+    with pytest.raises(SystemExit):
+        write()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["generation.json"]
+
+
+def test_shard_that_is_not_there_at_the_end_is_named(write):
+    folder = write()
+    settings = bulk.Settings(**json.loads((folder / "generation.json").read_text()))
+    (folder / "data" / "train-00001-of-00003.parquet").unlink()
+    with pytest.raises(ValueError, match=r"train-00001-of-00003.parquet is missing or does not have 8 rows"):
+        bulk.finish_folder(folder, settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--seed", "1"), ["seed is 1,", "begun with 0;"]),
+        (("--num_images", "21"), ["num_images is 21,", "begun with 20;"]),
+        (("--num_images_per_shard", "9"), ["num_images_per_shard is 9,", "begun with 8;"]),
+        (("--digits", "3"), ["classes is [3],", "begun with [0, 1,"]),
+        (("--class_shares", *"1111111111"), ["classes is None,"]),
+        (("--min_score", "0"), ["min_score is 0.0,", "begun with None;"]),
+        (("--temperature", "0.7"), ["temperature is 0.7,", "begun with 0.8;"]),
+        (("--classifier_temperature", "0.7"), ["classifier_temperature is 0.7,", "begun with 0.8;"]),
+        (("--decoding", "bf16"), ["decoding is 'bf16',", "begun with 'exact';"]),
+    ],
+)
+def test_other_arguments_in_the_same_folder_are_refused(write, error_of, capsys, options, found):
+    folder = write()
+    (folder / ".staging-left").mkdir()
+    before = read_bytes(folder)
+    capsys.readouterr()
+    line = error_of(*options)
+    assert [part for part in [*found, str(folder), "another output_dir"] if part not in line] == []
+    assert read_bytes(folder) == before
+    assert (folder / ".staging-left").exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "classifier/model.safetensors"])
+def test_other_weights_in_the_same_folder_are_refused(write, error_of, capsys, tiny_checkpoint, name):
+    write()
+    capsys.readouterr()
+    weights = load_file(tiny_checkpoint / name)
+    key = next(iter(weights))
+    save_file(weights | {key: weights[key] + 1}, tiny_checkpoint / name, metadata={"format": "pt"})
+    assert "weights is {" in error_of()
+
+
+def test_weights_are_known_by_what_they_are_and_not_where(write, tiny_checkpoint, tmp_path):
+    first = write()
+    shutil.copytree(tiny_checkpoint, tmp_path / "elsewhere")
+    second = write("--model_name_or_path", tmp_path / "elsewhere", name="second")
+    assert read_bytes(first) == read_bytes(second)
+
+
+def test_weights_of_the_hub_are_known_by_id_and_commit():
+    assert bulk.identify_weights("you/digits", "abc") == {"id": "you/digits", "commit": "abc"}
+
+
+def test_nothing_written_names_a_path(write, tmp_path):
+    # a path of pytest's has the user's name too
+    for content in read_bytes(write()).values():
+        assert [part for part in (tmp_path, tmp_path.parents[1].name) if str(part).encode() in content] == []
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"text"', "\xff"])
+def test_settings_that_are_not_settings_are_refused(write, error_of, capsys, content):
+    folder = write()
+    capsys.readouterr()
+    (folder / "generation.json").write_text(content, encoding="latin-1")
+    assert str(folder / "generation.json") in error_of()
+
+
+@pytest.mark.parametrize("name", ["README.md", "data/train.parquet", "3.png"])
+def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name):
+    (tmp_path / "out" / name).parent.mkdir(parents=True)
+    (tmp_path / "out" / name).write_text("mine")
+    line = error_of()
+    assert f"output_dir is {str(tmp_path / 'out')!r}, which has {name.split('/')[0]!r}" in line
+    assert read_bytes(tmp_path / "out") == {name: b"mine"}
+
+
+def test_output_dir_that_is_a_file_is_refused_and_the_file_stays(error_of, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    assert f"output_dir is {str(tmp_path / 'out')!r}; allowed is a folder" in error_of()
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--num_images", "0"), ["num_images is 0", "1 or more"]),
+        (("--num_images", "-3"), ["num_images is -3", "1 or more"]),
+        (("--num_images", "2.5"), ["--num_images", "'2.5'"]),
+        (("--num_images_per_shard", "0"), ["num_images_per_shard is 0", "1 or more"]),
+        (("--max_attempts", "0"), ["max_attempts is 0", "1 or more"]),
+        (("--min_score", "1"), ["min_score is 1.0", "0 <= min_score < 1"]),
+        (("--min_score", "-0.1"), ["min_score is -0.1", "0 <= min_score < 1"]),
+        (("--min_score", "nan"), ["min_score is nan", "0 <= min_score < 1"]),
+        (("--class_shares", "1", "2"), ["class_shares is [1.0, 2.0]", "10 finite numbers of 0 or more"]),
+        (("--class_shares", *"00000000000"), ["class_shares is [0.0,", "10 finite numbers"]),
+        (("--class_shares", *"0000000000"), ["class_shares is [0.0,", "a sum above 0"]),
+        (("--class_shares", "-1", *"111111111"), ["class_shares is [-1.0,", "0 or more"]),
+        (("--class_shares", "nan", *"111111111"), ["class_shares is [nan,", "finite"]),
+        (("--class_shares", "inf", *"111111111"), ["class_shares is [inf,", "finite"]),
+        (("--class_shares", *["1e308"] * 10), ["class_shares is [1e+308,", "finite"]),
+        (("--push_to_hub_id", "a/b/c"), ["a/b/c"]),
+        (("--digits", "10"), ["digit is '10'"]),
+        (("--temperature", "0"), ["temperature is 0.0"]),
+    ],
+)
+def test_bad_option_is_refused_by_name_before_anything_is_written(error_of, tmp_path, options, found):
+    line = error_of(*options)
+    assert [part for part in found if part not in line] == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("min_score", ["0.5"]), ("class_shares", ["1"] * 10), ("push_to_hub_id", ["you/digits"])],
+)
+def test_options_of_a_data_set_need_num_images(refusal_of, name, values):
+    line = refusal_of(sample_hf, f"--{name}", *values)
+    assert f"{name} is " in line
+    assert "num_images is missing" in line
+
+
+def test_checkpoint_that_does_not_fit_is_named_before_anything_is_written(error_of, tiny_checkpoint, tmp_path):
+    shutil.rmtree(tiny_checkpoint / "classifier")
+    assert "no classifier" in error_of()
+    assert not (tmp_path / "out").exists()
+
+
+def test_packages_that_are_missing_are_named(error_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk, "PACKAGES", ("accelerate", "no_such_package"))
+    assert "num_images needs no_such_package, not installed here; the extra 'train' has them" in error_of()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_drawing_digits_does_not_import_datasets():
+    script = "import sys; from mnist_text_gen.commands import sample_hf; sys.exit('datasets' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_card_says_how_to_read_and_what_is_there(write):
+    folder = write("--digits", 3, 9, "--min_score", 0.05)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    front_matter = yaml.safe_load(card.split("---\n")[1])
+    assert front_matter["license"] == "apache-2.0"
+    assert front_matter["task_categories"] == ["image-classification", "unconditional-image-generation"]
+    assert front_matter["size_categories"] == ["n<1K"]
+    assert front_matter["tags"] == ["synthetic", "mnist"]
+    assert (folder / "generation.json").read_text() in card
+    assert "below 0.05" in card
+    counts = [int(line.split("|")[2]) for line in card.splitlines()[-10:]]
+    assert counts == [0, 0, 0, 10, 0, 0, 0, 0, 0, 10]
+
+
+@pytest.mark.parametrize(
+    ("num_images", "category"),
+    [
+        *((1, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (60_000, "10K<n<100K"), (999_999, "100K<n<1M")),
+        *((10**6, "1M<n<10M"), (10**7, "10M<n<100M"), (10**8, "100M<n<1B"), (10**9, "1B<n<10B")),
+    ],
+)
+def test_size_category(num_images, category):
+    assert bulk.size_category(num_images) == category
+
+
+def test_folder_is_pushed_only_if_asked_for(write, monkeypatch):
+    calls = []
+    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: calls.append((repo_id, kwargs)) or repo_id)
+    monkeypatch.setattr(bulk, "push_folder", lambda *args: calls.append(args))
+    folder = write()
+    assert calls == []
+    write("--push_to_hub_id", "you/digits")
+    assert calls == [("you/digits", {"repo_type": "dataset"}), (folder, "you/digits")]
+
+
+def test_push_without_a_network_is_refused_before_anything_is_drawn(error_of, tmp_path):
+    assert "Cannot reach" in error_of("--push_to_hub_id", "you/digits")
+    assert not (tmp_path / "out").exists()
+
+
+def test_push_whose_network_breaks_ends_with_one_line_and_keeps_the_images(options_of, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: repo_id)
+    with pytest.raises(SystemExit) as stop:
+        sample_hf.main(options_of("--push_to_hub_id", "you/digits"))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("sample_hf.py: error: ")
+    assert len(load(tmp_path / "out")) == 20
+
+
+@pytest.fixture
+def write_named(named_files, tmp_path):
+    """Run the command with three named classes, 12 pixels wide."""
+
+    def run(*options, name="out"):
+        options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / name, *TWENTY, *options)
+        sample_hf.main([str(option) for option in options])
+        return tmp_path / name
+
+    return run
+
+
+def test_data_set_of_named_classes_says_their_names(write_named):
+    folder = write_named()
+    data_set = load(folder)
+    assert data_set.features["label"].names == ["T-shirt/top", "Ankle boot", "Bag"]
+    assert data_set["label"][:] == [index % 3 for index in range(20)]
+    assert data_set[0]["image"].size == (12, 12)
+    assert all(len(text) == 26 and text[0] == str(index % 3) for index, text in enumerate(data_set["text"]))
+    settings = json.loads((folder / "generation.json").read_text())
+    assert (settings["class_names"], settings["image_size"]) == (["T-shirt/top", "Ankle boot", "Bag"], 12)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "20 images of 3 classes, 12×12 pixels" in card
+    assert card.splitlines()[-5:] == [
+        *("| class | images |", "|---|---|"),
+        *("| T-shirt/top | 7 |", "| Ankle boot | 7 |", "| Bag | 6 |"),
+    ]
+    assert "digit" not in card.replace("mnist-text-gen", "")
+    before = read_bytes(folder)
+    write_named()  # goes on, with nothing to do
+    assert read_bytes(folder) == before
+
+
+def test_named_classes_are_chosen_by_name_and_shares_are_as_many(write_named):
+    assert set(load(write_named("--digits", "Bag", 0))["label"]) == {0, 2}
+    assert set(load(write_named("--class_shares", 0, 1, 0, name="shares"))["label"]) == {1}
+
+
+def test_unknown_class_and_shares_of_other_classes_are_refused(named_files, refusal_of, tmp_path):
+    options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / "none", *TWENTY)
+    line = refusal_of(sample_hf, *options, "--class_shares", *["1"] * 10)
+    assert "allowed are 3 finite numbers of 0 or more" in line
+    assert "class is 'Hat'; allowed are 0 to 2 and the names" in refusal_of(sample_hf, *options, "--digits", "Hat")
+    assert not (tmp_path / "none").exists()
+
+
+def test_settings_of_digits_are_as_they_were_before_there_were_names(write):
+    settings = json.loads((write() / "generation.json").read_text())
+    assert list(settings) == [
+        *("weights", "seed", "num_images", "num_images_per_shard", "classes", "class_shares", "min_score"),
+        *("temperature", "classifier_temperature", "decoding"),
+    ]

@@ -1,0 +1,214 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The export: what is written, what it computes, and what is refused."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from transformers import GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from mnist_text_gen import MnistCnnForImageClassification, MnistTextTokenizer
+from mnist_text_gen.commands import export_onnx
+from mnist_text_gen.loading import load_pipeline
+
+
+def open_session(path):
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def sizes_of(values):
+    return {value.name: value.shape for value in values}
+
+
+def test_folder_has_what_transformers_js_loads(tiny_onnx):
+    files = {path.relative_to(tiny_onnx).as_posix() for path in tiny_onnx.rglob("*") if path.is_file()}
+    assert {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "onnx/model.onnx",
+        "classifier/config.json",
+        "classifier/onnx/model.onnx",
+    } <= files
+    config = json.loads((tiny_onnx / "config.json").read_text())
+    assert config["transformers.js_config"] == {"dtype": "fp32"}
+    assert type(MnistTextTokenizer.from_pretrained(tiny_onnx)) is MnistTextTokenizer
+
+
+def test_code_of_the_pipeline_is_not_named_where_it_is_not(stale_export, tiny_checkpoint, tmp_path):
+    load_pipeline(str(tiny_checkpoint)).save_pretrained(tiny_checkpoint)
+    assert "custom_pipelines" in json.loads((tiny_checkpoint / "config.json").read_text())
+    export_onnx.main(["--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "out")])
+    assert "custom_pipelines" not in json.loads((tmp_path / "out" / "config.json").read_text())
+
+
+def test_inputs_and_outputs_have_the_names_and_sizes_of_transformers_js(tiny_onnx):
+    session = open_session(tiny_onnx / "onnx" / "model.onnx")
+    states = [f"{layer}.{part}" for layer in (0, 1) for part in ("key", "value")]
+    past = ["batch_size", 2, "past_sequence_length", 8]
+    inputs = sizes_of(session.get_inputs())
+    assert list(inputs) == [
+        "input_ids",
+        "attention_mask",
+        "position_ids",
+        *(f"past_key_values.{state}" for state in states),
+    ]
+    assert inputs["input_ids"] == inputs["position_ids"] == ["batch_size", "sequence_length"]
+    assert inputs["attention_mask"] == ["batch_size", "total_sequence_length"]
+    assert all(inputs[f"past_key_values.{state}"] == past for state in states)
+    outputs = sizes_of(session.get_outputs())
+    assert list(outputs) == ["logits", *(f"present.{state}" for state in states)]
+    assert outputs["logits"] == ["batch_size", "sequence_length", 75]
+    classifier = open_session(tiny_onnx / "classifier" / "onnx" / "model.onnx")
+    assert sizes_of(classifier.get_inputs()) == {"pixel_values": ["batch_size", 1, 30, 30]}
+    assert sizes_of(classifier.get_outputs()) == {"logits": ["batch_size", 10]}
+
+
+def test_logits_of_real_images_are_those_of_torch(tiny_onnx, tiny_files, tokenizer, mnist_5k):
+    images, labels = mnist_5k["test"].first(3, "images")
+    texts = tokenizer.encode_images(images, labels)
+    input_ids = tokenizer(texts, return_tensors="pt")["input_ids"]
+    model = GPT2LMHeadModel.from_pretrained(tiny_files).eval()
+    session = open_session(tiny_onnx / "onnx" / "model.onnx")
+    # in three parts of unlike lengths: the first has nothing in the cache, the last is one token
+    states = {value.name: np.zeros((3, 2, 0, 8), np.float32) for value in session.get_inputs() if "past" in value.name}
+    found = []
+    for start, end in ((0, 100), (100, 151), (151, 152)):
+        inputs = {
+            "input_ids": input_ids[:, start:end].numpy(),
+            "attention_mask": np.ones((3, end), np.int64),
+            "position_ids": np.tile(np.arange(start, end), (3, 1)),
+        }
+        logits, *present = session.run(None, inputs | states)
+        states = dict(zip(states, present, strict=True))
+        found.append(logits)
+    with torch.no_grad():
+        expected = model(input_ids).logits.numpy()
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(np.concatenate(found, axis=1), expected, rtol=0, atol=1e-4)
+
+    classifier = MnistCnnForImageClassification.from_pretrained(tiny_files / "classifier").eval()
+    pixels = tokenizer.decode_images(texts)[:, None].astype(np.float32)
+    (logits,) = open_session(tiny_onnx / "classifier/onnx/model.onnx").run(None, {"pixel_values": pixels})
+    with torch.no_grad():
+        expected = classifier(torch.from_numpy(pixels)).logits.numpy()
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+
+
+def test_files_say_nothing_of_the_machine(tiny_onnx):
+    for path in tiny_onnx.rglob("*.onnx"):
+        content = path.read_bytes()
+        assert b"stack_trace" not in content and b".py" not in content
+        onnx.checker.check_model(onnx.load(path))
+
+
+@pytest.fixture
+def stale_export(monkeypatch, tiny_onnx):
+    """Export in no time: the files of `tiny_onnx`, whatever the model."""
+
+    def place(model, path):
+        path.parent.mkdir(parents=True)
+        part = "." if isinstance(model, GPT2LMHeadModel) else "classifier"
+        shutil.copyfile(tiny_onnx / part / "onnx" / "model.onnx", path)
+
+    monkeypatch.setattr(export_onnx, "write_language_model", place)
+    monkeypatch.setattr(export_onnx, "write_classifier", place)
+
+
+def test_largest_differences_are_printed(stale_export, tiny_files, tmp_path, capsys):
+    export_onnx.main(["--model_name_or_path", str(tiny_files), "--output_dir", str(tmp_path / "out")])
+    line = capsys.readouterr().out
+    numbers = re.search(r"over 10 drawn texts: (\S+) in the language model, (\S+) in the classifier", line).groups()
+    assert all(0 <= float(number) <= 1e-4 for number in numbers)
+    assert (tmp_path / "out" / "onnx" / "model.onnx").is_file()
+
+
+def scale(folder, model_class, name, factor):
+    model = model_class.from_pretrained(folder)
+    with torch.no_grad():
+        model.get_parameter(name).mul_(factor)
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "model_class", "name"),
+    [
+        ("language model", GPT2LMHeadModel, "transformer.ln_f.weight"),
+        ("language model", GPT2LMHeadModel, "transformer.h.1.attn.c_attn.weight"),
+        ("classifier", MnistCnnForImageClassification, "classifier.weight"),
+    ],
+)
+def test_export_that_differs_from_torch_is_refused_and_leaves_nothing(
+    stale_export, refusal_of, tiny_checkpoint, tmp_path, part, model_class, name
+):
+    folder = tiny_checkpoint / "classifier" if part == "classifier" else tiny_checkpoint
+    scale(folder, model_class, name, 1.01)
+    line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", tmp_path / "out")
+    assert f"the logits of the exported {part} differ from torch's by" in line and "allowed is 1e-04" in line
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_difference_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="by nan; allowed is 1e-04"):
+        export_onnx.check_difference([1e-6, float("nan"), 2e-6], "classifier")
+    assert export_onnx.check_difference([1e-6, 1e-4], "classifier") == 1e-4
+
+
+def save_llama(folder):
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=75,
+            hidden_size=8,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            max_position_embeddings=152,
+        )
+    ).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (shutil.rmtree, "allowed is a folder or a Hub id with a language model"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "allowed is a folder or a Hub id with a language"),
+        (lambda folder: shutil.rmtree(folder / "classifier"), "has no classifier in its folder 'classifier'"),
+        (save_llama, "a LlamaForCausalLM; allowed is a GPT-2"),
+    ],
+)
+def test_bad_input_is_refused_by_name_and_leaves_nothing(refusal_of, tiny_checkpoint, tmp_path, spoil, found):
+    spoil(tiny_checkpoint)
+    line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", tmp_path / "out")
+    assert found in line and str(tiny_checkpoint) in line
+    assert not list(Path(tmp_path, "out").rglob("*"))
+
+
+def test_folder_of_the_model_is_no_place_for_the_export(refusal_of, tiny_checkpoint):
+    before = {path: path.read_bytes() for path in tiny_checkpoint.rglob("*") if path.is_file()}
+    line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", f"{tiny_checkpoint}/.")
+    assert "the folder of the model; allowed is another one" in line
+    assert {path: path.read_bytes() for path in tiny_checkpoint.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("package", export_onnx.PACKAGES)
+def test_package_that_is_missing_is_named_with_the_command_that_brings_it(
+    refusal_of, tiny_files, tmp_path, monkeypatch, package
+):
+    find = export_onnx.importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *at: None if name == package else find(name, *at))
+    line = refusal_of(export_onnx, "--model_name_or_path", tiny_files, "--output_dir", tmp_path / "onnx")
+    assert f'{package} is not installed; pip install "mnist-text-gen[onnx]" brings it' in line
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_output_dir_that_is_a_file_is_refused(refusal_of, tiny_files, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    line = refusal_of(export_onnx, "--model_name_or_path", tiny_files, "--output_dir", tmp_path / "out")
+    assert "allowed is a folder that can be written to" in line

@@ -1,0 +1,177 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The commands that train, on images of three classes and another size: what is saved, said and refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from image_files import NAMES, write_classes
+from safetensors.torch import load_file
+from transformers import AutoModelForImageClassification, GPT2LMHeadModel
+
+from mnist_text_gen.commands import train_classifier, train_hf
+from mnist_text_gen.data import binarize, load_corpus, load_image_corpus, load_images
+from mnist_text_gen.modeling import token_losses
+from mnist_text_gen.tokenizer import MnistTextTokenizer
+from mnist_text_gen.training.run import describe_images
+
+
+SIZE, TEXT_LENGTH = 24, 98
+OF_IMAGES = {"image_size": SIZE, "binarization": "threshold", "threshold": 0.3}
+OF_TRAINING = {
+    "num_train_samples": 8,
+    "num_eval_samples": 4,
+    "per_device_train_batch_size": 4,
+    "max_steps": 1,
+    "lr_scheduler_type": "constant",
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "do_train": True,
+    "do_eval": True,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(mnist_5k, tmp_path_factory):
+    """Ten images a class, of 28×28."""
+    images, labels = mnist_5k["train"]
+    rows = np.concatenate([np.flatnonzero(labels == label)[:10] for label in (3, 8, 1)])
+    return write_classes(tmp_path_factory.mktemp("own"), images[rows])
+
+
+def options(folder, output_dir, **changes):
+    values = {"dataset_name": folder, "output_dir": output_dir} | OF_IMAGES | OF_TRAINING | changes
+    argv = []
+    for name, value in values.items():
+        argv += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))] if value is not None else []
+    return argv
+
+
+@pytest.fixture(scope="module")
+def language_model(folder, tmp_path_factory):
+    output_dir = tmp_path_factory.mktemp("language model")
+    train_hf.train(options(folder, output_dir, save_strategy="steps", save_steps=1))
+    return output_dir
+
+
+@pytest.fixture(scope="module")
+def classifier(folder, tmp_path_factory):
+    output_dir = tmp_path_factory.mktemp("classifier")
+    train_classifier.train(options(folder, output_dir, hidden_sizes=(4, 8)))
+    return output_dir
+
+
+@pytest.mark.parametrize("augmentation", [0.0, 1.0])
+def test_rows_are_the_binary_images_of_the_size(folder, augmentation):
+    tokenizer = MnistTextTokenizer(SIZE)
+    splits = load_images(folder)
+    ways = {"binarization": "otsu", "augmentation": augmentation}
+    texts = load_corpus(splits, tokenizer, None, **ways)
+    pixels = load_image_corpus(folder, image_size=SIZE, **ways)
+    for name, split in splits.items():
+        rows = texts[name][:]
+        assert {len(text) for text in rows["text"]} == {len(row) for row in rows["input_ids"]} == {TEXT_LENGTH}
+        found = tokenizer.decode_images(rows["text"])
+        assert np.array_equal(found, np.concatenate(pixels[name][:]["pixel_values"]))
+        assert rows["label"] == split.labels.tolist()
+        is_plain = np.array_equal(found, binarize(split.images, SIZE, "otsu"))
+        assert is_plain == (name == "test" or not augmentation)
+
+
+@pytest.mark.slow
+def test_language_model_is_saved_with_names_and_size(language_model, folder):
+    assert MnistTextTokenizer.from_pretrained(language_model).image_size == SIZE
+    model = GPT2LMHeadModel.from_pretrained(language_model).eval()
+    assert model.config.id2label == dict(enumerate(NAMES)) and model.config.n_positions == TEXT_LENGTH
+    (stage,) = json.loads((language_model / "run.json").read_text())["training"]
+    assert stage["description"].startswith(
+        "8 images of 3 classes (bow, cat, dog), scaled to 24×24, binarization threshold 0.3, aligned texts"
+    )
+    assert (stage["num_tokens"], stage["class_names"]) == (4 * TEXT_LENGTH, list(NAMES))
+    # the figures are sums over the 97 predicted tokens, and bits are of 24×24 pixels
+    test = load_images(folder)["test"].first(4, "test")
+    tokenizer = MnistTextTokenizer(SIZE)
+    texts = tokenizer.encode_images(binarize(test.images, SIZE, "threshold", 0.3), test.labels)
+    input_ids = tokenizer(texts, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        nats = token_losses(model(input_ids).logits, input_ids).sum(1).mean().item()
+    metrics = json.loads((language_model / "eval_results.json").read_text())
+    assert metrics["eval_nats_per_image"] == pytest.approx(nats, rel=1e-4)
+    assert metrics["eval_bits_per_pixel"] == pytest.approx(nats / math.log(2) / 24**2, rel=1e-4)
+    state = json.loads((language_model / "checkpoint-1" / "trainer_state.json").read_text())
+    logged = state["log_history"][0]
+    assert logged["nats_per_image"] == pytest.approx(97 * logged["loss"], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_classifier_is_saved_with_names_and_size(classifier):
+    model = AutoModelForImageClassification.from_pretrained(classifier)
+    assert model.config.id2label == dict(enumerate(NAMES))
+    assert model.config.label2id == {name: label for label, name in enumerate(NAMES)}
+    assert model(torch.zeros(1, 1, SIZE, SIZE)).logits.shape == (1, 3)
+    (stage,) = json.loads((classifier / "run.json").read_text())["training"]
+    assert stage["description"].startswith("8 images of 3 classes (bow, cat, dog), scaled to 24×24")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"threshold": 0.4}, "threshold: 0.3 in the checkpoint, 0.4 now"),
+        ({"binarization": "otsu", "threshold": None}, "binarization: 'threshold' in the checkpoint, 'otsu' now"),
+        ({"image_size": 30}, "image_size: 24 in the checkpoint, 30 now"),
+    ],
+)
+def test_a_checkpoint_of_other_images_is_not_gone_on_from(language_model, folder, refusal_of, changes, found):
+    assert found in refusal_of(train_hf, *options(folder, language_model, max_steps=2, **changes))
+
+
+@pytest.mark.slow
+def test_weights_of_another_size_are_refused(language_model, classifier, folder, refusal_of, tmp_path):
+    for command, weights in ((train_hf, language_model), (train_classifier, classifier)):
+        line = refusal_of(command, *options(folder, tmp_path, model_name_or_path=weights, image_size=30))
+        assert f"{str(weights)!r}" in line and "24×24" in line and "30" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_names_of_weights_to_start_from_are_those_of_the_images(language_model, classifier, folder, tmp_path):
+    others = tmp_path / "others"
+    others.mkdir()
+    for name in NAMES:
+        (others / f"new {name}").symlink_to(folder / name)
+    for command, weights in ((train_hf, language_model), (train_classifier, classifier)):
+        output_dir = tmp_path / command.PROG
+        command.train(options(others, output_dir, model_name_or_path=weights, learning_rate=0, do_eval=False))
+        config = json.loads((output_dir / "config.json").read_text())
+        assert list(config["id2label"].values()) == [f"new {name}" for name in NAMES]
+        before, after = (load_file(path / "model.safetensors") for path in (weights, output_dir))
+        assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("stages"))
+
+
+@pytest.mark.parametrize("command", [train_hf, train_classifier])
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"image_size": 28}, "image_size is 28; allowed are 6, 12, 18, 24, 30, 36, 42, 48"),
+        ({"threshold": None}, "threshold is None; allowed with binarization 'threshold' is 0 < threshold < 1"),
+        ({"threshold": 1.5}, "threshold is 1.5; allowed"),
+        ({"binarization": "otsu"}, "threshold is 0.3 with binarization 'otsu'"),
+        ({"binarization": "sampled", "threshold": None}, "images of 28×28 are sampled for an image_size of 24"),
+        ({"class_names": ("bow", "cat", "wolf")}, "leave class_names out"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(folder, refusal_of, tmp_path, command, changes, found):
+    assert found in refusal_of(command, *options(folder, tmp_path, **changes))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("binarization", "how"), [("otsu", "scaled to"), ("sampled", "drawn in")])
+def test_images_of_another_size_are_said_to_be_scaled_unless_they_are_sampled(binarization, how):
+    stage = {"num_train_samples": 8, "class_names": list("0123456789"), "image_size": 36, "augmentation": 0.0}
+    said = describe_images(stage | {"binarization": binarization})
+    assert said == f"8 images, {how} 36×36, binarization {binarization}"

@@ -1,0 +1,231 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Recipes and launch files: what they say, as far as it can be checked without a GPU."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from accelerate.commands import launch
+from accelerate.utils.launch import prepare_multi_gpu_env
+
+from mnist_text_gen.commands import train_classifier, train_hf
+from mnist_text_gen.commands.arguments import parse_arguments
+
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+LAUNCH_FILES = sorted((ROOT / "recipes" / "accelerate").glob("*.yaml"))
+# What a recipe for other hardware may change; nothing of it changes what is learned.
+OF_HARDWARE = {
+    "use_cpu",
+    "attn_implementation",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "dataloader_num_workers",
+    "dataloader_prefetch_factor",
+    "dataloader_pin_memory",
+    "ddp_find_unused_parameters",
+    "output_dir",
+}
+
+
+def command_of(path):
+    return train_classifier if "classifier" in path.stem else train_hf
+
+
+def read(stem):
+    return yaml.safe_load((ROOT / "recipes" / f"{stem}.yaml").read_text(encoding="utf-8"))
+
+
+def parse_recipe(path, *options):
+    command = command_of(path)
+    return parse_arguments(command.ARGUMENTS, [str(path), *options], command.PROG, "")
+
+
+@pytest.fixture
+def bf16_gpu(monkeypatch):
+    """`TrainingArguments` find a GPU with bfloat16 when they are checked; nothing is computed on it."""
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: False)
+
+
+def test_there_are_recipes_for_both_commands():
+    assert {command_of(path) for path in RECIPES} == {train_hf, train_classifier}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_is_parsed_to_what_it_says(path, bf16_gpu):
+    parsed = {}
+    for instance in parse_recipe(path):
+        parsed |= vars(instance)
+    recipe = read(path.stem)
+    assert recipe["output_dir"] == f"runs/{path.stem}"
+    assert {name: parsed[name] for name in recipe} == recipe
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_trains_and_evaluates_also_on_a_cpu(path, no_gpu):
+    *_, training_args = parse_recipe(path, "--use_cpu", "true")
+    assert training_args.do_train and training_args.do_eval
+    assert training_args.device == torch.device("cpu")
+
+
+def test_specification_recipe_is_the_specification(no_gpu):
+    path = next(path for path in RECIPES if path.stem == "specification")
+    model_args, data_args, optimizer_args, _, training_args = parse_recipe(path)
+    assert model_args == train_hf.ModelArguments(
+        model_name_or_path=None, dropout=0.1, activation_function="gelu_new", attn_implementation="sdpa"
+    )
+    assert data_args == train_hf.DataTrainingArguments(
+        dataset_name="ylecun/mnist",
+        num_train_samples=10_000,
+        num_eval_samples=None,
+        layout="sliding",
+        augmentation=0,
+        num_plain_epochs=0,
+    )
+    assert optimizer_args.optimizer == "adam"
+    expected = {
+        "learning_rate": 1e-4,
+        "lr_scheduler_type": "constant",
+        "warmup_steps": 0,
+        "per_device_train_batch_size": 128,
+        "gradient_accumulation_steps": 1,
+        "num_train_epochs": 1,
+        "max_steps": -1,
+        "max_grad_norm": 0,
+        "weight_decay": 0,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.999,
+        "adam_epsilon": 1e-8,
+        "label_smoothing_factor": 0,
+        "bf16": False,
+        "fp16": False,
+    }
+    assert {name: getattr(training_args, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["gpu", "multi_gpu"])
+def test_recipe_for_gpus_learns_as_the_fast_one(name):
+    fast, recipe = read("fast"), read(name)
+    different = {key for key in fast | recipe if fast.get(key) != recipe.get(key)}
+    assert different <= OF_HARDWARE
+
+
+def test_global_batch_is_the_same_on_any_number_of_gpus():
+    batch_size = read("fast")["per_device_train_batch_size"]
+    assert read("gpu")["per_device_train_batch_size"] == batch_size
+    num_processes = launch_arguments("--config_file", "recipes/accelerate/one_node.yaml").num_processes
+    assert read("multi_gpu")["per_device_train_batch_size"] * num_processes == batch_size
+
+
+@pytest.mark.parametrize("name", ["gpu", "multi_gpu"])
+def test_recipe_for_gpus_is_refused_without_one(name, no_gpu, refusal_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "use_cpu" in refusal_of(train_hf, ROOT / "recipes" / f"{name}.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def launch_arguments(*argv, script=("train_hf.py",)):
+    """What `accelerate launch` makes of its arguments and file; the launcher that gets it is kept in `launcher`."""
+    args = launch.launch_command_parser().parse_args([*argv, *script])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        for name in ("simple_launcher", "multi_gpu_launcher"):
+            patch.setattr(launch, name, lambda args, name=name: setattr(args, "launcher", name))
+        launch.launch_command(args)
+    return args
+
+
+def test_there_is_a_launch_file_a_case():
+    assert {path.stem for path in LAUNCH_FILES} == {"one_gpu", "one_node", "two_nodes", "two_cpu_processes"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("one_gpu", {"launcher": "simple_launcher", "num_processes": 1, "num_machines": 1, "use_cpu": False}),
+        ("one_node", {"launcher": "multi_gpu_launcher", "num_processes": 4, "num_machines": 1, "use_cpu": False}),
+        ("two_nodes", {"launcher": "multi_gpu_launcher", "num_processes": 8, "num_machines": 2, "use_cpu": False}),
+        (
+            "two_cpu_processes",
+            # the launcher of one process would start one of the two
+            {"launcher": "multi_gpu_launcher", "num_processes": 2, "num_machines": 1, "use_cpu": True},
+        ),
+    ],
+)
+def test_launch_file_gives_the_processes_that_it_says(name, expected):
+    args = launch_arguments("--config_file", f"recipes/accelerate/{name}.yaml")
+    assert {key: getattr(args, key) for key in expected} == expected
+    # the recipe says whether it is bf16; here, it would make the specification's run one
+    assert (args.mixed_precision, args.dynamo_backend, args.gpu_ids) == ("no", "no", "all")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_nodes_meet_at_the_first(rank, monkeypatch):
+    monkeypatch.setattr("accelerate.utils.launch.is_port_in_use", lambda port: False)
+    address = ("--main_process_ip", "10.1.2.3", "--main_process_port", "29999")
+    args = launch_arguments(
+        "--config_file", "recipes/accelerate/two_nodes.yaml", "--machine_rank", str(rank), *address
+    )
+    environment = prepare_multi_gpu_env(args)
+    assert (args.nnodes, args.nproc_per_node, args.node_rank) == ("2", "4", rank)
+    assert (args.rdzv_endpoint, args.rdzv_backend) == ("10.1.2.3:29999", "static")
+    assert environment["ACCELERATE_MIXED_PRECISION"] == "no"
+
+
+def launch_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- launch commands -->\n```bash\n(.*?)```", readme, flags=re.DOTALL).group(1)
+    return [shlex.split(line) for line in block.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+
+
+def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_are_parsed(bf16_gpu):
+    used = []
+    for program, subcommand, *argv in launch_commands():
+        assert (program, subcommand) == ("accelerate", "launch")
+        script = argv.index("train_hf.py")
+        args = launch_arguments(*argv[:script], script=argv[script:])
+        recipe, *options = args.training_script_args
+        used.append((Path(args.config_file).stem, Path(recipe).stem))
+        *_, training_args = parse_recipe(ROOT / recipe, *options)
+        if Path(recipe).stem in ("gpu", "multi_gpu"):
+            global_batch = training_args.per_device_train_batch_size * args.num_processes
+            assert global_batch == read("fast")["per_device_train_batch_size"]
+        assert training_args.use_cpu == (args.use_cpu is True)
+    assert {name for name, _ in used} == {path.stem for path in LAUNCH_FILES}
+    assert {"gpu", "multi_gpu", "specification"} <= {name for _, name in used}
+
+
+@pytest.mark.slow
+def test_launch_file_for_two_cpu_processes_trains_on_two(tmp_path):
+    """The command of the README, on another port."""
+    (command,) = (command for command in launch_commands() if "recipes/accelerate/two_cpu_processes.yaml" in command)
+    script = command.index("train_hf.py")
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "accelerate.commands.launch", *command[2:script], "--main_process_port", "0"),
+            *(*command[script:], "--per_device_train_batch_size", "4", "--output_dir", str(tmp_path / "run")),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    (stage,) = json.loads((tmp_path / "run" / "run.json").read_text())["training"]
+    assert (stage["num_processes"], stage["batch_size"]) == (2, 2 * 4)
+    assert (tmp_path / "run" / "checkpoint-4" / "rng_state_1.pth").exists()

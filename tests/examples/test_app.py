@@ -1,0 +1,657 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The page: its handlers, and the whole of it in a real Chromium, with a tiny model."""
+
+import base64
+import io
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tomllib
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from PIL import Image, ImageOps
+
+from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen.modeling import symbol_nats
+
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "app"
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The files of the Space, which import each other by their names alone. Gradio takes seconds to import."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        import app
+        import handlers
+        import uploads
+
+        yield SimpleNamespace(app=app, handlers=handlers, uploads=uploads)
+
+
+@pytest.fixture(scope="module")
+def draw(modules, tiny_files):
+    return modules.app.load_pipeline(str(tiny_files))
+
+
+@pytest.fixture(scope="module")
+def handlers(modules, draw):
+    return modules.handlers.Handlers(draw)
+
+
+class Elements(HTMLParser):
+    """The start tags of some HTML with their attributes, and its words."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found, self.words = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def pixels_of(uri):
+    assert uri.startswith("data:image/png;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+        return np.asarray(image)
+
+
+def texts_of(uri):
+    assert uri.startswith("data:text/plain;base64,")
+    return base64.b64decode(uri.partition(",")[2]).decode().splitlines()
+
+
+def words_of(html):
+    return " ".join(Elements(html).words)
+
+
+def test_drawing_grows_and_ends_with_the_best_of_the_pipeline(handlers, draw):
+    *growing, (status, pictures, drawn) = handlers.draw("7", 0.9, 10, 3)
+    expected = draw("7", num_candidates=10, num_return_sequences=10, temperature=0.9, seed=3)
+    assert drawn == expected
+    images = [np.asarray(result["image"]) for result in expected]
+
+    sheets = [pixels_of(Elements(html).all("img")[0]["src"]) for _, html, _ in growing if html]
+    assert len(sheets) > 5
+    cells = sheets[-1].reshape(2, 32, 8, 32).transpose(0, 2, 1, 3).reshape(16, 32, 32)[:10, :30, :30]
+    # candidates stand in the order of their numbers, results in that of their scores
+    assert sorted(cell.tobytes() for cell in cells) == sorted(image.tobytes() for image in images)
+    inked_rows = [np.flatnonzero((sheet[:30, :30] == 255).any(axis=1)).max(initial=-1) for sheet in sheets]
+    assert inked_rows == sorted(inked_rows) and inked_rows[0] < 5
+    assert "of 30 rows" in Elements(growing[-1][1]).all("img")[0]["alt"]
+
+    found = Elements(pictures)
+    figures = [attributes["class"] for attributes in found.all("figure")]
+    assert figures == ["shown"] * 8 + ["shown"] * 8 + ["passed-over"] * 2
+    alternatives = [attributes["alt"] for attributes in found.all("img")]
+    assert alternatives[0] == alternatives[8] and alternatives[0].startswith("Rank 1, shown: the classifier gives ")
+    assert alternatives[-1].startswith("Rank 10, passed over: ")
+    assert found.words.count("passed over") == 2
+    for shown, image in zip(found.all("img"), images[:8] + images, strict=True):
+        np.testing.assert_array_equal(pixels_of(shown["src"]), image)
+    assert "10 candidates" in status and "best 8" in status
+
+
+def test_downloads_are_the_texts_and_a_sheet(handlers):
+    *_, (_, pictures, drawn) = handlers.draw("3", 0.8, 9, 1)
+    links = {attributes["download"]: attributes["href"] for attributes in Elements(pictures).all("a")}
+    texts = [result["generated_text"] for result in drawn]
+    assert texts_of(links["3-best.txt"]) == texts[:8]
+    assert texts_of(links["3-all.txt"]) == texts
+    assert pixels_of(links["3-best.png"]).shape == (162, 1050)
+    assert pixels_of(links["3-all.png"]).shape == (314, 1050)
+
+
+def test_two_at_once_draw_what_each_draws_alone(handlers):
+    tasks = [("1", 0.8, 3, 5), ("2", 1.0, 4, 6)]
+    alone = [list(handlers.draw(*task))[-1][2] for task in tasks]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda task: list(handlers.draw(*task))[-1][2], tasks))
+    assert together == alone
+
+
+PAD = "0" * 200 + "1" * 5 + "0" * 245
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments", "message"),
+    [
+        ("draw", ("7", 0.8, 10_000, 0), "candidates is 10,000; allowed is a whole number from 1 to 256"),
+        ("draw", ("7", 0.8, 0, 0), "candidates is 0; allowed"),
+        ("draw", ("7", 0.8, None, 0), "candidates is empty; allowed"),
+        ("draw", ("7", 0.8, 2.5, 0), "candidates is 2.5; allowed"),
+        ("draw", ("7", 0.8, float("nan"), 0), "candidates is nan; allowed"),
+        ("draw", ("7", 0.8, 8, -1), "seed is -1; allowed is a whole number from 0 to 9,007,199,254,740,991"),
+        ("draw", ("7", 0.8, 8, 1.5), "seed is 1.5; allowed"),
+        ("draw", ("7", 0.8, 8, "a"), "seed is 'a'; allowed"),
+        ("draw", ("7", 0, 8, 0), "temperature is 0; allowed is a number from 0.05 to 10"),
+        ("draw", ("<b>", 0.8, 8, 0), "the digit is '<b>'; allowed is 0 to 9"),
+        ("complete", ("0" * 450, "any", 4, 0), "the pad has no ink; allowed is 1 pixel or more"),
+        ("complete", ("012", "any", 4, 0), "the pad is '012'; allowed are 450 characters, 0 and 1"),
+        ("complete", (PAD, "any", 17, 0), "completions is 17; allowed is a whole number from 1 to 16"),
+        ("complete", (PAD, "11", 1, 0), "the digit is '11'; allowed"),
+        ("complete", (PAD, "any", 1, -2), "seed is -2; allowed"),
+        ("explain", ("7:::",), "stops at position 4 of 152"),
+        ("explain", ("",), "no character at all; a text starts with its class digit"),
+        ("explain_drawn", ([], 1), "nothing is drawn yet"),
+        ("explain_drawn", ([{}], 2), "rank is 2; allowed is a whole number from 1 to 1"),
+    ],
+)
+def test_what_is_not_allowed_is_said_and_leaves_the_rest(handlers, handler, arguments, message):
+    ((status, *others),) = getattr(handlers, handler)(*arguments)
+    assert 'class="error"' in status and "<b>" not in status
+    assert message in words_of(status)
+    assert others and all(other == {"__type__": "update"} for other in others)
+
+
+@pytest.mark.parametrize("digit", ["any", "4"])
+def test_completions_are_those_of_the_pipeline(handlers, draw, digit):
+    *_, (status, pictures) = handlers.complete(PAD, digit, 3, 2)
+    found = Elements(pictures)
+    image = np.zeros((30, 30), dtype=np.uint8)
+    image[:15] = np.array(list(PAD), dtype=np.uint8).reshape(15, 30)
+    expected = draw.complete(image, label=None if digit == "any" else digit, seed=2, num_return_sequences=3)
+    for shown, result in zip(found.all("img"), expected, strict=True):
+        drawn = pixels_of(shown["src"])
+        np.testing.assert_array_equal(drawn, np.asarray(result["image"]))
+        np.testing.assert_array_equal(drawn[:15], image[:15] * 255)
+        nats = -draw.log_likelihood(drawn // 255, result["label"])[0]
+        assert shown["alt"].startswith(f"A {result['label']}, {nats:.1f} nats: the classifier gives ")
+    assert [line["style"] for line in found.all("i")] == ["top: 50.00%"] * 3
+    links = {attributes["download"]: attributes["href"] for attributes in found.all("a")}
+    assert texts_of(links["completions.txt"]) == [result["generated_text"] for result in expected]
+    assert "Done: 3 completions" in status
+
+
+def test_a_text_is_shown_symbol_by_symbol(modules, handlers, draw):
+    ((status, html),) = handlers.explain(f" {modules.app.EXAMPLE}\n")
+    found = Elements(html)
+    details = [attributes["aria-label"] for attributes in found.all("input")]
+    assert len(details) == 150 and "Shown" in status
+    # README's worked example: the third of the rows with ink, `:Ayy:`
+    first = modules.app.EXAMPLE.index(":Ayy:") - 1
+    assert first % 5 == 0
+    for index, symbol, arithmetic in ((0, ":", "58 − 58 = 0 = 000000"), (1, "A", "65 − 58 = 7 = 000111")):
+        where = f"Row {first // 5 + 1}, columns {6 * index + 1} to {6 * index + 6}."
+        assert details[first + index].startswith(f"Symbol {first + index + 1}, {symbol}: {arithmetic}. {where}")
+        chosen = found.all("input")[first + index]
+        assert (chosen["data-row"], chosen["data-left"]) == (str(first // 5), str(6 * index))
+    nats = symbol_nats(draw.model, draw.tokenizer([modules.app.EXAMPLE], return_tensors="pt")["input_ids"])[0, :-1]
+    told = [float(re.search(r"Surprise (\S+) nats", detail)[1]) for detail in details]
+    np.testing.assert_allclose(told, nats.numpy(), atol=0.006)
+    assert [word for word in found.words if len(word) == 1][:2] == ["5", ")"]
+
+
+def test_a_drawn_digit_is_shown_as_text(handlers):
+    *_, (_, _, drawn) = handlers.draw("6", 0.8, 3, 0)
+    ((_, html, text),) = handlers.explain_drawn(drawn, 2.0)
+    assert text == drawn[1]["generated_text"]
+    np.testing.assert_array_equal(pixels_of(Elements(html).all("img")[0]["src"]), np.asarray(drawn[1]["image"]))
+
+
+def test_an_error_in_the_thread_is_raised(modules):
+    def fail(callback):
+        callback(1)
+        raise RuntimeError("out of paint")
+
+    steps = modules.handlers.follow(fail, lambda step: step + 1)
+    assert next(steps) == 2
+    with pytest.raises(RuntimeError, match="out of paint"):
+        next(steps)
+
+
+def test_an_error_of_the_page_itself_is_said_and_raised(modules, draw, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("out of paint")
+
+    monkeypatch.setattr(draw, "classify_candidates", fail)
+    steps = modules.handlers.Handlers(draw).draw("7", 0.8, 2, 0)
+    said = []
+    with pytest.raises(RuntimeError, match="out of paint"):
+        said.extend(steps)
+    assert "Stopped by an error" in said[-1][0] and len(said[-1]) == 3
+
+
+@pytest.fixture
+def read(modules, tokenizer, tmp_path):
+    def read_picture(image, name="picture.png", **options):
+        image.save(tmp_path / name, **options)
+        return modules.uploads.read_upper_half(str(tmp_path / name), tokenizer)
+
+    return read_picture
+
+
+def test_uploads_become_pixels(read, tokenizer, mnist_5k):
+    grey = np.array(mnist_5k["train"].images[:1])
+    binary = tokenizer.decode_images(tokenizer.encode_images(grey, [0]))[0]
+    upper = binary[:15]
+    small = Image.fromarray(grey[0])
+    np.testing.assert_array_equal(read(small), upper)
+    np.testing.assert_array_equal(read(ImageOps.invert(small), "inverted.gif"), upper)
+    exact = Image.fromarray(binary * 255)
+    np.testing.assert_array_equal(read(exact), upper)
+    large = exact.resize((600, 600), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(read(large.convert("RGB"), "large.jpg"), upper)
+    np.testing.assert_array_equal(read(large.crop((0, 0, 600, 300)), "half.bmp"), upper)
+    ink = Image.new("RGBA", large.size, "black")
+    ink.putalpha(large)
+    np.testing.assert_array_equal(read(ink, "transparent.png"), upper)
+    turned = large.rotate(90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    np.testing.assert_array_equal(read(turned, "turned.jpg", exif=exif), upper)
+
+
+def png_header(width, height):
+    """A PNG that says its size and breaks off where its pixels begin."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = struct.pack(">I", 1000) + b"IDAT"
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + pixels
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no picture", "the file is not a picture that can be read"),
+        (b"", "the file is not a picture that can be read"),
+        (png_header(10_000, 10_000), "the picture has 100 megapixels"),
+        (png_header(60_000, 60_000), "the picture has far too many pixels"),
+        (png_header(30, 30), "the picture is damaged"),
+    ],
+    ids=["text", "empty", "100 megapixels", "3,600 megapixels", "cut off"],
+)
+def test_uploads_that_are_no_picture_or_too_large_are_refused(handlers, tmp_path, content, message):
+    file = tmp_path / "upload"
+    file.write_bytes(content)
+    ((status, pad),) = handlers.read_upload(str(file))
+    assert message in words_of(status)
+    assert "allowed is a picture (PNG, JPEG, GIF, WEBP, BMP) of at most 25 megapixels" in words_of(status)
+    assert pad == {"__type__": "update"}
+
+
+def test_a_missing_model_and_a_wrong_port_end_with_one_line(modules, refusal_of, tmp_path, monkeypatch):
+    assert "allowed is a folder or a Hub id" in refusal_of(modules.app, "--model", tmp_path / "nothing")
+    assert "port is 70000; allowed is 1 to 65535" in refusal_of(modules.app, "--port", 70000)
+    monkeypatch.setenv("MODEL_ID", str(tmp_path / "elsewhere"))
+    assert "elsewhere" in refusal_of(modules.app)
+
+
+def test_a_space_asks_for_what_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (FOLDER / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert set(lines[1:]) == set(project["dependencies"])
+    front_matter = yaml.safe_load((FOLDER / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert front_matter["sdk"] == "gradio" and front_matter["license"] == "apache-2.0"
+    (gradio,) = map(Requirement, project["optional-dependencies"]["app"])
+    assert gradio.name == "gradio" and front_matter["sdk_version"] in gradio.specifier
+    assert (FOLDER / front_matter["app_file"]).is_file()
+    assert len(front_matter["short_description"]) <= 60
+
+
+SPACE = """
+import sys
+sys.modules["mnist_text_gen"] = None  # as if it were not installed
+import importlib.util, runpy
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "mnist_text_gen" else find(name, *rest)
+sys.path.insert(0, "space")
+import app
+try:
+    app.main([])
+except SystemExit as stop:
+    assert stop.code == 2
+draw = app.load_pipeline("model")
+assert "transformers_modules" in type(draw).__module__
+*_, (status, pictures, drawn) = app.Handlers(draw).draw("7", 0.8, 2, 0)
+app.build_page(draw)
+print(len(drawn), status)
+"""
+
+
+@pytest.mark.slow
+def test_the_folder_runs_as_a_space_without_the_package(tmp_path, tiny_model, tiny_classifier, tokenizer):
+    MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier).save_pretrained(tmp_path / "model")
+    shutil.copytree(FOLDER, tmp_path / "space", ignore=shutil.ignore_patterns("__pycache__"))
+    assert not any(path.is_symlink() for path in (tmp_path / "space").iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", SPACE], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "app.py: error: there is no model, and mnist_text_gen is not installed" in done.stderr
+    assert done.stdout.startswith("2 ")
+
+
+@pytest.fixture(scope="module")
+def named(modules, named_files):
+    return modules.handlers.Handlers(modules.app.load_pipeline(str(named_files)))
+
+
+def test_named_classes_are_drawn_by_name(named):
+    *_, (status, pictures, drawn) = named.draw("T-shirt/top", 0.8, 9, 0)
+    assert {result["label"] for result in drawn} == {"T-shirt/top"}
+    assert drawn == named.pipeline("T-shirt/top", num_candidates=9, num_return_sequences=9, seed=0)
+    assert "of them for T-shirt/top." in status
+    found = Elements(pictures)
+    # a slash is none of a file
+    assert {link["download"] for link in found.all("a")} == {"0-best.png", "0-best.txt", "0-all.png", "0-all.txt"}
+    assert found.all("img")[0]["alt"].endswith("for T-shirt/top")
+    assert pixels_of(found.all("img")[0]["src"]).shape == (12, 12)
+
+
+def test_upper_half_is_completed_to_one_of_the_named_classes(named):
+    pad = "0" * 30 + "1" * 5 + "0" * 37
+    *_, (status, pictures) = named.complete(pad, "any", 4, 0)
+    assert "Done: 4 completions" in status
+    assert set(re.findall('for ([^"]+)"', pictures)) <= {"T-shirt/top", "Ankle boot", "Bag"}
+    assert "probability of the class" in words_of(pictures)
+    *_, (_, pictures) = named.complete(pad, "Ankle boot", 1, 0)
+    assert Elements(pictures).all("img")[0]["alt"].startswith("Ankle boot, ")
+
+
+def test_text_of_a_named_class_is_shown_with_its_name_and_its_own_columns(named):
+    text = named.pipeline("Bag", num_candidates=1, num_return_sequences=1, seed=0)[0]["generated_text"]
+    ((_, symbols),) = named.explain(text)
+    assert "Class 2 , Bag, 24 symbols, end )" in words_of(symbols).replace("  ", " ")
+    found = Elements(symbols)
+    assert found.all("div")[0]["style"] == "--size: 12; --columns: 2"
+    assert found.all("img")[0]["alt"] == "The image of the text, Bag"
+    assert [(label["data-row"], label["data-left"]) for label in found.all("input")][:3] == [
+        ("0", "0"),
+        ("0", "6"),
+        ("1", "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments", "message"),
+    [
+        ("draw", ("7", 0.8, 8, 0), "the class is &#x27;7&#x27;; allowed is T-shirt/top, Ankle boot, Bag"),
+        ("complete", ("1" * 450, "any", 4, 0), "allowed are 72 characters, 0 and 1"),
+        ("explain", ("7" + ":" * 24 + ")",), "class is 7; allowed are 0 to 2 and the names"),
+        ("explain", ("0:::)",), "allowed there is one of the 64 pixel symbols"),
+    ],
+)
+def test_what_named_classes_do_not_allow_is_said(named, handler, arguments, message):
+    *_, (status, *_) = getattr(named, handler)(*arguments)
+    assert message in status
+
+
+def test_names_are_text_and_no_html(modules, named_files, tmp_path):
+    folder = shutil.copytree(named_files, tmp_path / "named")
+    for path in (folder / "config.json", folder / "classifier/config.json"):
+        path.write_text(path.read_text().replace("T-shirt/top", "<b>any").replace("Ankle boot", "any"))
+    handlers = modules.handlers.Handlers(modules.app.load_pipeline(str(folder)))
+    *_, (status, pictures, _) = handlers.draw("<b>any", 0.8, 2, 0)
+    assert not Elements(status + pictures).all("b")
+    assert handlers.any_class == "(any)"
+    *_, (status, pictures) = handlers.complete("1" * 72, "(any)", 2, 0)
+    assert "Done" in status and not Elements(pictures).all("b")
+    ((_, symbols),) = handlers.explain("0" + ":" * 24 + ")")
+    assert not Elements(symbols).all("b")
+
+
+def test_page_of_named_classes_lists_them(modules, named):
+    page = modules.app.build_page(named.pipeline)
+    components = [block["props"] for block in page.config["components"]]
+    (radio,) = (props for props in components if props.get("elem_id") == "digit")
+    assert [name for name, _ in radio["choices"]] == ["T-shirt/top", "Ankle boot", "Bag"]
+    assert (radio["label"], radio["value"]) == ("Class", "T-shirt/top")
+    (menu,) = (props for props in components if props.get("choices") and props is not radio)
+    assert [name for name, _ in menu["choices"]] == ["any", "T-shirt/top", "Ankle boot", "Bag"]
+    (pad,) = (props for props in components if props.get("elem_id") == "pad")
+    assert pad["value"] == "0" * 72
+    canvas = Elements(pad["html_template"]).all("canvas")[0]
+    assert (canvas["width"], canvas["height"], canvas["data-columns"]) == ("600", "300", "12")
+    assert "Pad of 6 rows and 12 columns." in canvas["aria-label"]
+    (text,) = (props for props in components if props.get("elem_id") == "text")
+    assert (text["value"], text["info"][:43]) == ("", "26 characters: the class, 24 symbols of six")
+
+
+@pytest.mark.parametrize("size", [28, 30, 12, 100])
+def test_upload_is_scaled_to_the_named_models_size(modules, named, tmp_path, size):
+    pixels = np.zeros((size, size), dtype=np.uint8)
+    pixels[: size // 4] = 255  # a quarter of the image from above
+    pixels[:, : size // 4] = pixels[:, -(size // 4) :] = 0
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    half = modules.uploads.read_upper_half(str(tmp_path / "picture.png"), named.pipeline.tokenizer)
+    assert half.shape == (6, 12)
+    assert half[:3, 3:9].all() and half.sum() == 18
+
+
+# From here on in a real browser.
+
+in_chromium = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium: apt-get install chromium"),
+]
+
+
+def marked(test):
+    for mark in in_chromium:
+        test = mark(test)
+    return test
+
+
+@pytest.fixture(scope="module")
+def url(modules, draw):
+    page = modules.app.build_page(draw)
+    _, url, _ = modules.app.launch(page, prevent_thread_lock=True, quiet=True)
+    yield url
+    page.close()
+
+
+@pytest.fixture
+def visit(new_visitor, url):
+    def open_page(**options):
+        page = new_visitor(url, **options)
+        page.get_by_role("button", name="Draw", exact=True).wait_for()
+        return page
+
+    return open_page
+
+
+def tab_to(page, selector):
+    """Press Tab until the focus is there."""
+    for _ in range(60):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not come to {selector}")
+
+
+def right_edge(page):
+    """How far to the right anything that is shown reaches, cut off or not."""
+    return page.evaluate(
+        "Math.max(document.scrollingElement.scrollWidth, ...Array.from(document.querySelectorAll('gradio-app *'))"
+        ".filter(element => element.checkVisibility()).map(element => element.getBoundingClientRect().right))"
+    )
+
+
+def download(page, act):
+    with page.expect_download() as info:
+        act()
+    return info.value.suggested_filename, Path(info.value.path()).read_bytes()
+
+
+def wait_for_status(page, name, words):
+    page.locator(f"#{name}-status [role=status]", has_text=words).wait_for()
+
+
+@marked
+def test_drawing_with_the_keyboard_alone(visit, draw):
+    page = visit()
+    tab_to(page, "#digit input[value='8']")
+    page.keyboard.press("Space")
+    tab_to(page, "input[aria-label^=Candidates]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("10")
+    tab_to(page, "#draw")
+    page.keyboard.press("Enter")
+    wait_for_status(page, "draw", "Done: 10 candidates")
+    best = page.get_by_role("group", name="The best 8").get_by_role("img")
+    assert best.count() == 8
+    expected = draw("8", seed=0, num_candidates=10, num_return_sequences=10)
+    for index in range(8):
+        image = pixels_of(best.nth(index).get_attribute("src"))
+        np.testing.assert_array_equal(image, np.asarray(expected[index]["image"]))
+    everything = page.get_by_role("group", name="All candidates")
+    assert not everything.is_visible()
+    tab_to(page, "#drawn a[download$='.txt']")
+    name, content = download(page, lambda: page.keyboard.press("Enter"))
+    assert name == "8-best.txt"
+    assert content.decode().splitlines() == [result["generated_text"] for result in expected[:8]]
+    tab_to(page, "#drawn summary")
+    page.keyboard.press("Enter")
+    assert everything.is_visible() and everything.get_by_text("passed over").count() == 2
+
+
+@marked
+def test_page_of_named_classes_in_a_browser(modules, named, new_visitor):
+    served = modules.app.build_page(named.pipeline)
+    _, url, _ = modules.app.launch(served, prevent_thread_lock=True, quiet=True)
+    try:
+        page = new_visitor(url)
+        page.get_by_label("Ankle boot").first.check()
+        page.get_by_label("Candidates").fill("3")
+        page.get_by_role("button", name="Draw", exact=True).click()
+        wait_for_status(page, "draw", "Done: 3 candidates are drawn")
+        page.get_by_role("tab", name="Complete").click()
+        page.locator("#pad canvas").focus()
+        for key in ("ArrowUp", "Space"):
+            page.keyboard.press(key)
+        # the cursor begins in the middle of 6 rows and 12 columns
+        page.get_by_text("Row 3, column 7: ink").wait_for()
+        page.get_by_role("button", name="Complete", exact=True).click()
+        wait_for_status(page, "complete", "Done: 4 completions")
+        first = page.get_by_role("group", name="Completions").get_by_role("img").first
+        image = pixels_of(first.get_attribute("src")) // 255
+        assert image[:6].sum() == image[2, 6] == 1
+        page.get_by_role("tab", name="Text").click()
+        page.get_by_role("button", name="Take its text").click()
+        wait_for_status(page, "text", "Shown")
+        # symbol 4 of 2 a row: row 2, columns 7 to 12
+        page.locator("#symbols input").nth(3).check()
+        picture = page.locator("#symbols .picture").bounding_box()
+        frame = page.locator("#symbols .frame").bounding_box()
+        assert frame["width"] == pytest.approx(picture["width"] / 2, rel=0.05)
+        assert frame["height"] == pytest.approx(picture["height"] / 12, rel=0.2)
+        assert frame["x"] - picture["x"] == pytest.approx(picture["width"] / 2, rel=0.05)
+        columns = {page.locator("#symbols label").nth(index).bounding_box()["x"] for index in range(4)}
+        assert len(columns) == 2
+    finally:
+        served.close()
+
+
+@marked
+def test_completing_and_reading_errors(visit, tmp_path):
+    page = visit()
+    page.get_by_label("Candidates").fill("10000")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    wait_for_status(page, "draw", "candidates is 10,000; allowed is a whole number from 1 to 256.")
+
+    page.get_by_role("tab", name="Complete").click()
+    complete = page.get_by_role("button", name="Complete", exact=True)
+    complete.click()
+    wait_for_status(page, "complete", "the pad has no ink")
+    wrong = tmp_path / "notes.txt"
+    wrong.write_text("no picture", encoding="utf-8")
+    page.locator("input[type=file]").set_input_files(wrong)
+    wait_for_status(page, "complete", "the file is not a picture")
+    box = page.locator("#pad canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 2 / 3, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    page.locator("#pad canvas").focus()
+    for key in ("ArrowUp", "ArrowUp", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    page.get_by_text("Row 5, column 16: ink").wait_for()
+    complete.click()
+    wait_for_status(page, "complete", "Done: 4 completions")
+    completions = page.get_by_role("group", name="Completions").get_by_role("img")
+    images = [pixels_of(completions.nth(index).get_attribute("src")) // 255 for index in range(4)]
+    for image in images:
+        assert image[4, 15] == 1 and image[:4].sum() == 0 and image[7, 11:19].all()
+        np.testing.assert_array_equal(image[:15], images[0][:15])
+    name, content = download(page, page.locator("#completed a[download$='.png']").click)
+    assert name == "completions.png" and content.startswith(b"\x89PNG")
+
+    picture = tmp_path / "seven.png"
+    seven = np.zeros((30, 30), dtype=np.uint8)
+    seven[6:8, 8:20] = seven[8:22, 16:18] = 255
+    Image.fromarray(seven).save(picture)
+    page.locator("input[type=file]").set_input_files(picture)
+    wait_for_status(page, "complete", "The upper half of the picture is on the pad")
+    complete.click()
+    wait_for_status(page, "complete", "Done: 4 completions")
+    completed = pixels_of(completions.first.get_attribute("src"))
+    np.testing.assert_array_equal(completed[:15], seven[:15])
+
+
+@marked
+def test_text_and_a_dark_phone(visit):
+    page = visit(viewport={"width": 360, "height": 640}, color_scheme="dark", has_touch=True, is_mobile=True)
+    colors = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    background, ink = (sum(map(float, re.findall(r"[\d.]+", color)[:3])) for color in colors)
+    assert background < 150 < 500 < ink
+    page.get_by_label("Candidates").fill("9")
+    page.get_by_role("button", name="Draw", exact=True).tap()
+    wait_for_status(page, "draw", "Done: 9 candidates")
+    page.locator("#drawn summary").tap()
+    assert right_edge(page) <= 360
+    page.get_by_role("tab", name="Complete").tap()
+    page.locator("#pad canvas").tap()
+    assert right_edge(page) <= 360
+    page.get_by_role("tab", name="Text").tap()
+    page.get_by_role("button", name="Take its text").tap()
+    wait_for_status(page, "text", "Shown")
+    assert right_edge(page) <= 360
+    assert page.locator("#text textarea").input_value().startswith("7")
+    symbols = page.get_by_role("radiogroup", name="Symbols").get_by_role("radio")
+    symbols.first.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("Row 1, columns 7 to 12.").wait_for()
+    frame, picture = (page.locator(f"#symbols {name}").bounding_box() for name in (".frame", ".picture img"))
+    assert frame["x"] - picture["x"] == pytest.approx(picture["width"] / 5, abs=2)
+    assert frame["width"] == pytest.approx(picture["width"] / 5, abs=2)
+    page.locator("#text textarea").fill(f"3{'y' * 150})")
+    page.get_by_role("button", name="Show", exact=True).tap()
+    page.get_by_text("Symbol 2, y: 121 − 58 = 63 = 111111.").wait_for()
+    symbols.nth(149).hover(force=True)
+    page.get_by_text("Row 30, columns 25 to 30.").wait_for()
+
+
+@marked
+def test_two_visitors_at_once(visit, draw):
+    pages = {"1": visit(), "2": visit()}
+    for digit, page in pages.items():
+        page.get_by_role("radio", name=digit, exact=True).check()
+        page.get_by_label("Candidates").fill("70")
+    for page in pages.values():
+        page.get_by_role("button", name="Draw", exact=True).click()
+    for digit, page in pages.items():
+        wait_for_status(page, "draw", "Done: 70 candidates")
+        best = page.get_by_role("group", name="The best 8").get_by_role("img").first
+        (expected,) = draw(digit, seed=0, num_candidates=70, num_return_sequences=1)
+        np.testing.assert_array_equal(pixels_of(best.get_attribute("src")), np.asarray(expected["image"]))

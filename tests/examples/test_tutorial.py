@@ -1,0 +1,213 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The tutorial runs, what it shows is true, and it stays short.
+
+After a change of a cell, its outputs are made anew by `pip install ipywidgets` (or tqdm warns) and, in a clean clone,
+`jupyter execute --inplace examples/tutorial.ipynb`.
+"""
+
+import ast
+import base64
+import importlib
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from mnist_text_gen.tokenizer import check_text
+
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NUM_CELLS = 12
+# Runs in the kernel before the first cell. The event comes before the connection, and the file tells of it also where
+# the error is caught.
+REFUSE_NETWORK = """
+import sys
+
+def refuse(event, args):
+    if event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in ("127.0.0.1", "::1"):
+        target = args[1]
+    elif event == "socket.getaddrinfo" and args[0] not in (None, "localhost", "127.0.0.1", "::1"):
+        target = args[0]
+    else:
+        return
+    with open("connections.txt", "a") as file:
+        print(event, target, file=file)
+    raise OSError(f"no network in a test: {event} {target}")
+
+sys.addaudithook(refuse)
+"""
+
+
+@pytest.fixture(scope="module")
+def stored():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The notebook after a short training, and the folder in which it ran; nothing of the user's own Jupyter."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "refuse_network.py").write_text(REFUSE_NETWORK, encoding="utf-8")
+    work = folder / "work"
+    work.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNIST_TEXT_GEN_TUTORIAL_STEPS", "20")
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        for name in ("CONFIG", "DATA", "RUNTIME"):
+            patch.setenv(f"JUPYTER_{name}_DIR", str(folder / name))
+        notebook = nbformat.read(NOTEBOOK, as_version=4)
+        for cell in code_cells(notebook):
+            cell.outputs, cell.execution_count = [], None
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(work)}})
+        client.execute()
+    return notebook, work
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(notebook, number):
+    """The lines that cell 1 to 12 printed."""
+    outputs = code_cells(notebook)[number - 1].outputs
+    return "".join(out.text for out in outputs if out.output_type == "stream" and out.name == "stdout").splitlines()
+
+
+def shown(notebook, number):
+    """The images in the picture of a cell, grey `[N, 30, 30]`, by the layout of `draw_grid`."""
+    outputs = code_cells(notebook)[number - 1].outputs
+    (encoded,) = [out.data["image/png"] for out in outputs if "image/png" in out.get("data", {})]
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("L"))
+    assert sheet.shape[0] == 162  # one row
+    return np.stack([sheet[10:130:4, left : left + 120 : 4] for left in range(10, sheet.shape[1] - 10, 130)])
+
+
+def check_outputs(notebook, tokenizer, mnist_5k):
+    """What holds however long the training is. Returns nats before and after, and the judge's accuracy."""
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, NUM_CELLS + 1))
+    assert all(cell.outputs for cell in cells)
+
+    # one image, and its text; the symbols that are shown are rows 13 to 15
+    images, labels = mnist_5k["train"].images[:1], mnist_5k["train"].labels[:1]
+    (text,) = tokenizer.encode_images(images, labels)
+    (binary,) = tokenizer.decode_images([text])
+    assert (shown(notebook, 1)[1] == binary * 255).all()
+    *rows, length, last = printed(notebook, 2)
+    assert (length, last) == ("152 characters:", text)
+    for row, line in zip(binary[13:16], rows, strict=True):
+        symbols, _, bits = line.partition(" = ")
+        assert symbols in text and bits.replace(" ", "") == "".join(map(str, row))
+    assert [line.rsplit(": ")[-1].strip() for line in printed(notebook, 3)[2:4]] == ["True", "True"]
+    assert printed(notebook, 4)[-1] == f"{labels[0]} True True"
+
+    # the grammar makes texts of what is none
+    _, without, _, with_grammar = printed(notebook, 6)
+    check_text(with_grammar)
+    with pytest.raises(ValueError, match=r"^text (has|stops)"):
+        check_text(without)
+    (untrained,) = tokenizer.decode_images([with_grammar])
+    assert len(shown(notebook, 6)) == 10 and (shown(notebook, 6)[3] == untrained * 255).all()
+
+    losses, valid = printed(notebook, 8)
+    before, after = map(float, re.findall(r"[\d.]+(?= (?:before|after))", losses))
+    assert f"{before:.1f} nats an image" in printed(notebook, 5)[0]
+    assert re.match(r"without the grammar \d+ of 10 texts", valid) and len(shown(notebook, 8)) == 10
+    accuracy = float(re.match(r"[\d.]+(?=% of 1000 images)", printed(notebook, 9)[-1])[0])
+
+    # eight images, different ones, and the first is the text that is printed
+    (best,) = printed(notebook, 10)
+    label, score, text = best.split()
+    check_text(text)
+    assert (label, text[0]) == ("3", "3") and 0 <= float(score) <= 1
+    eight = shown(notebook, 10)
+    assert len(np.unique(eight, axis=0)) == len(eight) == 8 and set(np.unique(eight)) == {0, 255}
+    assert (eight[0] == tokenizer.decode_images([text])[0] * 255).all()
+
+    # image, its upper half, four completions of it, and the surprise, which is grey
+    whole, upper, *completed, surprise = shown(notebook, 11)
+    assert len(completed) == 4 and all((one[:15] == whole[:15]).all() for one in [upper, *completed])
+    assert not upper[15:].any() and len(np.unique(surprise)) > 10
+
+    assert printed(notebook, 12) == ["the same eight: True"]
+    assert len(np.unique(shown(notebook, 12), axis=0)) == 10
+    return before, after, accuracy
+
+
+@pytest.mark.slow
+def test_tutorial_runs(executed, tokenizer, mnist_5k):
+    notebook, work = executed
+    before, after, accuracy = check_outputs(notebook, tokenizer, mnist_5k)
+    assert after < before / 2  # 20 steps
+    assert accuracy > 40  # a guess is 10
+    saved = work / "runs" / "tutorial"
+    assert (saved / "model.safetensors").is_file() and (saved / "classifier" / "model.safetensors").is_file()
+    assert not (work / "connections.txt").exists(), (work / "connections.txt").read_text()
+
+
+def test_stored_outputs_are_of_a_whole_run(stored, tokenizer, mnist_5k):
+    before, after, accuracy = check_outputs(stored, tokenizer, mnist_5k)
+    assert after < 75 < before and accuracy > 95
+    assert NOTEBOOK.stat().st_size < 300_000
+    for cell in code_cells(stored):
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr", cell.id
+            # a picture once, and no path of the machine that drew it
+            texts = [output.get("text", "")] + [v for k, v in output.get("data", {}).items() if k != "image/png"]
+            assert "image/jpeg" not in output.get("data", {}), cell.id
+            assert not re.search(r"(?<![\w<.:])/\w+/|site-packages", "\n".join(texts)), cell.id
+
+
+def test_cells_are_short_and_explained(stored):
+    assert [cell.cell_type for cell in stored.cells] == ["markdown", "code"] * NUM_CELLS
+    for cell in code_cells(stored):
+        assert len([line for line in cell.source.splitlines() if line]) <= 14, cell.id
+    prose = "".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
+    named = re.findall(r"(?:recipes|docs)/[\w.]+", prose)
+    assert named and all((ROOT / name).exists() for name in named)
+
+
+def test_cells_use_public_names(stored):
+    names_found = 0
+    for cell in code_cells(stored):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("mnist_text_gen"):
+                module = importlib.import_module(node.module)
+                public = getattr(module, "__all__", None) or vars(module)
+                assert {alias.name for alias in node.names} <= set(public), cell.id
+                names_found += len(node.names)
+            used = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "name", None)
+            assert not (isinstance(used, str) and used.startswith("_")), (cell.id, used)
+    assert names_found > 10
+
+
+def test_cells_call_what_the_readme_calls(stored):
+    def calls(source):
+        functions = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+        return {getattr(function, "id", None) or getattr(function, "attr", None) for function in functions}
+
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    both = set.intersection(calls("\n".join(blocks)), calls("\n".join(cell.source for cell in code_cells(stored))))
+    ours = {"pipeline", "draw", "MnistTextTokenizer", "MnistTextLogitsProcessor", "encode_images", "decode_images"}
+    assert ours | {"generate", "batch_decode", "save_pretrained"} <= both
+
+
+def test_ruff_checks_the_notebook():
+    def ruff(*args):
+        return subprocess.run([sys.executable, "-m", "ruff", *args], cwd=ROOT, capture_output=True, text=True)
+
+    assert str(NOTEBOOK) in ruff("check", ".", "--show-files").stdout.splitlines()
+    for command in (["check"], ["format", "--check"]):
+        result = ruff(*command, str(NOTEBOOK))
+        assert result.returncode == 0, result.stdout + result.stderr

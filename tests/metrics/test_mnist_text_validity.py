@@ -1,0 +1,186 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The metric, loaded by its path as a user would, against the tokenizer's own check and texts made by hand."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import evaluate
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mnist_text_gen.metrics import METRICS_FOLDER
+from mnist_text_gen.tokenizer import check_text
+
+
+ROOT = Path(__file__).parents[2]
+BLANK_TEXT = "5" + ":" * 150 + ")"
+# What each kind of error is, for a text of which the digit 5 is wanted. No text matches two.
+PATTERNS = {
+    None: r"5[:-y]{150}\)",
+    "no_class_digit": r"(?![0-9]).*",
+    "wrong_class_digit": r"[0-46-9].*",
+    "misplaced_symbol": r"5[:-y]{0,149}[^:-y)].*",
+    "early_end": r"5[:-y]{0,149}\).*",
+    "cut_short": r"5[:-y]{0,150}",
+    "missing_end": r"5[:-y]{150}[^)].*",
+    "text_after_end": r"5[:-y]{150}\).+",
+}
+ERRORS = [error for error in PATTERNS if error]
+FAULTS = {
+    "": "no_class_digit",
+    BLANK_TEXT[1:]: "no_class_digit",
+    "٥" + BLANK_TEXT[1:]: "no_class_digit",
+    ")": "no_class_digit",
+    " " + BLANK_TEXT: "no_class_digit",
+    "6" + BLANK_TEXT[1:]: "wrong_class_digit",
+    "6": "wrong_class_digit",
+    "6z": "wrong_class_digit",
+    "55" + BLANK_TEXT[2:]: "misplaced_symbol",
+    "5::z": "misplaced_symbol",
+    "5::z)": "misplaced_symbol",
+    BLANK_TEXT[:150] + "\n)": "misplaced_symbol",
+    BLANK_TEXT[:150] + "9)": "misplaced_symbol",
+    "5)": "early_end",
+    "5::)z": "early_end",
+    "5" + ":" * 149 + ")": "early_end",
+    "5": "cut_short",
+    "5::": "cut_short",
+    BLANK_TEXT[:150]: "cut_short",
+    BLANK_TEXT[:151]: "cut_short",
+    BLANK_TEXT[:151] + ":)": "missing_end",
+    BLANK_TEXT[:151] + "5": "missing_end",
+    BLANK_TEXT[:151] + "\n": "missing_end",
+    BLANK_TEXT + ")": "text_after_end",
+    BLANK_TEXT + "\n": "text_after_end",
+    BLANK_TEXT * 2: "text_after_end",
+}
+
+
+@pytest.fixture(scope="module")
+def validity():
+    # in memory: after a refusal, a metric on disk waits a second for its own lock
+    return evaluate.load(str(METRICS_FOLDER / "mnist_text_validity"), keep_in_memory=True)
+
+
+@pytest.fixture(scope="module")
+def find_error(validity):
+    return importlib.import_module(type(validity).__module__).find_error
+
+
+@pytest.fixture(scope="module")
+def real_texts(tokenizer, mnist_5k):
+    split = mnist_5k["train"]
+    return tokenizer.encode_images(split.images[::100], split.labels[::100])
+
+
+def is_valid(text, label):
+    """What the tokenizer of the package says, not the copy beside the metric."""
+    try:
+        check_text(text)
+    except ValueError:
+        return False
+    return text[0] == str(label)
+
+
+def test_code_beside_the_metric_is_the_tokenizers():
+    copy = METRICS_FOLDER / "mnist_text_validity" / "tokenization_mnist_text.py"
+    assert copy.read_text() == (ROOT / "tokenizer" / copy.name).read_text(), f"copy it again: {copy} is old"
+
+
+@pytest.mark.parametrize(("text", "error"), [(BLANK_TEXT, None), *FAULTS.items()])
+def test_first_error_of_a_text_is_named(find_error, text, error):
+    assert find_error(text, 5) == error
+    assert [kind for kind, pattern in PATTERNS.items() if re.fullmatch(pattern, text, re.DOTALL)] == [error]
+
+
+def test_real_texts_are_valid_for_their_class_alone(validity, real_texts):
+    labels = [int(text[0]) for text in real_texts]
+    assert set(labels) == set(range(10))
+    result = validity.compute(predictions=real_texts, references=labels)
+    assert (result["validity"], set(result["errors"].values())) == (1.0, {0})
+    result = validity.compute(predictions=real_texts, references=[(label + 1) % 10 for label in labels])
+    assert (result["validity"], result["errors"]["wrong_class_digit"]) == (0.0, len(real_texts))
+
+
+SYMBOLS = st.sampled_from([*"0459:;Gxy)", "z", "/", "(", "\\", "\n", " ", "é", "٥", "😀"])
+PLACES = st.one_of(st.sampled_from([0, 1, 2, 149, 150, 151, 152, 153]), st.integers(0, 160))
+CHANGES = st.lists(st.tuples(st.sampled_from(["put", "insert", "drop", "cut"]), PLACES, SYMBOLS), max_size=3)
+
+
+def change(text, changes):
+    for kind, place, symbol in changes:
+        middle = symbol if kind in ("put", "insert") else ""
+        behind = {"put": text[place + 1 :], "insert": text[place:], "drop": text[place + 1 :], "cut": ""}[kind]
+        text = text[:place] + middle + behind
+    return text
+
+
+@given(index=st.integers(0, 39), changes=CHANGES, label=st.sampled_from([None] * 4 + list(range(10))))
+@settings(deadline=None, max_examples=500)
+@example(index=0, changes=[], label=None)
+@example(index=0, changes=[("insert", 152, "\n")], label=None)
+@example(index=0, changes=[("insert", 151, ":"), ("drop", 152, ")")], label=None)
+def test_texts_that_the_tokenizer_takes_are_valid_and_no_others(find_error, real_texts, index, changes, label):
+    text = change(real_texts[index], changes)
+    label = int(real_texts[index][0]) if label is None else label
+    error = find_error(text, label)
+    assert (error is None) == is_valid(text, label)
+    for_five = "".join({str(label): "5", "5": str(label)}.get(symbol, symbol) for symbol in text)
+    assert [kind for kind, pattern in PATTERNS.items() if re.fullmatch(pattern, for_five, re.DOTALL)] == [error]
+
+
+def test_result_by_hand(validity):
+    texts = [BLANK_TEXT, *FAULTS, BLANK_TEXT]
+    result = validity.compute(predictions=texts, references=[5] * len(texts))
+    assert set(result) == {"validity", "interval", "num_samples", "errors"}
+    assert (result["validity"], result["num_samples"]) == (2 / 28, 28)
+    assert list(result["errors"].items()) == list(zip(ERRORS, [5, 3, 5, 3, 4, 3, 3], strict=True))
+    # Clopper and Pearson's for 2 of 28
+    assert result["interval"] == pytest.approx([0.0088, 0.2350], abs=5e-5)
+    assert json.loads(json.dumps(result)) == result
+    assert [type(value) for value in (result["validity"], *result["interval"])] == [float] * 3
+
+
+@pytest.mark.parametrize(
+    ("num_valid", "num_samples", "interval"),
+    # printed tables of the exact 95 % limits
+    [(0, 10, [0.0, 0.3085]), (1, 10, [0.0025, 0.4450]), (5, 10, [0.1871, 0.8129]), (10, 10, [0.6915, 1.0])],
+)
+def test_interval_is_that_of_printed_tables(validity, num_valid, num_samples, interval):
+    texts = [BLANK_TEXT] * num_valid + ["5"] * (num_samples - num_valid)
+    result = validity.compute(predictions=texts, references=[5] * num_samples)
+    assert result["interval"] == pytest.approx(interval, abs=5e-5)
+
+
+def test_batches_add_up_to_the_whole(validity):
+    validity.add_batch(predictions=[BLANK_TEXT, "5"], references=[5, 5])
+    validity.add_batch(predictions=[BLANK_TEXT], references=[3])
+    batches = validity.compute()
+    assert batches == validity.compute(predictions=[BLANK_TEXT, "5", BLANK_TEXT], references=[5, 5, 3])
+    assert {error: count for error, count in batches["errors"].items() if count} == {
+        "wrong_class_digit": 1,
+        "cut_short": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "message"),
+    [
+        ([], [], "predictions are 0 texts; allowed is 1 and more"),
+        ([BLANK_TEXT, "5"], [5], r"number of predictions \(2\) and references \(1\)"),
+        ([BLANK_TEXT, None], [5, 5], r"predictions\[1\] is None; allowed is a str"),
+        ([5], [5], "don't match the expected format"),
+        ([BLANK_TEXT] * 2, [5, 10], r"references\[1\] is 10; allowed are the integers 0 to 9"),
+        ([BLANK_TEXT] * 2, [5, -1], r"references\[1\] is -1; allowed are the integers 0 to 9"),
+        ([BLANK_TEXT] * 2, [5, 5.5], r"references\[1\] is 5\.5; allowed are the integers 0 to 9"),
+        ([BLANK_TEXT] * 2, [5, None], r"references\[1\] is nan; allowed are the integers 0 to 9"),
+    ],
+)
+def test_what_are_no_texts_or_digits_is_refused(validity, predictions, references, message):
+    with pytest.raises(ValueError, match=message):
+        validity.compute(predictions=predictions, references=references)
+    # and the next computation is not disturbed
+    assert validity.compute(predictions=[BLANK_TEXT], references=[5])["validity"] == 1.0

@@ -1,0 +1,310 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Classes with names, and images of other sizes, from the configurations to what the pipeline draws."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import CLASS_NAMES, build_named_checkpoint, build_tiny_classifier, build_tiny_model
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from mnist_text_gen import MnistCnnConfig, MnistTextGenerationPipeline, MnistTextTokenizer
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.modeling import (
+    KnownPixelsLogitsProcessor,
+    MnistTextLogitsProcessor,
+    build_language_model_config,
+    check_language_model_config,
+    find_class,
+    read_class_names,
+)
+from mnist_text_gen.tokenizer import DIGITS, check_class_names
+from mnist_text_gen.training.initialization import OFFSETS, initialize_from_text_form
+
+
+NAMES = "'T-shirt/top', 'Ankle boot', 'Bag'"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "label"),
+    [("T-shirt/top", 0), ("Ankle boot", 1), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1), (0, 0)],
+)
+def test_a_class_is_found_by_its_name_or_number(wanted, label):
+    found = find_class(wanted, CLASS_NAMES)
+    assert (found, type(found)) == (label, int)
+
+
+@pytest.mark.parametrize("wanted", ["bag", "Bag ", "", "3", 3, -1, "-1", 2.0, True, None, ["Bag"], "２"])
+def test_what_is_no_class_is_refused_with_all_names(wanted):
+    message = f"class is {wanted!r}; allowed are 0 to 2 and the names {NAMES}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        find_class(wanted, CLASS_NAMES)
+
+
+def test_a_name_that_is_the_number_of_another_class_is_ambiguous():
+    names = ("1", "0", "x")
+    message = "class is '1', the name of class 0 and the number of class 1, '0'; allowed are, as integers, 0 to 2 and"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}.*'1', '0', 'x'$"):
+        find_class("1", names)
+    assert [find_class(wanted, names) for wanted in (0, 1, "x", "2")] == [0, 1, 2, 2]
+    # a name that is the number of no class, or of its own, is not
+    assert [find_class(wanted, ("3", "7")) for wanted in ("3", "7", 0)] == [0, 1, 0]
+    assert find_class("0", ("0", "2")) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], "class_names are 1: 'a'; allowed are 2 to 10 names"),
+        ([], "class_names are 0: ; allowed are 2 to 10 names"),
+        ("abcdefghijk", "class_names are 'abcdefghijk'; allowed are 2 to 10 names"),
+        (list("abcdefghijk"), "class_names are 11: 'a', 'b', 'c',"),
+        (["Bag", "Shirt", "Bag"], "classes 0 and 2 both have the name 'Bag'; allowed is one"),
+        (["Bag", " "], "class 1 has the name ' '; allowed is text on one line"),
+        (["Bag", "Ankle\nboot"], "class 1 has the name 'Ankle\\nboot'; allowed is text on one line"),
+        (["Bag", 7], "class 1 has the name 7; allowed is text on one line"),
+    ],
+)
+def test_names_that_do_not_tell_classes_apart_are_refused(tokenizer, names, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        check_class_names(names)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        build_language_model_config(tokenizer, names)
+
+
+@pytest.mark.parametrize("size", [6, 12, 24, 48])
+def test_context_and_names_follow_tokenizer_and_classes(size, tmp_path):
+    tokenizer = MnistTextTokenizer(image_size=size)
+    config = build_language_model_config(tokenizer, CLASS_NAMES, n_layer=1)
+    assert (config.n_positions, config.vocab_size) == (2 + size * size // 6, 75)
+    assert config.id2label == {0: "T-shirt/top", 1: "Ankle boot", 2: "Bag"}
+    assert config.label2id == {"T-shirt/top": 0, "Ankle boot": 1, "Bag": 2}
+    config.save_pretrained(tmp_path)
+    assert read_class_names(GPT2Config.from_pretrained(tmp_path)) == CLASS_NAMES
+    with pytest.raises(
+        ValueError, match=rf"context of {1 + size * size // 6} tokens; allowed is {config.n_positions}"
+    ):
+        build_language_model_config(tokenizer, n_positions=config.n_positions - 1)
+
+
+def test_a_configuration_with_transformers_own_names_says_nothing(tokenizer):
+    assert read_class_names(build_language_model_config(tokenizer)) is None
+    assert read_class_names(GPT2Config(num_labels=7)) is None
+    assert read_class_names(MnistCnnConfig()) == DIGITS
+    assert read_class_names(build_language_model_config(tokenizer, ["LABEL_1", "LABEL_0"])) == ("LABEL_1", "LABEL_0")
+
+
+@pytest.mark.parametrize(
+    ("id2label", "message"),
+    [
+        ({1: "a", 2: "b"}, "id2label has the classes 1, 2; allowed are numbers from 0 on, without a gap"),
+        ({0: "a", 1: "a"}, "id2label of a GPT2Config: classes 0 and 1 both have the name 'a'; allowed is one"),
+        ({0: "a"}, "id2label of a GPT2Config: class_names are 1: 'a'; allowed are 2 to 10 names"),
+    ],
+)
+def test_bad_names_in_a_language_model_are_refused(tokenizer, id2label, message):
+    config = GPT2Config(vocab_size=75, n_positions=152, id2label=id2label)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        check_language_model_config(config, tokenizer, "weights")
+
+
+def test_label2id_of_a_classifier_follows_its_id2label():
+    assert MnistCnnConfig(id2label={0: "Bag", 1: "Shirt"}).label2id == {"Bag": 0, "Shirt": 1}
+    assert MnistCnnConfig(id2label={"0": "Bag", "1": "Shirt"}).label2id == {"Bag": 0, "Shirt": 1}
+
+
+@pytest.fixture(scope="module")
+def draw(named_files):
+    return load_pipeline(str(named_files))
+
+
+ARGUMENTS = {"num_candidates": 4, "num_return_sequences": 3, "seed": 0}
+
+
+def test_a_class_is_drawn_by_name_and_by_number(draw):
+    assert draw.class_names == CLASS_NAMES
+    results = draw("Ankle boot", **ARGUMENTS)
+    assert [result["label"] for result in results] == ["Ankle boot"] * 3
+    assert draw("1", **ARGUMENTS) == draw(1, **ARGUMENTS) == results
+    for result in results:
+        assert re.fullmatch(r"1[:-y]{24}\)", result["generated_text"])
+        assert result["image"].size == (12, 12)
+    mixed = draw(["Bag", 0, "Ankle boot", "2"], **ARGUMENTS)
+    assert [of_class[0]["label"] for of_class in mixed] == ["Bag", "T-shirt/top", "Ankle boot", "Bag"]
+    assert mixed[2] == results
+    assert mixed[3] != mixed[0]  # the second time of the same class
+
+
+def test_digits_have_their_own_names_and_numbers(tiny_model, tiny_classifier, tokenizer):
+    draw = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)
+    assert draw.class_names == DIGITS
+    by_name = draw("7", num_candidates=2, num_return_sequences=1, seed=0)
+    assert by_name == draw(7, num_candidates=2, num_return_sequences=1, seed=0)
+    assert by_name[0]["label"] == "7"
+
+
+def test_an_unknown_class_is_refused_by_every_method(draw):
+    image, known = np.zeros((12, 12)), np.ones((12, 12), dtype=bool)
+    for call in (
+        lambda: draw("Sneaker"),
+        lambda: draw(["Bag", 3]),
+        lambda: draw.complete(image, "Sneaker", known),
+        lambda: draw.log_likelihood(image, 3),
+        lambda: draw.surprise(image, "7"),
+    ):
+        with pytest.raises(ValueError, match=rf"class is .*; allowed are 0 to 2 and the names {NAMES}"):
+            call()
+
+
+@pytest.mark.parametrize("size", [6, 12, 24, 36])
+def test_drawing_several_tokens_a_step_is_drawing_one_at_a_time(size):
+    tokenizer = MnistTextTokenizer(image_size=size)
+    model = build_tiny_model(tokenizer, CLASS_NAMES)
+    classifier = build_tiny_classifier(image_size=size, id2label=dict(enumerate(CLASS_NAMES)))
+    draw = MnistTextGenerationPipeline(model, tokenizer, classifier)
+    entropies = [(0, index) for index in range(3)]
+    rows = []
+    exact = draw.generate_texts([0, 1, 2], entropies, callback=rows.append)
+    assert torch.equal(exact, draw.generate_texts([0, 1, 2], entropies, decoding="generate"))
+    assert exact.shape == (3, 2 + size * size // 6)
+    assert torch.equal(rows[-1], exact)
+
+
+def test_the_classifier_judges_the_classes_that_there_are(draw):
+    ids = draw.generate_candidates(2, num_candidates=5)
+    probabilities = draw.classify_candidates(ids)
+    assert probabilities.shape == (5, 3)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(5))
+    best = draw.rerank(2, ids, probabilities, 2)
+    assert best["scores"].tolist() == sorted(probabilities[:, 2].tolist(), reverse=True)[:2]
+
+
+def test_likelihoods_are_of_the_classes_that_there_are(draw):
+    images = np.random.default_rng(0).integers(0, 2, (2, 12, 12))
+    posterior = draw.classify(images)
+    assert posterior.shape == (2, 3)
+    joint = np.stack([draw.log_likelihood(images, [label] * 2) for label in range(3)], axis=1)
+    assert np.array_equal(joint[:, 2], draw.log_likelihood(images, ["Bag", "2"]))
+    weights = np.exp(joint - joint.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(posterior, weights / weights.sum(axis=1, keepdims=True), rtol=1e-9)
+    # 24 symbols, each over its six pixels, and the end token, by the stock model
+    texts = draw.tokenizer.encode_images(images, [1, 2])
+    ids = draw.tokenizer(texts, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        nats = -draw.model(ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
+    surprise = draw.surprise(images, ["Ankle boot", 2])
+    assert surprise.shape == (2, 12, 12)
+    np.testing.assert_allclose(surprise.reshape(2, 24, 6).sum(axis=2), nats[:, :-1], rtol=1e-4)
+    np.testing.assert_allclose(draw.log_likelihood(images, [1, 2]), -nats.sum(dim=1), rtol=1e-5)
+
+
+def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(draw):
+    image = np.random.default_rng(1).integers(0, 2, (12, 12))
+    results = draw.complete(image, seed=0, num_return_sequences=6, num_particles=12)
+    assert {result["label"] for result in results} <= set(CLASS_NAMES)
+    for result in results:
+        assert result["label"] == CLASS_NAMES[int(result["generated_text"][0])]
+        assert np.array_equal(np.asarray(result["image"])[:6] // 255, image[:6])
+    # three particles are enough for three classes, and two are not
+    draw.complete(image, seed=0, num_particles=3)
+    with pytest.raises(ValueError, match="num_particles is 2; allowed is 3, one for each label, or more"):
+        draw.complete(image, seed=0, num_particles=2)
+    (named,) = draw.complete(image, "Bag", seed=0)
+    assert named["label"] == "Bag"
+
+
+@pytest.mark.parametrize("size", [6, 24, 48])
+def test_grammar_and_known_pixels_follow_the_size(size):
+    tokenizer = MnistTextTokenizer(image_size=size)
+    grammar, length = MnistTextLogitsProcessor(tokenizer), 2 + size * size // 6
+    assert grammar.allowed_ids(length - 2) == range(10, 74)
+    assert grammar.allowed_ids(length - 1) == range(74, 75)
+    scores = grammar(torch.zeros(1, length - 1, dtype=torch.int64), torch.zeros(1, 75))
+    assert scores.isfinite().nonzero()[:, 1].tolist() == [74]
+    image, known = np.zeros((size, size), dtype=np.uint8), np.zeros((size, size), dtype=bool)
+    known[-1, -6:-3] = True
+    image[-1, -6] = 1
+    allowed = KnownPixelsLogitsProcessor(tokenizer, image, known).allowed
+    assert allowed.shape == (1, length - 2, 64)
+    # 100000 to 100111
+    assert allowed[0, -1].nonzero()[:, 0].tolist() == list(range(32, 40))
+    assert allowed[0, :-1].all()
+
+
+def test_heads_look_a_row_higher_whatever_the_size_of_a_row():
+    tokenizer = MnistTextTokenizer(image_size=48)  # rows of 8 symbols
+    torch.manual_seed(0)
+    config = build_language_model_config(tokenizer, n_layer=1, attn_implementation="eager")
+    model = GPT2LMHeadModel(config).eval()
+    initialize_from_text_form(model, tokenizer)
+    ids = torch.randint(10, 74, (1, 386), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        weights = model(ids, output_attentions=True).attentions[0].mean(0)
+    looked_at = weights[:, 60].argmax(-1)
+    assert OFFSETS == (0, 3, 4, 5, 1, 9, 8, 2)
+    assert (60 - looked_at).tolist() == [0, 6, 7, 8, 1, 15, 14, 2]
+
+
+@pytest.mark.parametrize(
+    ("of_model", "of_classifier", "message"),
+    [
+        (
+            CLASS_NAMES,
+            {0: "T-shirt/top", 1: "Bag", 2: "Ankle boot"},
+            f"the language model has the classes {NAMES}, and",
+        ),
+        (CLASS_NAMES, {0: "T-shirt/top", 1: "Ankle boot"}, f"the language model has the classes {NAMES}, and"),
+        (CLASS_NAMES, None, f"the language model has the classes {NAMES}, and the classifier '0', '1', '2', '3'"),
+        (None, dict.fromkeys(range(11), "x"), "the classifier has 11 labels, 1 channels and images of 12 pixels"),
+        (None, {0: "Bag", 1: "Bag"}, "id2label of a MnistCnnConfig: classes 0 and 1 both have the name 'Bag'"),
+        (None, {1: "Bag", 2: "Shirt"}, "id2label has the classes 1, 2; allowed are numbers from 0 on"),
+    ],
+)
+def test_a_pipeline_of_classes_that_do_not_fit_is_refused(of_model, of_classifier, message):
+    tokenizer = MnistTextTokenizer(image_size=12)
+    names = {} if of_classifier is None else {"id2label": of_classifier}
+    classifier = build_tiny_classifier(image_size=12, **names)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        MnistTextGenerationPipeline(build_tiny_model(tokenizer, of_model), tokenizer, classifier)
+
+
+def test_a_language_model_that_names_no_classes_has_those_of_the_classifier():
+    tokenizer = MnistTextTokenizer(image_size=12)
+    model = build_tiny_model(tokenizer)
+    named = build_tiny_classifier(image_size=12, id2label=dict(enumerate(CLASS_NAMES)))
+    assert MnistTextGenerationPipeline(model, tokenizer, named).class_names == CLASS_NAMES
+    unnamed = build_tiny_classifier(image_size=12, num_labels=4)
+    assert MnistTextGenerationPipeline(model, tokenizer, unnamed).class_names == ("0", "1", "2", "3")
+
+
+def test_a_classifier_of_another_size_is_refused():
+    tokenizer = MnistTextTokenizer(image_size=12)
+    with pytest.raises(ValueError, match="images of 30 pixels; allowed is 2 to 10, 1 and 12"):
+        MnistTextGenerationPipeline(build_tiny_model(tokenizer), tokenizer, build_tiny_classifier())
+
+
+@pytest.mark.slow
+def test_a_saved_pipeline_draws_by_name_in_a_fresh_process_without_the_package(tmp_path):
+    names = ("T-shirt/top", "Ankle boot", "Bag")
+    draw = load_pipeline(str(build_named_checkpoint(tmp_path / "first", image_size=24, class_names=names)))
+    draw.save_pretrained(tmp_path / "second")
+    expected = draw("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)[0]
+    code = """
+import json, sys
+from transformers import pipeline
+draw = pipeline("mnist-text-gen", model=sys.argv[1], trust_remote_code=True)
+assert "mnist_text_gen" not in sys.modules
+(result,) = draw("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)
+print(json.dumps([result["label"], result["generated_text"], result["image"].size, result["score"], draw.class_names]))
+"""
+    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    command = [sys.executable, "-c", code, str(tmp_path / "second")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    label, text, size, score, class_names = json.loads(done.stdout)
+    assert (label, text, size, class_names) == ("Ankle boot", expected["generated_text"], [24, 24], list(names))
+    assert score == pytest.approx(expected["score"], rel=1e-5)

@@ -1,0 +1,114 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""What the Trainer reads in each epoch: distortions of that epoch, also after a resume and with workers."""
+
+import pytest
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
+
+from mnist_text_gen.data import load_corpus, set_epoch
+from mnist_text_gen.data.arguments import AugmentedSourceArguments
+from mnist_text_gen.training.augmentation import AugmentationCallback
+
+
+NUM_IMAGES, BATCH_SIZE, NUM_EPOCHS = 6, 2, 3
+
+
+class Recorder(torch.nn.Module):
+    """Learns nothing, and keeps what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen = []
+
+    def forward(self, input_ids, **kwargs):
+        self.seen.append(input_ids)
+        return {"loss": self.weight.sum()}
+
+
+class Stop(TrainerCallback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_save = control.should_training_stop = state.global_step == self.step
+
+
+def load_rows():
+    return load_corpus("mnist-5k", num_train_samples=NUM_IMAGES, num_eval_samples=1, augmentation=1.0)["train"]
+
+
+def record(output_dir, resume=False, stop=None, **changes):
+    """The texts that three epochs read, as ids `[steps, B, 152]`."""
+    settings = {
+        "per_device_train_batch_size": BATCH_SIZE,
+        "num_train_epochs": NUM_EPOCHS,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "remove_unused_columns": False,
+    }
+    args = TrainingArguments(output_dir=str(output_dir), **(settings | changes))
+    model = Recorder()
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=load_rows(),
+        data_collator=default_data_collator,
+        callbacks=[
+            AugmentationCallback(AugmentedSourceArguments(augmentation=1.0, num_plain_epochs=1), args),
+            Stop(stop),
+        ],
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    return torch.stack(model.seen)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return record(tmp_path_factory.mktemp("whole"))
+
+
+def test_every_epoch_reads_its_own_distortions_and_the_last_the_images_as_they_are(whole):
+    rows = load_rows()
+    for epoch, strength in enumerate((1.0, 1.0, 0.0)):
+        set_epoch(rows, epoch, strength)
+        expected = sorted(map(list, rows[:]["input_ids"]))
+        assert sorted(whole.view(NUM_EPOCHS, NUM_IMAGES, 152)[epoch].tolist()) == expected
+
+
+@pytest.mark.parametrize("stop", [2, 3, 4])
+def test_a_resumed_run_reads_what_an_uninterrupted_one_would(whole, tmp_path, stop):
+    first = record(tmp_path, stop=stop)
+    second = record(tmp_path, resume=True)
+    assert torch.equal(torch.cat([first, second[-(len(whole) - stop) :]]), whole)
+
+
+@pytest.mark.slow
+def test_workers_read_the_same(whole, tmp_path):
+    assert torch.equal(record(tmp_path, dataloader_num_workers=1), whole)
+
+
+def test_workers_that_stay_are_refused(tmp_path):
+    args = TrainingArguments(
+        output_dir=str(tmp_path), dataloader_persistent_workers=True, dataloader_num_workers=1, use_cpu=True
+    )
+    for options in ({"augmentation": 1.0}, {"binarization": "sampled"}):
+        with pytest.raises(ValueError, match="dataloader_persistent_workers is true; allowed with augmentation or"):
+            AugmentationCallback(AugmentedSourceArguments(**options), args)
+    AugmentationCallback(AugmentedSourceArguments(), args)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"augmentation": -0.5}, "^augmentation is -0.5; allowed is 0 or more$"),
+        ({"augmentation": float("inf")}, "^augmentation is inf; allowed is 0 or more$"),
+        ({"augmentation": float("nan")}, "^augmentation is nan; allowed is 0 or more$"),
+        ({"num_plain_epochs": -1}, "^num_plain_epochs is -1; allowed is 0 or more$"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        AugmentedSourceArguments(**options)

@@ -1,0 +1,71 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The starting weights that know the text form: where heads look, and which symbols are alike."""
+
+import pytest
+import torch
+from transformers import GPT2LMHeadModel
+
+from mnist_text_gen.modeling import build_language_model_config
+from mnist_text_gen.training.initialization import NUM_WAVES, OFFSETS, initialize_from_text_form
+
+
+def build(tokenizer, **overrides):
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(build_language_model_config(tokenizer, attn_implementation="eager", **overrides)).eval()
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    model = build(tokenizer, n_layer=1)
+    initialize_from_text_form(model, tokenizer)
+    return model
+
+
+def test_each_head_of_the_first_layer_looks_most_at_its_offset(model):
+    input_ids = torch.randint(10, 74, (4, 152), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        weights = model(input_ids, output_attentions=True).attentions[0].mean(0)  # [8, 152, 152]
+    for position in (20, 60, 75, 150):
+        looked_at = weights[:, position].argmax(-1)
+        assert (position - looked_at).tolist() == list(OFFSETS)
+
+
+def test_symbols_are_the_nearer_the_more_bits_they_share(model):
+    embeddings = model.transformer.wte.weight[10:74]
+    distances = torch.cdist(embeddings, embeddings)
+    codes = torch.arange(64)
+    differing = torch.tensor([[bin(a ^ b).count("1") for b in codes.tolist()] for a in codes.tolist()])
+    means = [distances[differing == count].mean().item() for count in range(7)]
+    assert means == sorted(means)
+    assert means[0] == pytest.approx(0, abs=0.01)
+    assert means[6] > 1.5 * means[1]
+
+
+def test_only_embeddings_and_queries_and_keys_of_the_first_layer_differ_from_gpt2s_own(tokenizer):
+    model, own = build(tokenizer), build(tokenizer)
+    initialize_from_text_form(model, tokenizer)
+    own = dict(own.named_parameters())
+    changed = {name for name, value in model.named_parameters() if not torch.equal(value, own[name])}
+    assert changed == {"transformer.wte.weight", "transformer.wpe.weight", "transformer.h.0.attn.c_attn.weight"}
+    name = "transformer.h.0.attn.c_attn.weight"
+    assert torch.equal(model.get_parameter(name)[:, 512:], own[name][:, 512:])
+    assert model.lm_head.weight is model.transformer.wte.weight
+
+
+def test_same_seed_gives_the_same_weights_and_no_other(tokenizer):
+    found = []
+    for seed in (0, 0, 1):
+        model = build(tokenizer, n_layer=1)
+        initialize_from_text_form(model, tokenizer, seed)
+        found.append(model.transformer.wpe.weight)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("sizes", [{"n_embd": 32, "n_head": 1}, {"n_embd": 64, "n_head": 4}])
+def test_a_model_too_narrow_for_the_waves_is_refused(tokenizer, sizes):
+    model = build(tokenizer, n_layer=1, **sizes)
+    with pytest.raises(
+        ValueError, match=f"allowed for initialization 'text_form' are .* and {2 * NUM_WAVES}, or more"
+    ):
+        initialize_from_text_form(model, tokenizer)
