@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 from training import Clock
 
-from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.tokenizer import (
     CLASS_SYMBOLS,

@@ -39,20 +39,19 @@ from transformers.utils import logging
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.training import load_weights
-from mnist_text_gen.corpus import LabelledImages, identify_source, load_corpus, load_images
+from mnist_text_gen.data import LabelledImages, identify_source, load_corpus, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import (
     CLASSIFIER_FOLDER,
     check_language_model_config,
     class_log_likelihoods,
-    hash_weights,
     marginal_log_likelihood,
-    read_run,
     symbol_nats,
 )
+from mnist_text_gen.publishing import hash_weights, read_run
 from mnist_text_gen.tokenizer import MnistTextTokenizer, binarize_images
+from mnist_text_gen.training.run import load_weights
 
 
 PROG = "likelihood.py"
@@ -81,7 +80,7 @@ PUBLISHED = (
 class LikelihoodArguments:
     """What is measured."""
 
-    source: str = HfArg(help="MNIST; see mnist_text_gen.corpus.load_images.")
+    source: str = HfArg(help="MNIST; see mnist_text_gen.data.load_images.")
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
     work: str = HfArg(default="runs/quality", help="Folder that keeps what takes long.")
     parts: list[str] = field(
@@ -97,6 +96,10 @@ class LikelihoodArguments:
         "/usr/share/datasets/fashion-mnist. Without it that row is left out.",
     )
     bf16: bool = HfArg(default=False, help="Products in bfloat16, for literature and generation.")
+
+    def __post_init__(self):
+        if "literature" in self.parts and self.sampled_model is None:
+            raise ValueError("`sampled_model` must be a folder for the part literature, got None")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -212,8 +215,6 @@ def summarize(losses: np.ndarray) -> dict[str, Any]:
 
 def measure_literature(args: LikelihoodArguments) -> dict[str, Any]:
     """Nats per image of sampled test images, without and with the class given, beside the published ones."""
-    if args.sampled_model is None:
-        raise ValueError("`sampled_model` must be a folder for the part literature, got None")
     folder, tokenizer = Path(args.sampled_model), MnistTextTokenizer()
     weights = read_weights(folder, "sampled_model")
     model = load_language_model(folder)

@@ -32,12 +32,13 @@ from transformers.hf_argparser import HfArg
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer
 from mnist_text_gen.commands import train_classifier
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.bulk import BulkArguments, join_processes, write_data_set
-from mnist_text_gen.commands.sample_hf import SampleArguments
-from mnist_text_gen.corpus import LabelledImages, load_images
+from mnist_text_gen.commands.draw_dataset import DatasetArguments, join_processes, write_dataset
+from mnist_text_gen.commands.sampling import SamplingArguments
+from mnist_text_gen.data import LabelledImages, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.metrics import load_metric
-from mnist_text_gen.modeling import decode, hash_weights, read_quality, write_quality
+from mnist_text_gen.modeling import decode
+from mnist_text_gen.publishing import hash_weights, read_quality, write_quality
 from mnist_text_gen.tokenizer import binarize_images
 
 
@@ -52,7 +53,10 @@ BATCH_SIZE = 500
 class QualityArguments(LikelihoodArguments):
     """What is measured."""
 
-    parts: list[str] = field(default_factory=lambda: list(PARTS), metadata={"help": "What is measured."})
+    parts: list[str] = field(
+        default_factory=lambda: [part for part in PARTS if part != "literature"],
+        metadata={"help": "What is measured; by default all but literature, which needs sampled_model."},
+    )
     temperatures: list[float] = field(
         default_factory=lambda: [0.8, 0.6, 1.0], metadata={"help": "The first one also serves the other parts."}
     )
@@ -65,6 +69,7 @@ class QualityArguments(LikelihoodArguments):
     seed: int = HfArg(default=1, help="Seed of the samples.")
 
     def __post_init__(self):
+        super().__post_init__()
         if len(self.num_candidates) not in (1, len(self.temperatures)):
             raise ValueError(
                 f"`num_candidates` must be one number, or one per temperature, got {len(self.num_candidates)} numbers "
@@ -187,11 +192,9 @@ class Measurement:
             args = self.args
             numbers = args.num_candidates * (len(args.temperatures) // len(args.num_candidates))
             folder = self.work / f"samples-{temperature:g}"
-            sample_args = SampleArguments(
-                model_name_or_path=args.model, temperature=temperature, seed=args.seed, output_dir=str(folder)
-            )
-            bulk_args = BulkArguments(num_images=numbers[args.temperatures.index(temperature)])
-            write_data_set(self.pipe, sample_args, bulk_args, join_processes())
+            how = SamplingArguments(model_name_or_path=args.model, temperature=temperature, seed=args.seed)
+            number = numbers[args.temperatures.index(temperature)]
+            write_dataset(self.pipe, how, DatasetArguments(number, str(folder)), join_processes())
             self.pools[temperature] = Samples.read(folder)
         return self.pools[temperature]
 

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from quality import Samples
 
-from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.drawing import draw_grid, format_score
 
 

@@ -21,11 +21,12 @@ from transformers.hf_argparser import HfArg
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.training import load_weights
-from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import hash_weights, read_quality, symbol_nats
+from mnist_text_gen.modeling import symbol_nats
+from mnist_text_gen.publishing import hash_weights, read_quality
 from mnist_text_gen.tokenizer import NUM_PIXEL_SYMBOLS, MnistTextTokenizer
+from mnist_text_gen.training.run import load_weights
 
 
 PROG = "quality_report.py"
@@ -37,7 +38,7 @@ REPORT_FILE, PICTURES_FOLDER = "quality.md", "quality"
 class ReportArguments:
     """What the report is written from."""
 
-    source: str = HfArg(help="MNIST; see mnist_text_gen.corpus.load_images.")
+    source: str = HfArg(help="MNIST; see mnist_text_gen.data.load_images.")
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder with the weights and quality.json.")
     samples: str = HfArg(default="runs/quality/samples-0.8", help="Folder of the samples of benchmarks/quality.py.")
     num_images: int = HfArg(default=10_000, help="Raw images whose nearest training images are found.")

@@ -3,7 +3,7 @@
 
 `run.json` keeps how the weights were trained and gets the figures: nats of the test images, accuracy of the
 classifier, raw candidates that are taken for the wanted digit, valid texts without the grammar, and seconds. Contact
-sheets, model card and code beside the weights are written anew. README's tables are the card's.
+sheets and model card are written anew. README's tables are the card's.
 """
 
 import json
@@ -22,11 +22,13 @@ from transformers.hf_argparser import HfArg
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.training import describe_device, name_results
-from mnist_text_gen.corpus import identify_source, load_images
+from mnist_text_gen.data import identify_source, load_images
 from mnist_text_gen.files import staged_folder
+from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.metrics import load_metric
-from mnist_text_gen.modeling import CARD_FILE, CLASSIFIER_FOLDER, PICTURES_FOLDER, hash_weights, read_run, write_run
+from mnist_text_gen.modeling import CLASSIFIER_FOLDER
+from mnist_text_gen.publishing import CARD_FILE, PICTURES_FOLDER, hash_weights, read_run, write_run
+from mnist_text_gen.training.run import describe_device, name_results
 
 
 PROG = "record.py"
@@ -37,7 +39,7 @@ ROOT = Path(__file__).parent.parent
 class RecordArguments:
     """What is measured."""
 
-    source: str = HfArg(help="MNIST; see mnist_text_gen.corpus.load_images.")
+    source: str = HfArg(help="MNIST; see mnist_text_gen.data.load_images.")
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
     rounds: int = HfArg(default=5, help="Rounds that are timed.")
 
@@ -59,12 +61,14 @@ def run(argv: Sequence[str]) -> None:
     }
     record(model / CLASSIFIER_FOLDER, classifier_results)
     record(model, results)
-    sample_hf.main(["--model_name_or_path", str(model), "--output_dir", str(model / PICTURES_FOLDER)])
-    # code and card
-    sample_hf.load_pipeline(str(model)).save_pretrained(model)
-    if model == SHIPPED_CHECKPOINT:
-        shutil.copyfile(model / CARD_FILE, ROOT / "model_card.md")
-        shutil.copytree(model / PICTURES_FOLDER, ROOT / PICTURES_FOLDER, dirs_exist_ok=True)
+    is_shipped = model == SHIPPED_CHECKPOINT
+    pictures = (ROOT if is_shipped else model) / PICTURES_FOLDER
+    sample_hf.main(["--model_name_or_path", str(model), "--output_dir", str(pictures)])
+    # the shipped folder holds only weights, configurations and records
+    with tempfile.TemporaryDirectory() as saved:
+        load_pipeline(model).save_pretrained(saved if is_shipped else model)
+        if is_shipped:
+            shutil.copyfile(Path(saved, CARD_FILE), ROOT / "model_card.md")
 
 
 def evaluate(command, source: str, model: Path) -> dict[str, dict]:

@@ -32,11 +32,11 @@ from transformers.hf_argparser import HfArg
 from mnist_text_gen import MnistTextGenerationPipeline, MnistTextLogitsProcessor
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.commands.sample_hf import load_pipeline
-from mnist_text_gen.corpus import load_images
-from mnist_text_gen.modeling import DECODINGS, DIGITS
+from mnist_text_gen.data import load_images
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.modeling import DECODINGS, Candidates, generate_candidates
 from mnist_text_gen.modeling.predictive_sampling import _CachedGPT2
-from mnist_text_gen.tokenizer import IMAGE_SIZE
+from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 
 
 PROG = "sampling.py"
@@ -64,7 +64,7 @@ START_UP = {
 class Arguments:
     """What is measured."""
 
-    source: str | None = HfArg(default=None, help="MNIST, for precision; see mnist_text_gen.corpus.load_images.")
+    source: str | None = HfArg(default=None, help="MNIST, for precision; see mnist_text_gen.data.load_images.")
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
     parts: list[str] = field(
         default_factory=lambda: list(PARTS), metadata={"help": "What is measured; all by default."}
@@ -100,7 +100,7 @@ def check_parts(parts: Sequence[str], allowed: Iterable[str]) -> None:
 
 def load_digits(model: str | Path) -> MnistTextGenerationPipeline:
     """A pipeline of the ten digits in 30×30 pixels, which the measurements are about; a `ValueError` for another."""
-    pipe = load_pipeline(str(model))
+    pipe = load_pipeline(model)
     found, wanted = (pipe.class_names, pipe.tokenizer.image_size), (DIGITS, IMAGE_SIZE)
     if found != wanted:
         raise ValueError(
@@ -144,16 +144,16 @@ def time_decodings(pipe: MnistTextGenerationPipeline, digits: str, rounds: int) 
 def draw_digits(pipe: MnistTextGenerationPipeline, digits: str, way: str, seed: int, num_candidates: int = 64) -> None:
     for digit in map(int, digits):
         if way == STOCK:
-            input_ids = generate_stock(pipe, digit, num_candidates)
+            candidates = sample_stock(pipe, digit, num_candidates)
         else:
-            input_ids = pipe.generate_candidates(digit, num_candidates, seed=seed, decoding=way)
-        pipe.postprocess(pipe.rerank(digit, input_ids, pipe.classify_candidates(input_ids), min(8, num_candidates)))
+            candidates = pipe.sample(digit, num_candidates, seed=seed, decoding=way)
+        pipe.postprocess({"label": digit, "candidates": candidates, "num_return_sequences": min(8, num_candidates)})
 
 
 @torch.no_grad()
-def generate_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: int) -> torch.Tensor:
+def sample_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: int) -> Candidates:
     prompts = torch.full((num_candidates, 1), label, device=pipe.device)
-    return pipe.model.generate(
+    ids = pipe.model.generate(
         prompts,
         attention_mask=torch.ones_like(prompts),
         do_sample=True,
@@ -162,6 +162,9 @@ def generate_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates
         max_length=pipe.tokenizer.model_max_length,
         logits_processor=LogitsProcessorList([MnistTextLogitsProcessor(pipe.tokenizer)]),
     )
+    texts = pipe.tokenizer.batch_decode(ids)
+    images = pipe.tokenizer.decode_images(texts)
+    return Candidates(texts, images, pipe.judge(images), {})
 
 
 def show_limit(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
@@ -178,7 +181,7 @@ def show_limit(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
 def show_shares(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
     """Shares of the operators' time, by kind, in generating 64 candidates."""
     with torch.profiler.profile() as profile:
-        pipe.generate_candidates(7, seed=0)
+        generate_candidates(pipe.model, pipe.tokenizer, [7] * 64, [(0, 7, 0, index) for index in range(64)])
     times = {event.key: event.self_cpu_time_total + event.self_device_time_total for event in profile.key_averages()}
     shares = {kind: sum(times.get(name, 0) for name in names) / sum(times.values()) for kind, names in KINDS.items()}
     shares["copies, element by element, and the rest"] = 1 - sum(shares.values())
@@ -246,8 +249,8 @@ def count_accepted(pipe: MnistTextGenerationPipeline, way: str, num_seeds: int) 
     total = 0
     for seed in range(num_seeds):
         for label in range(10):
-            input_ids = pipe.generate_candidates(label, seed=seed, decoding=way)
-            total += int((pipe.classify_candidates(input_ids).argmax(dim=-1) == label).sum())
+            candidates = pipe.sample(label, seed=seed, decoding=way)
+            total += int((candidates.probabilities.argmax(axis=1) == label).sum())
     return total
 
 

@@ -33,9 +33,10 @@ from transformers.utils import logging
 
 from mnist_text_gen.commands import train_hf
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.corpus import identify_source
+from mnist_text_gen.data import identify_source
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.tokenizer import TEXT_LENGTH, MnistTextTokenizer
+from mnist_text_gen.training.optimizer import build_optimizer
 
 
 PROG = "training.py"
@@ -48,7 +49,7 @@ QUIET = [
     *("--do_eval", "false", "--eval_strategy", "no", "--save_strategy", "no", "--report_to", "none"),
     *("--logging_strategy", "no", "--disable_tqdm", "true"),
 ]
-MEASURED_STEPS = 8  # that tell how many steps fit into a time
+MEASURED_STEPS = 8  # tell how many steps fit into a time
 CONSTANT = {"lr_scheduler_type": "constant_with_warmup", "lr_scheduler_kwargs": "{}"}
 ADAM = {"optimizer": "adam", "adam_beta2": 0.999}
 # Options of `train_hf.py` by the name of the trial.
@@ -82,7 +83,7 @@ def run(argv: Sequence[str] | None) -> None:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--source", required=True, help="MNIST; see mnist_text_gen.corpus.load_images")
+    common.add_argument("--source", required=True, help="MNIST; see mnist_text_gen.data.load_images")
     common.add_argument("--recipe", type=Path, default=RECIPES / "fast.yaml", help="our recipe")
     rest = "all that follows overrides the recipes"
     common.add_argument("--options", nargs=argparse.REMAINDER, default=[], help=rest)
@@ -205,7 +206,8 @@ def peak_memory_of(device: torch.device) -> int:
 
 def measure_speed(args: argparse.Namespace) -> None:
     if args.memory_of:
-        return print(train_steps(args.memory_of, args, args.steps).added_memory)
+        print(train_steps(args.memory_of, args, args.steps).added_memory)
+        return
     found = {way: [] for way in (STOCK, OURS)}
     for _ in range(args.rounds):
         for way, results in found.items():
@@ -245,7 +247,7 @@ def build_stock_trainer(argv: Sequence[str], callback: TrainerCallback) -> Train
         args=training_args,
         train_dataset=corpus["train"],
         data_collator=default_data_collator,
-        optimizers=(train_hf.build_optimizer(model, optimizer_args, training_args), None),
+        optimizers=(build_optimizer(model, optimizer_args, training_args), None),
         callbacks=[callback],
     )
 
