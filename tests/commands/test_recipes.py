@@ -41,7 +41,9 @@ def command_of(path):
 
 
 def read(stem):
-    return yaml.safe_load((ROOT / "recipes" / f"{stem}.yaml").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((ROOT / "recipes" / f"{stem}.yaml").read_text(encoding="utf-8"))
+    base = recipe.pop("base", None)
+    return (read(Path(base).stem) if base else {}) | recipe
 
 
 def parse_recipe(path, *options):

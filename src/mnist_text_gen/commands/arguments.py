@@ -65,7 +65,7 @@ def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if "base" not in recipe:
         return recipe
     base = recipe.pop("base")
-    if not isinstance(base, str):
+    if not isinstance(base, str) or not base:
         raise ValueError(f"`base` must be the file name of a recipe, got {base!r} in {path}")
     return read_recipe(path.parent / base, (*above, path.resolve())) | recipe
 
