@@ -327,10 +327,6 @@ def test_optimizer_step_changes_every_parameter_and_keeps_them_finite(tiny_model
         ({"augmentation": "inf"}, ["augmentation is inf", "allowed is 0 or more"]),
         ({"num_plain_epochs": -1}, ["num_plain_epochs is -1", "allowed is 0 or more"]),
         ({"augmentation": 1, "layout": "sliding"}, ["augmentation is 1.0", "sliding", "allowed is 0"]),
-        (
-            {"augmentation": 1, "dataloader_num_workers": 1, "dataloader_persistent_workers": True},
-            ["persistent_workers"],
-        ),
         ({"initialization": "zero"}, ["--initialization", "'zero'", "text_form"]),
         ({"number_of_layers": 3}, ["--number_of_layers"]),
     ],

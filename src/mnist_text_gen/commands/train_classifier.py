@@ -69,7 +69,6 @@ def train(argv: Sequence[str]) -> None:
         raise ValueError(
             "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
         )
-    augmentation = AugmentationCallback(data_args, training_args)
     with locked_output_dir(training_args):
         # Data and model
         set_seed(training_args.seed)
@@ -88,7 +87,7 @@ def train(argv: Sequence[str]) -> None:
             data_collator=default_data_collator,
             compute_loss_func=mean_loss,
             compute_metrics=compute_accuracy,
-            callbacks=[augmentation],
+            callbacks=[AugmentationCallback(data_args)],
             recipe=collect_recipe([model_args, data_args], train_images, training_args, model),
             quantities=QUANTITIES,
         )

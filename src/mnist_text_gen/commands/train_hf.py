@@ -114,7 +114,6 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
     own_args, output_dir = (model_args, data_args, optimizer_args), Path(training_args.output_dir)
     check_num_processes(process_args, training_args)
     check_training_arguments(training_args)
-    augmentation = AugmentationCallback(data_args, training_args)
     with locked_output_dir(training_args):
         # Data and model
         set_seed(training_args.seed)
@@ -140,7 +139,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
             optimizers=(build_optimizer(model, optimizer_args, training_args), None),
             compute_metrics=build_metrics(tokenizer.image_size**2),
             preprocess_logits_for_metrics=token_losses,
-            callbacks=[augmentation, *callbacks],
+            callbacks=[AugmentationCallback(data_args), *callbacks],
             recipe=collect_recipe(own_args, train_images, training_args, model, tokenizer),
             quantities=build_quantities(tokenizer.model_max_length),
             draw_samples=partial(draw_digits, tokenizer=tokenizer),
