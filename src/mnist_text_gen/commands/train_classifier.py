@@ -78,7 +78,6 @@ def train(argv: Sequence[str]) -> None:
         train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
         model = build_model(model_args, data_args.image_size, train_images.class_names)
 
-        # Trainer
         trainer = MnistTrainer(
             model,
             training_args,
@@ -100,8 +99,7 @@ def train(argv: Sequence[str]) -> None:
                     trainer.plain_model.save_pretrained(folder)
         metrics = trainer.evaluate_and_save() if training_args.do_eval else {}
         if training_args.do_train and trainer.is_world_process_zero():
-            stage = describe_stage(trainer, data_args, splits["train"])
-            stage = describe_training(stage, model_args, data_args, training_args)
+            stage = describe_training(trainer, splits["train"], model_args, data_args)
             write_training(trainer, stage, RESULT_NAMES, metrics, model_args.model_name_or_path)
 
 
@@ -139,12 +137,13 @@ def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str
 
 
 def describe_training(
-    stage: dict[str, Any],
+    trainer: MnistTrainer,
+    source_images: LabelledImages,
     model_args: ModelArguments,
     data_args: AugmentedSourceArguments,
-    training_args: TrainingArguments,
 ) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
+    stage, training_args = describe_stage(trainer, data_args, source_images), trainer.args
     recipe = describe_recipe(stage, f"AdamW, {training_args.learning_rate:g}")
     description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
     arguments = describe_arguments(training_args, model_args, data_args)

@@ -108,9 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> None:
-    model_args, data_args, optimizer_args, process_args, training_args = parse_arguments(
-        ARGUMENTS, argv, PROG, __doc__
-    )
+    arguments = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    model_args, data_args, optimizer_args, process_args, training_args = arguments
     own_args, output_dir = (model_args, data_args, optimizer_args), Path(training_args.output_dir)
     check_num_processes(process_args, training_args)
     check_training_arguments(training_args)
@@ -127,7 +126,6 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
             check_classifier(output_dir, model_args.classifier_name_or_path, model.config, tokenizer)
         publication = take_publication(training_args)
 
-        # Trainer
         trainer = MnistTrainer(
             model,
             training_args,
@@ -154,8 +152,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
         metrics = trainer.evaluate_and_save() if training_args.do_eval else {}
         if trainer.is_world_process_zero():
             if training_args.do_train:
-                stage = describe_stage(trainer, data_args, splits["train"])
-                stage = describe_training(stage, *own_args, training_args, tokenizer.model_max_length)
+                stage = describe_training(trainer, splits["train"], *own_args)
                 write_training(trainer, stage, RESULT_NAMES, metrics, model_args.model_name_or_path)
             if publication is not None:
                 publish(output_dir, publication, model_args.classifier_name_or_path)
@@ -235,14 +232,14 @@ def build_metrics(num_pixels: int = IMAGE_SIZE**2):
 
 
 def describe_training(
-    stage: dict[str, Any],
+    trainer: MnistTrainer,
+    source_images: LabelledImages,
     model_args: ModelArguments,
     data_args: DataTrainingArguments,
     optimizer_args: OptimizerArguments,
-    training_args: TrainingArguments,
-    text_length: int,
 ) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
+    stage, training_args = describe_stage(trainer, data_args, source_images), trainer.args
     adam = f"{training_args.learning_rate:g}"
     optimizer = (
         f"Adam, {adam}"
@@ -257,7 +254,7 @@ def describe_training(
         "layout": data_args.layout,
         "dropout": model_args.dropout,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
-        "num_tokens": stage["num_steps"] * stage["batch_size"] * text_length,
+        "num_tokens": stage["num_steps"] * stage["batch_size"] * trainer.quantities.items_per_row,
         "arguments": describe_arguments(training_args, model_args, data_args, optimizer_args),
         **stage,
     }

@@ -131,8 +131,8 @@ def explain_failed_write(about: str, folder: str | os.PathLike) -> Iterator[None
     except (OSError, SafetensorError) as error:
         raise OSError(f"{about}: {error}") from error
     except RuntimeError as error:
-        # torch.save says where it noticed, in its own source, and not what the system answered
-        if "inline_container.cc" not in str(error):
+        # torch.save says where it noticed, in its own source or C++'s streams, and not what the system answered
+        if not any(sign in str(error) for sign in ("inline_container.cc", "iostream error")):
             raise
         free = shutil.disk_usage(folder).free
         raise OSError(f"{about}: PyTorch could not write all of a file; {free:,} bytes are free") from error
