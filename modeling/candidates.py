@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
 
 
@@ -153,6 +154,26 @@ def _decoding_arguments(tokenizer, decoding: str, callback: Callable | None) -> 
         "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
         "callback": callback,
     }
+
+
+@torch.no_grad()
+def judge_images(
+    classifier: MnistCnnForImageClassification, images: np.ndarray, temperature: float = 0.8
+) -> np.ndarray:
+    """Let the classifier judge images.
+
+    Args:
+        classifier (`MnistCnnForImageClassification`): of images of this size.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is judged.
+        temperature (`float`, defaults to 0.8): divides the logits.
+
+    Returns:
+        `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
+    """
+    pixel_values = torch.from_numpy(images)[:, None].to(classifier.device, classifier.dtype)  # [N, 1, 30, 30]
+    # in blocks here too, so that a score does not depend on how many candidates are judged
+    logits = torch.cat([classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, 10]
+    return (logits.float() / temperature).softmax(dim=-1).cpu().numpy()
 
 
 def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:

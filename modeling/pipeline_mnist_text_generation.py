@@ -17,21 +17,19 @@ from PIL import Image
 from transformers import AutoModelForCausalLM, Pipeline, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .candidates import BLOCK_SIZE, Candidates, generate_candidates
+from .candidates import BLOCK_SIZE, Candidates, generate_candidates, judge_images
 from .class_names import class_word, find_class, read_classes
 from .completion import complete_images
 from .language_model import check_language_model_config
-from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, symbol_nats
+from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, pixel_nats
 from .logits_process import check_images
 from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassification, load_classifier
 from .predictive_sampling import decode
 from .sampling_arguments import (
     DEFAULTS,
-    check_count,
+    check_completion_arguments,
     check_labels,
     check_sampling_arguments,
-    check_seed,
-    check_temperature,
     draw_seed,
 )
 
@@ -122,6 +120,7 @@ class MnistTextGenerationPipeline(Pipeline):
         decoding: str | None = None,
         callback: Callable[[int, int, np.ndarray], None] | None = None,
         seed: int | None = None,
+        **kwargs,
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | Iterator[list[dict[str, Any]]]:
         """Draw one digit, or each of several.
 
@@ -164,7 +163,7 @@ class MnistTextGenerationPipeline(Pipeline):
             "callback": callback,
             "seed": seed,
         }
-        arguments = {name: value for name, value in given.items() if value is not None}
+        arguments = {name: value for name, value in given.items() if value is not None} | kwargs
         if check_sampling_arguments(**{**self._forward_params, **arguments})["seed"] is None:
             arguments["seed"] = draw_seed()
         if isinstance(digits, str | Integral):
@@ -270,25 +269,9 @@ class MnistTextGenerationPipeline(Pipeline):
         generated = time.perf_counter()
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
-        probabilities = self.judge(images, classifier_temperature)
+        probabilities = judge_images(self.classifier, images, classifier_temperature)
         seconds = {"generate": generated - start, "judge": time.perf_counter() - generated}
         return Candidates(texts, images, probabilities, seconds)
-
-    @torch.no_grad()
-    def judge(self, images: np.ndarray, classifier_temperature: float = 0.8) -> np.ndarray:
-        """Let the classifier judge images.
-
-        Args:
-            images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is judged.
-            classifier_temperature (`float`, defaults to 0.8): divides the classifier's logits.
-
-        Returns:
-            `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
-        """
-        pixel_values = torch.from_numpy(images)[:, None].to(self.classifier.device, self.classifier.dtype)
-        # in blocks here too, so that a score does not depend on how many candidates are judged
-        logits = torch.cat([self.classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, C]
-        return (logits.float() / classifier_temperature).softmax(dim=-1).cpu().numpy()
 
     def complete(
         self,
@@ -333,14 +316,7 @@ class MnistTextGenerationPipeline(Pipeline):
         """
         images = check_images(image, self.tokenizer.image_size, "image")
         labels = [None] * len(images) if label is None else check_labels(label, len(images), self.class_names)
-        check_seed(seed)
-        check_temperature(temperature, "temperature")
-        check_count(num_return_sequences, "num_return_sequences")
-        check_count(num_particles, "num_particles")
-        if num_return_sequences > num_particles:
-            raise ValueError(
-                f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
-            )
+        check_completion_arguments(seed, temperature, num_return_sequences, num_particles)
         seed = draw_seed() if seed is None else seed
         how = (seed, num_return_sequences, num_particles, temperature)
         completed = complete_images(self.model, self.tokenizer, images, known, labels, len(self.class_names), *how)
@@ -350,7 +326,8 @@ class MnistTextGenerationPipeline(Pipeline):
     def _judge_completions(self, input_ids: torch.LongTensor) -> list[dict[str, Any]]:
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
-        probabilities = self.judge(images, self._forward_params.get("classifier_temperature", 0.8))
+        temperature = self._forward_params.get("classifier_temperature", DEFAULTS["classifier_temperature"])
+        probabilities = judge_images(self.classifier, images, temperature)
         candidates = Candidates(texts, images, probabilities, {})
         return self.show(candidates, range(len(texts)), input_ids[:, 0].tolist())
 
@@ -403,9 +380,8 @@ class MnistTextGenerationPipeline(Pipeline):
         Raises:
             ValueError: for images and labels of another shape, number or value.
         """
-        nats = symbol_nats(self.model, self._encode_images(image, label, "image"))[:, :-1].double()
-        pixels_per_symbol = self.tokenizer.image_size**2 // self.tokenizer.num_pixel_symbols
-        return (nats / pixels_per_symbol).repeat_interleave(pixels_per_symbol, dim=1).view(np.shape(image)).numpy()
+        nats = pixel_nats(self.model, self.tokenizer, self._encode_images(image, label, "image"))
+        return nats.view(np.shape(image)).numpy()
 
     def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
         images = check_images(images, self.tokenizer.image_size, name)
