@@ -18,9 +18,9 @@ pictures:  ## sample_img/, from the shipped weights
 	python sample_hf.py --seed 0 --output_dir sample_img
 
 bench:  ## the side-by-side measurements
-	python benchmarks/generation.py
+	python benchmarks/sampling.py
 
 MNIST ?= ylecun/mnist
 bench-train:  ## the same of training, more than an hour; MNIST=folder of the IDX files, the Hub by default
-	python benchmarks/train_speed.py --source $(MNIST)
-	python benchmarks/time_to_nats.py --source $(MNIST) --output_dir docs/time_to_nats
+	python benchmarks/training.py speed --source $(MNIST)
+	python benchmarks/training.py nats --source $(MNIST) --output_dir docs/time_to_nats

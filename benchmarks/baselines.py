@@ -5,17 +5,23 @@ Each gives every symbol of a text a probability from what comes before it, so th
 symbols is −log p(x | y), as the language model's is. The end token is certain, and costs them nothing.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
-from train_speed import Clock
+from training import Clock
 
-from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.data import LabelledImages
+from mnist_text_gen.files import staged_folder
 from mnist_text_gen.tokenizer import (
     CLASS_SYMBOLS,
     IMAGE_SIZE,
@@ -36,17 +42,11 @@ EVAL_BATCH_SIZE = 100
 
 
 class Examples(NamedTuple):
-    """Images as the baselines read them.
+    """Images as the baselines read them."""
 
-    Attributes:
-        pixels (`torch.Tensor`): uint8 `[N, 30, 30]`, values {0, 1}.
-        symbols (`torch.Tensor`): int64 `[N, 150]`, 0 to 63.
-        labels (`torch.Tensor`): int64 `[N]`, 0 to 9.
-    """
-
-    pixels: torch.Tensor
-    symbols: torch.Tensor
-    labels: torch.Tensor
+    pixels: torch.Tensor  # uint8 [N, 30, 30] in {0, 1}
+    symbols: torch.Tensor  # int64 [N, 150], 0 to 63
+    labels: torch.Tensor  # int64 [N]
 
     @classmethod
     def from_images(cls, split: LabelledImages) -> "Examples":
@@ -68,20 +68,12 @@ class SymbolModel(nn.Module):
 
 
 class SymbolFrequencies(SymbolModel):
-    """How often each symbol was at each position: p(symbol | position), or p(symbol | class, position).
-
-    Args:
-        class_conditional (`bool`): whether each class has its own table.
-    """
+    """How often each symbol was at each position: p(symbol | position), or p(symbol | class, position)."""
 
     def __init__(self, class_conditional: bool):
         super().__init__()
-        num_tables = NUM_CLASSES if class_conditional else 1
-        self.register_buffer("log_probabilities", torch.zeros(num_tables, NUM_PIXEL_SYMBOLS, NUM_SYMBOLS))
-
-    @property
-    def num_parameters(self) -> int:
-        return self.log_probabilities.numel()
+        tables = torch.zeros(NUM_CLASSES if class_conditional else 1, NUM_PIXEL_SYMBOLS, NUM_SYMBOLS)
+        self.log_probabilities = nn.Parameter(tables, requires_grad=False)
 
     def table(self, labels: torch.Tensor) -> torch.Tensor:
         return labels if len(self.log_probabilities) > 1 else torch.zeros_like(labels)
@@ -90,29 +82,21 @@ class SymbolFrequencies(SymbolModel):
         return self.log_probabilities[self.table(labels)]
 
 
+@torch.no_grad()
 def count(model: SymbolFrequencies, examples: Examples, alpha: float, seed: int) -> None:
     """Fill the tables with (n + α) / (N + 64 α), additive smoothing; nothing is drawn, so `seed` is not read."""
-    cells = cells_of(model.table(examples.labels), examples.symbols)
+    positions = torch.arange(NUM_PIXEL_SYMBOLS, device=examples.symbols.device)
+    cells = (model.table(examples.labels)[:, None] * NUM_PIXEL_SYMBOLS + positions) * NUM_SYMBOLS + examples.symbols
     counts = torch.bincount(cells.flatten(), minlength=model.log_probabilities.numel()).double()
     smoothed = counts.view_as(model.log_probabilities) + alpha
     model.log_probabilities.copy_((smoothed / smoothed.sum(-1, keepdim=True)).log())
-
-
-def cells_of(tables: torch.Tensor, symbols: torch.Tensor) -> torch.Tensor:
-    """Where in the flattened tables the symbols `[N, 150]` of texts with these tables `[N]` are counted."""
-    positions = torch.arange(NUM_PIXEL_SYMBOLS, device=symbols.device)
-    return (tables[:, None] * NUM_PIXEL_SYMBOLS + positions) * NUM_SYMBOLS + symbols
 
 
 class LogisticRegression(SymbolModel):
     """One multinomial logistic regression for each of the 150 positions.
 
     Each sees the binary pixels of the `num_rows` rows above it, those of its own row that come before it, and the
-    class. Nothing is shared between positions: what is at the image's edge has to be learned there alone, but no
-    symmetry is put in that the counts of symbols don't have either.
-
-    Args:
-        num_rows (`int`): rows above that are seen; those above the image are blank.
+    class. Nothing is shared between positions.
     """
 
     def __init__(self, num_rows: int):
@@ -121,19 +105,12 @@ class LogisticRegression(SymbolModel):
         num_pixels = (num_rows + 1) * IMAGE_SIZE
         self.weight = nn.Parameter(torch.zeros(NUM_PIXEL_SYMBOLS, num_pixels, NUM_SYMBOLS))
         self.bias = nn.Parameter(torch.zeros(NUM_CLASSES, NUM_PIXEL_SYMBOLS, NUM_SYMBOLS))
-        drawn = torch.ones(SYMBOLS_PER_ROW, num_rows + 1, IMAGE_SIZE)
+        seen = torch.ones(IMAGE_SIZE, SYMBOLS_PER_ROW, num_rows + 1, IMAGE_SIZE)
         for place in range(SYMBOLS_PER_ROW):
-            drawn[place, -1, place * PIXELS_PER_SYMBOL :] = 0
-        mask = drawn.view(SYMBOLS_PER_ROW, num_pixels, 1).repeat(IMAGE_SIZE, 1, 1)
-        self.register_buffer("mask", mask, persistent=False)
-
-    @property
-    def num_parameters(self) -> int:
-        """Weights of pixels that are in the image and drawn already, and the classes' biases."""
-        rows = torch.arange(IMAGE_SIZE, device=self.mask.device).clamp(max=self.num_rows).sum().item()
-        above = SYMBOLS_PER_ROW * rows * IMAGE_SIZE
-        own = self.mask.view(-1, self.num_rows + 1, IMAGE_SIZE)[:, -1].sum().item()
-        return int(above + own) * NUM_SYMBOLS + self.bias.numel()
+            seen[:, place, -1, place * PIXELS_PER_SYMBOL :] = 0  # not drawn yet
+        for row in range(num_rows):
+            seen[row, :, : num_rows - row] = 0  # above the image
+        self.register_buffer("mask", seen.view(NUM_PIXEL_SYMBOLS, num_pixels, 1), persistent=False)
 
     def logits(self, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         blank_above = nn.functional.pad(pixels.float(), (0, 0, self.num_rows, 0))
@@ -162,10 +139,6 @@ class MaskedConv2d(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Embedding.from_pretrained(torch.zeros(NUM_CLASSES, out_channels), freeze=False)
 
-    @property
-    def num_parameters(self) -> int:
-        return int(self.weight[:, :, self.mask == 1].numel()) + self.bias.weight.numel()
-
     def forward(self, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """`[N, in_channels, 30, 30]` to `[N, out_channels, 30, 30]`."""
         padded = nn.functional.pad(hidden, (self.padding, self.padding, self.padding, 0))
@@ -189,12 +162,8 @@ class ResidualBlock(nn.Module):
 
 class PixelCNN(nn.Module):
     """A class-conditional PixelCNN on 30×30 binary pixels (van den Oord et al. 2016, arXiv:1601.06759 and, for the
-    biases of the classes, arXiv:1606.05328, equation 4), small.
-
-    Args:
-        num_channels (`int`): of the residual stream; half as many inside a block.
-        num_blocks (`int`): residual blocks after the masked 7×7 convolution.
-    """
+    biases of the classes, arXiv:1606.05328, equation 4), small: `num_channels` in the residual stream, half of them
+    inside a block."""
 
     def __init__(self, num_channels: int, num_blocks: int):
         super().__init__()
@@ -204,14 +173,6 @@ class PixelCNN(nn.Module):
         for block in self.blocks:  # each begins as nothing, so that depth costs no warm-up
             nn.init.zeros_(block.up.weight)
         self.to(memory_format=torch.channels_last)
-
-    @property
-    def num_parameters(self) -> int:
-        masked = [module for module in self.modules() if isinstance(module, MaskedConv2d)]
-        plain = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
-        return sum(module.num_parameters for module in masked) + sum(
-            parameter.numel() for module in plain for parameter in module.parameters()
-        )
 
     def logits(self, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Logits that a pixel is 1, `[N, 30, 30]`."""
@@ -226,6 +187,13 @@ class PixelCNN(nn.Module):
         logits = self.logits(examples.pixels, examples.labels).float()
         losses = nn.functional.binary_cross_entropy_with_logits(logits, examples.pixels.float(), reduction="none")
         return losses.reshape(-1, NUM_PIXEL_SYMBOLS, PIXELS_PER_SYMBOL).sum(-1)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Those that no mask hides."""
+    masked = [module for module in model.modules() if hasattr(module, "mask")]
+    hidden = sum(int((module.mask == 0).expand_as(module.weight).sum()) for module in masked)
+    return sum(parameter.numel() for parameter in model.parameters()) - hidden
 
 
 def train(
@@ -283,13 +251,10 @@ def baseline_nats(model: nn.Module, examples: Examples) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model and how it is fitted.
+    """A model, built with `sizes`, and how it is fitted: `fit(model, examples, choice, seed, **options)`.
 
-    Attributes:
-        model (`type`): its class, built with `sizes`.
-        fit (`Callable`): `fit(model, examples, choice, seed, **options)`.
-        choices (`tuple`): values of α, of the penalty, or numbers of epochs. The one with the fewest nats on the
-            held-out images is taken, and fitted to all images again; of one there is nothing to choose.
+    `choices` are values of α, of the penalty, or numbers of epochs. The one with the fewest nats on the held-out
+    images is taken, and fitted to all images again.
     """
 
     model: type[nn.Module]
@@ -297,17 +262,6 @@ class Baseline:
     choices: tuple[float, ...]
     sizes: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-
-    def describe(self) -> dict[str, Any]:
-        """All that decides what is learned, but for the images and the seed."""
-        return {
-            "model": self.model.__name__,
-            "fit": self.fit.__name__,
-            "choices": list(self.choices),
-            "sizes": self.sizes,
-            "options": self.options,
-            "held_out_share": HELD_OUT_SHARE,
-        }
 
     def build(self, seed: int) -> nn.Module:
         with torch.random.fork_rng():
@@ -337,22 +291,14 @@ BASELINES = {
 def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple[nn.Module, dict[str, Any]]:
     """Choose what is not learned on the last tenth of `examples`, then fit to all of them.
 
-    Args:
-        baseline (`Baseline`): what to fit.
-        examples (`Examples`): the training images, 10 or more.
-        seed (`int`, defaults to 0): of the starting weights and the order of the images.
-
     Returns:
-        `tuple`: the model, and a `dict` with `choice`, `held_out_nats` (nats an image, by choice; empty where there
+        `tuple`: the model, and a `dict` with `choice`, `held_out_nats` (nats per image, by choice; empty where there
         was nothing to choose), `train_seconds` (of the last fit) and `choosing_seconds` (of those before it).
-
-    Raises:
-        ValueError: for too few images to hold some out.
     """
     num_images = len(examples.labels)
     num_held_out = int(num_images * HELD_OUT_SHARE)
     if not num_held_out:
-        raise ValueError(f"{num_images} training images; allowed is 10 or more, the last tenth is held out")
+        raise ValueError(f"the training images must be 10 or more, of which a tenth is held out, got {num_images}")
     learned, held_out = examples.take(slice(-num_held_out)), examples.take(slice(-num_held_out, None))
     clock = Clock(examples.labels.device)
     found = {}
@@ -360,13 +306,39 @@ def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple
         model = baseline.build(seed)
         baseline.fit(model, learned, choice, seed, **baseline.options)
         found[choice] = float(baseline_nats(model, held_out).sum(1, dtype=np.float64).mean())
-    choosing_seconds = clock.read()[0]
+    choosing_seconds = clock.read()
     choice = min(found, key=found.get) if found else baseline.choices[0]
     model = baseline.build(seed)
     baseline.fit(model, examples, choice, seed, **baseline.options)
     return model, {
         "choice": choice,
         "held_out_nats": {str(value): nats for value, nats in found.items()},
-        "train_seconds": clock.read()[0] - choosing_seconds,
+        "train_seconds": clock.read() - choosing_seconds,
         "choosing_seconds": choosing_seconds,
     }
+
+
+def load_or_fit(baseline: Baseline, train: LabelledImages, cache: Path, seed: int) -> tuple[nn.Module, dict[str, Any]]:
+    """The fitted model and its record, see [`fit_baseline`]; from `cache` where it is there, else put there."""
+    names = (baseline.model.__name__, baseline.fit.__name__)
+    settings = (*names, baseline.choices, baseline.sizes, baseline.options, HELD_OUT_SHARE, train.hash(), seed)
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache / f"baseline-{names[0].lower()}-{key}.safetensors"
+    if path.is_file():
+        model, (tensors, metadata) = baseline.build(seed=0).eval(), read_kept(path)
+        model.load_state_dict(tensors)
+        return model, json.loads(metadata["record"])
+    model, record = fit_baseline(baseline, Examples.from_images(train), seed)
+    with staged_folder(cache) as staging:
+        tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        save_file(tensors, staging / path.name, {"record": json.dumps(record)})
+    return model, record
+
+
+def read_kept(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata()
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read; remove it: {error}") from error

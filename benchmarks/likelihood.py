@@ -1,50 +1,105 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Nats an image of test images: language models beside three simple baselines:
-`python benchmarks/likelihood.py --source ../shared/mnist --others "the specification=runs/specification"`.
+"""How likely are real digits? `python benchmarks/likelihood.py --source MNIST`
 
-All but the plain counts are given the class, and say −log p(x | y) of the 150 symbols, which are the 900 pixels. The
-baselines are fitted to the first training images as they are, with no distortion; α and the penalty are chosen on the
-last tenth of them, never on test images. The end token is certain, and costs the baselines nothing; the language
-models' figures have its nats in them. Intervals are those of the mean over test images, 1.96 standard errors to each
-side.
+- `likelihood`: −log p(x | y) of test images under the language model and the simple models of `baselines.py`, which
+  are fitted to the first training images. The end token is certain and costs the baselines nothing; the language
+  model's figure contains its nats.
+- `literature`: −log Σ_y p(y) p(x | y) under `--sampled_model`, a model of `recipes/sampled.yaml`, of test images whose
+  pixels are drawn with their grey value for probability, as published models report it. p(y) are the shares of the
+  classes in the training images.
+- `generation`: classification by Bayes' rule on the ten log p(x | y) of a test image, beside the classifier on the
+  same images; and log p(x) as a score that should be higher for test digits than for other images. All digits are
+  equally likely beforehand.
 
-Fitted baselines are kept in `--cache`, by a hash of the training images and of all settings, and not fitted twice.
-Their seconds are those of the last fit; what choosing took comes on top.
+The models are taken as they are: temperature 1, no grammar. `--work` keeps fitted baselines and likelihoods by a hash
+of all that they depend on, 500 images per file: a run that was killed goes on. `benchmarks/quality.py` records the
+same figures.
 """
 
-import argparse
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from baselines import BASELINES, Baseline, Examples, baseline_nats, fit_baseline
-from figures import CONFIDENCE, measure_mean
-from generation import show_table
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_file
-from torch import nn
-from train_speed import describe_clock
-from transformers import GPT2LMHeadModel
+from baselines import BASELINES, Baseline, Examples, baseline_nats, count_parameters, load_or_fit, read_kept
+from safetensors.torch import save_file
+from sampling import check_parts, load_digits, show_table
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+from training import describe_clock
+from transformers import GPT2LMHeadModel, PreTrainedModel
+from transformers.hf_argparser import HfArg
 from transformers.utils import logging
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-from mnist_text_gen.commands.arguments import run_command
-from mnist_text_gen.commands.training import load_weights
-from mnist_text_gen.corpus import LabelledImages, identify_source, load_images
+from mnist_text_gen.commands.arguments import parse_arguments, run_command
+from mnist_text_gen.data import LabelledImages, identify_source, load_corpus, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.metrics import load_metric
-from mnist_text_gen.modeling import check_language_model_config, read_run, symbol_nats
-from mnist_text_gen.tokenizer import MnistTextTokenizer
+from mnist_text_gen.modeling import (
+    CLASSIFIER_FOLDER,
+    check_language_model_config,
+    class_log_likelihoods,
+    marginal_log_likelihood,
+    symbol_nats,
+)
+from mnist_text_gen.publishing import hash_weights, read_run
+from mnist_text_gen.tokenizer import MnistTextTokenizer, binarize_images
+from mnist_text_gen.training.run import load_weights
 
 
 PROG = "likelihood.py"
-CACHE = Path("runs/quality")
-THIS_MODEL = "this model"
+CONFIDENCE = 0.95
+NUM_BINS = 15  # as many as Guo et al. 2017 take, section 5
+SEED = 0
+SHARD_SIZE = 500  # images per file in `--work`
+BATCH_SIZE = 100
+TEST_DIGITS, FASHION, BLANK = "test digits", "Fashion-MNIST", "a blank image"
+UPSIDE_DOWN = "digits turned by 180°"
+SYMMETRIC_DIGITS = (0, 1, 8)  # turned by 180°, these are themselves, or nearly
+# Nats per image of 28×28 pixels, binarisation, and who reports it. "pytorch-generative" are the reproductions in the
+# README of github.com/EugenHotaj/pytorch-generative, which draws the pixels anew in each epoch.
+PUBLISHED = (
+    ("LMConv", 77.56, "dynamic", "Jain et al. 2020, arXiv:2006.12486"),
+    ("PixelSNAIL", 78.61, "dynamic", "pytorch-generative"),
+    ("VLAE", 79.03, "static", "Chen et al. 2017, arXiv:1611.02731"),
+    ("ImageGPT", 79.17, "dynamic", "pytorch-generative"),
+    ("PixelRNN", 79.20, "static", "van den Oord et al. 2016, arXiv:1601.06759"),
+    ("PixelCNN", 81.45, "dynamic", "pytorch-generative"),
+    ("MADE", 84.87, "dynamic", "pytorch-generative"),
+)
+
+
+@dataclass
+class LikelihoodArguments:
+    """What is measured."""
+
+    source: str = HfArg(help="MNIST; see mnist_text_gen.data.load_images.")
+    model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
+    work: str = HfArg(default="runs/quality", help="Folder that keeps what takes long.")
+    parts: list[str] = field(
+        default_factory=lambda: ["likelihood", "generation"], metadata={"help": "What is measured."}
+    )
+    num_train_samples: int = HfArg(default=10_000, help="Number of first training images.")
+    num_test_images: int | None = HfArg(default=None, help="Number of first test images; all by default.")
+    sampled_model: str | None = HfArg(default=None, help="Folder of a model of recipes/sampled.yaml, for literature.")
+    num_outliers: int = HfArg(default=1_000, help="Images of each other kind, for generation.")
+    fashion_mnist: str | None = HfArg(
+        default=None,
+        help="Folder of Fashion-MNIST's IDX files, for generation; Debian's package dataset-fashion-mnist installs "
+        "/usr/share/datasets/fashion-mnist. Without it that row is left out.",
+    )
+    bf16: bool = HfArg(default=False, help="Products in bfloat16, for literature and generation.")
+
+    def __post_init__(self):
+        if "literature" in self.parts and self.sampled_model is None:
+            raise ValueError("`sampled_model` must be a folder for the part literature, got None")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -52,84 +107,76 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(argv: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--source", required=True, help="images; see mnist_text_gen.corpus.load_images")
-    parser.add_argument("--model", type=Path, default=SHIPPED_CHECKPOINT, help="folder of the language model")
-    parser.add_argument("--others", nargs="*", default=[], metavar="NAME=FOLDER", help="more language models")
-    parser.add_argument("--num_train_samples", type=int, default=10_000, help="the first training images")
-    parser.add_argument("--num_eval_samples", type=int, help="the first test images; all by default")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder for the fitted baselines")
-    args = parser.parse_args(argv)
-    logging.set_verbosity_error()
-    others = parse_others(args.others)
-    found = measure(args.source, args.model, others, args.num_train_samples, args.num_eval_samples, args.cache)
-    show(found)
+    (args,) = parse_arguments([LikelihoodArguments], argv, PROG, __doc__)
+    check_parts(args.parts, MEASURES)
+    rows = [row for part in args.parts for row in list_figures(MEASURES[part](args), part)]
+    show_table(["figure", "value", "95 % interval", "images"], rows)
 
 
-def parse_others(options: Sequence[str]) -> dict[str, Path]:
-    others = {}
-    for option in options:
-        name, _, folder = option.partition("=")
-        if not name or not folder or name in others or name in {THIS_MODEL, *BASELINES}:
-            raise ValueError(f"others has {option!r}; allowed is NAME=FOLDER, each name once and not another row's")
-        others[name] = Path(folder)
-    return others
+def list_figures(found: dict[str, Any], name: str) -> list[list[str]]:
+    """Rows of all figures in a section, at any depth."""
+    value = found.get("value", found.get("nats_per_image"))
+    if value is not None:
+        interval = " to ".join(f"{bound:.4f}" for bound in found.get("interval", []))
+        return [[name, f"{value:.4f}", interval, str(found.get("num_samples", ""))]]
+    parts = [(key, part) for key, part in found.items() if isinstance(part, dict)]
+    return [row for key, part in parts for row in list_figures(part, f"{name}: {key}")]
 
 
-def measure(
-    source: str,
-    model: str | Path = SHIPPED_CHECKPOINT,
-    others: Mapping[str, str | Path] | None = None,
-    num_train_samples: int | None = 10_000,
-    num_eval_samples: int | None = None,
-    cache: str | Path = CACHE,
-    baselines: Mapping[str, Baseline] = BASELINES,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Fit the baselines, or take them from `cache`, and measure them and the language models on test images.
+def measure_share(count: int, total: int) -> dict[str, Any]:
+    """A share with its exact interval (Clopper and Pearson 1934)."""
+    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
+    return {"value": count / total, "interval": [float(interval.low), float(interval.high)], "num_samples": total}
 
-    Args:
-        source (`str`): see [`load_images`].
-        model (`str` or `Path`): folder of the language model.
-        others (`Mapping[str, str | Path]`, *optional*): folders of more language models, by the names of their rows.
-        num_train_samples (`int` or `None`, defaults to 10,000): the first training images, for the baselines.
-        num_eval_samples (`int` or `None`, *optional*): the first test images; all by default.
-        cache (`str` or `Path`, defaults to `"runs/quality"`): folder for the fitted baselines.
-        baselines (`Mapping[str, Baseline]`, *optional*): other settings than the default ones.
-        seed (`int`, defaults to 0): of starting weights and order of the images.
+
+def measure_mean(values: np.ndarray) -> dict[str, Any]:
+    """A mean with the normal interval of its standard error; of a single value, without."""
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    figure = {"value": mean, "num_samples": len(values)}
+    if len(values) > 1:
+        error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * float(stats.sem(values))
+        figure["interval"] = [mean - error, mean + error]
+    return figure
+
+
+def bin_by_confidence(confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS) -> dict[str, Any]:
+    """Expected calibration error, and for each bin with images their number, mean confidence and share of right."""
+    numbers = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    bins = [
+        {
+            "num_samples": int((numbers == number).sum()),
+            "confidence": float(confidence[numbers == number].mean()),
+            "share": float(right[numbers == number].mean()),
+        }
+        for number in np.unique(numbers)
+    ]
+    error = sum(each["num_samples"] * abs(each["confidence"] - each["share"]) for each in bins) / len(right)
+    return {"num_samples": len(right), "calibration_error": error, "bins": bins}
+
+
+def measure_likelihood(args: LikelihoodArguments, baselines: Mapping[str, Baseline] = BASELINES) -> dict[str, Any]:
+    """Fit the baselines, or take them from `args.work`, and measure them and the language models on test images.
 
     Returns:
-        `dict` of plain JSON types: `dataset`, `num_train_samples`, `num_samples` (test images), `confidence`, `clock`
-        (what the baselines' seconds are), and `rows`, by name a `dict` with `nats_per_image`, `interval` (two floats),
-        `bits_per_pixel`, `num_parameters` and `train_seconds`. A baseline's row also has `choice`, `held_out_nats` and
-        `choosing_seconds`, see [`fit_baseline`]; a language model's has `num_steps`, `num_tokens` and `hardware`, and
-        `None` for what its `run.json` doesn't say.
-
-    Raises:
-        ValueError: for what [`load_images`] refuses, more samples than it has, less than 10 images to train on, a
-            folder that can't be written to, and a language model or a kept baseline that can't be read.
+        `dict`, plain JSON: what was measured, and `rows`, by name a `dict` with `nats_per_image`, `interval`,
+        `bits_per_pixel`, `num_parameters` and `train_seconds`. A baseline's row also has what [`fit_baseline`]
+        returns; the language model's has `None` for what its `run.json` doesn't say.
     """
-    splits = load_images(source)
-    train = splits["train"].first(num_train_samples, "num_train_samples")
-    test = splits["test"].first(num_eval_samples, "num_eval_samples")
+    splits = load_images(args.source)
+    train = splits["train"].first(args.num_train_samples, "num_train_samples")
+    test = splits["test"].first(args.num_test_images, "num_test_images")
     if len(test.labels) < 2:
-        raise ValueError("num_eval_samples is 1; allowed is 2 or more, for an interval")
-    check_output_folder(cache, "cache")
-    named_models = {THIS_MODEL: model, **(others or {})}
-    for name, folder in named_models.items():
-        if not Path(folder, "config.json").is_file():
-            raise ValueError(f"the folder of {name!r} is {str(folder)!r}; allowed is one with a language model")
+        raise ValueError("`num_test_images` must be 2 or more for an interval, got 1")
+    cache = check_output_folder(args.work, "work")
     rows = {}
     for name, baseline in baselines.items():
-        fitted, record = fit_or_load(baseline, train, Path(cache), seed)
-        nats = baseline_nats(fitted, Examples.from_images(test))
-        rows[name] = summarise(nats) | {"num_parameters": fitted.num_parameters} | record
-    for name, folder in named_models.items():
-        rows[name] = measure_language_model(folder, test)
+        model, record = load_or_fit(baseline, train, cache, SEED)
+        nats = baseline_nats(model, Examples.from_images(test))
+        rows[name] = summarize(nats) | {"num_parameters": count_parameters(model)} | record
+    rows["this model"] = measure_language_model(Path(args.model), test)
     return {
-        "dataset": identify_source(source),
+        "dataset": identify_source(args.source),
         "num_train_samples": len(train.labels),
         "num_samples": len(test.labels),
         "confidence": CONFIDENCE,
@@ -138,75 +185,237 @@ def measure(
     }
 
 
-def fit_or_load(baseline: Baseline, train: LabelledImages, cache: Path, seed: int) -> tuple[nn.Module, dict[str, Any]]:
-    """The fitted model and its record, see [`fit_baseline`]; from `cache` where it is there, else put there."""
-    settings = baseline.describe() | {"train_images": train.hash(), "seed": seed}
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache / f"baseline-{baseline.model.__name__.lower()}-{key}.safetensors"
-    if path.is_file():
-        return load_baseline(baseline, path)
-    model, record = fit_baseline(baseline, Examples.from_images(train), seed)
-    with staged_folder(cache) as staging:
-        tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, staging / path.name, {"record": json.dumps(record), "settings": json.dumps(settings)})
-    return model, record
-
-
-def load_baseline(baseline: Baseline, path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    model = baseline.build(seed=0).eval()
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads(file.metadata()["record"])
-        load_model(model, path)
-    except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} is no baseline that was kept; remove it: {error}") from error
-    return model, record
-
-
-def measure_language_model(folder: str | Path, test: LabelledImages) -> dict[str, Any]:
-    tokenizer = MnistTextTokenizer()
+def load_language_model(folder: Path) -> GPT2LMHeadModel:
     model = load_weights(GPT2LMHeadModel, str(folder), dtype=torch.float32).to(PartialState().device).eval()
-    check_language_model_config(model.config, tokenizer, str(folder))
+    check_language_model_config(model.config, MnistTextTokenizer(), str(folder))
+    return model
+
+
+def measure_language_model(folder: Path, test: LabelledImages) -> dict[str, Any]:
+    tokenizer, model = MnistTextTokenizer(), load_language_model(folder)
     input_ids = tokenizer(tokenizer.encode_images(*test), return_tensors="pt")["input_ids"]
-    stages = read_run(Path(folder)).get("training", [])
+    stages = read_run(folder).get("training", [])
+    totals = {}
+    for name in ("train_seconds", "num_steps", "num_tokens"):
+        values = [stage.get(name) for stage in stages]
+        totals[name] = sum(values) if values and None not in values else None
     return (
-        summarise(symbol_nats(model, input_ids).numpy())
+        summarize(symbol_nats(model, input_ids).numpy())
         | {"num_parameters": model.num_parameters()}
-        | {name: total(stages, name) for name in ("train_seconds", "num_steps", "num_tokens")}
+        | totals
         | {"hardware": stages[-1].get("hardware") if stages else None}
     )
 
 
-def total(stages: Sequence[dict[str, Any]], name: str) -> float | None:
-    values = [stage.get(name) for stage in stages]
-    return sum(values) if values and None not in values else None
-
-
-def summarise(losses: np.ndarray) -> dict[str, Any]:
-    """Nats an image of losses `[N, T]`, their interval by the normal approximation, and bits a pixel."""
+def summarize(losses: np.ndarray) -> dict[str, Any]:
+    """Nats per image of losses `[N, T]`, their interval by the normal approximation, and bits per pixel."""
     found = load_metric("image_nats").compute(token_losses=losses)
     return found | {"interval": measure_mean(losses.sum(axis=1, dtype=np.float64))["interval"]}
 
 
-def show(found: dict[str, Any]) -> None:
-    rows = []
-    for name, row in sorted(found["rows"].items(), key=lambda item: -item[1]["nats_per_image"]):
-        low, high = row["interval"]
-        seconds = row["train_seconds"]
-        rows.append(
-            [
-                name,
-                f"{row['nats_per_image']:.2f}",
-                f"{low:.2f} to {high:.2f}",
-                f"{row['bits_per_pixel']:.4f}",
-                f"{row['num_parameters']:,}",
-                "?" if seconds is None else f"{seconds:,.0f}",
-            ]
-        )
-    print(f"{found['num_samples']:,} test images; ", end="")
-    print(f"baselines: {found['num_train_samples']:,} training images, {found['clock']}")
-    head = ["model", "nats an image", "95 % interval", "bits a pixel", "parameters", "training seconds"]
-    show_table(head, rows)
+def measure_literature(args: LikelihoodArguments) -> dict[str, Any]:
+    """Nats per image of sampled test images, without and with the class given, beside the published ones."""
+    folder, tokenizer = Path(args.sampled_model), MnistTextTokenizer()
+    weights = read_weights(folder, "sampled_model")
+    model = load_language_model(folder)
+    test = load_corpus(
+        args.source, tokenizer, num_train_samples=1, num_eval_samples=args.num_test_images, binarization="sampled"
+    )["test"]
+    images, labels = tokenizer.decode_images(test["text"][:]), torch.tensor(test["label"][:])
+    cache = check_output_folder(args.work, "work")
+    likelihoods = cached_log_likelihoods(model, weights, "sampled digits", images, args.bf16, cache)
+    counts = np.bincount(load_images(args.source)["train"].labels, minlength=likelihoods.shape[1])
+    log_prior = torch.from_numpy(counts / counts.sum()).log()
+    return {
+        "unconditional_nats": measure_mean(-marginal_log_likelihood(likelihoods, log_prior)),
+        "conditional_nats": measure_mean(-likelihoods.gather(1, labels[:, None])[:, 0]),
+        "dtype": "bfloat16" if args.bf16 else "float32",
+        "training": read_run(folder).get("training", []),
+        "published": [dict(zip(("model", "nats", "binarization", "source"), row, strict=True)) for row in PUBLISHED],
+    }
+
+
+def read_weights(folder: Path, name: str) -> dict[str, str]:
+    """SHA-256 of the language model's weights; the classifier's have no part in the likelihoods."""
+    weights = {path: value for path, value in hash_weights(folder).items() if not path.startswith(CLASSIFIER_FOLDER)}
+    if not weights:
+        raise ValueError(f"`{name}` must be a folder with the weights of a model, got {str(folder)!r}")
+    return weights
+
+
+def measure_generation(args: LikelihoodArguments) -> dict[str, Any]:
+    """Measure classification by Bayes' rule, and detection.
+
+    Returns:
+        `dict`, plain JSON: what was measured, and how; `classification`, with the figures of `language_model` and
+        `classifier` (`label_nats` is the mean −log p(y | x) of the right y) and a `comparison` of the two; `nats`, the
+        mean −log p(x) of each set of images; `detection`, the AUROC of each set of other images against the digits.
+    """
+    weights = read_weights(Path(args.model), "model")
+    test = load_images(args.source)["test"]
+    digits = test.first(args.num_test_images, "num_test_images")
+    image_sets = build_image_sets(digits, test.first(args.num_outliers, "num_outliers"))
+    if args.fashion_mnist is not None:
+        fashion = load_images(args.fashion_mnist)["test"].first(args.num_outliers, "num_outliers")
+        image_sets[FASHION] = binarize_images(fashion.images)
+    cache = check_output_folder(args.work, "work")
+    pipe = load_digits(args.model)
+    likelihoods = {
+        name: cached_log_likelihoods(pipe.model, weights, name, images, args.bf16, cache)
+        for name, images in image_sets.items()
+    }
+    return {
+        "weights": hash_weights(Path(args.model)),
+        "dataset": identify_source(args.source),
+        "dtype": "bfloat16" if args.bf16 else str(pipe.model.dtype).removeprefix("torch."),
+        "prior": "uniform",
+        "seed": SEED,
+        "classification": compare_classifiers(
+            {
+                "language_model": bayes_log_posterior(likelihoods[TEST_DIGITS]),
+                "classifier": classifier_log_posterior(pipe.classifier, image_sets[TEST_DIGITS]),
+            },
+            torch.from_numpy(digits.labels),
+        ),
+        "nats": {name: measure_mean(-marginal_log_likelihood(values)) for name, values in likelihoods.items()},
+        "detection": measure_detection(likelihoods, digits.labels, test.labels[: args.num_outliers]),
+    }
+
+
+def build_image_sets(digits: LabelledImages, originals: LabelledImages) -> dict[str, np.ndarray]:
+    """The digits, and what is made up or made of `originals`: uint8 `[N, 30, 30]` in {0, 1}, by name.
+
+    The random numbers of an image depend on its number alone; noise has the share of ink of all the originals.
+    """
+    binary, others = binarize_images(digits.images), binarize_images(originals.images)
+    ink = others.mean()
+    noise = [_generator(number).random(image.shape) < ink for number, image in enumerate(others)]
+    shuffled = [
+        _generator(number).permutation(image.ravel()).reshape(image.shape) for number, image in enumerate(others)
+    ]
+    return {
+        TEST_DIGITS: binary,
+        "noise, as much ink": np.stack(noise).astype(np.uint8),
+        "digits, pixels shuffled": np.stack(shuffled),
+        "digits turned by 90°": np.rot90(others, 1, axes=(1, 2)),
+        UPSIDE_DOWN: np.rot90(others, 2, axes=(1, 2)),
+        BLANK: np.zeros_like(binary[:1]),
+    }
+
+
+def _generator(number: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=np.array([SEED, number], dtype=np.uint64)))
+
+
+def cached_log_likelihoods(
+    model: PreTrainedModel, weights: dict[str, str], name: str, images: np.ndarray, bf16: bool, cache: Path
+) -> torch.Tensor:
+    """log p(x | y), float64 `[N, 10]`, read from `cache` where they are there, and put there where they are not."""
+    shards = []
+    for start in logging.tqdm(range(0, len(images), SHARD_SIZE), desc=name):
+        shard = images[start : start + SHARD_SIZE]
+        key = {
+            "weights": json.dumps(weights, sort_keys=True),
+            "images": hashlib.sha256(shard.tobytes()).hexdigest(),
+            "dtype": "bfloat16" if bf16 else str(model.dtype),
+        }
+        path = cache / f"likelihoods-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.safetensors"
+        if path.exists():
+            shards.append(read_kept(path)[0]["log_likelihoods"])
+            continue
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            shards.append(class_log_likelihoods(model, MnistTextTokenizer(), shard, BATCH_SIZE))
+        with staged_folder(cache) as staging:
+            save_file({"log_likelihoods": shards[-1]}, staging / path.name, metadata=key)
+    return torch.cat(shards)
+
+
+def compare_classifiers(log_posteriors: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, dict[str, Any]]:
+    """Figures of the language model and the classifier by their log p(y | x), float64 `[N, 10]`, and who was right."""
+    ours, theirs = (values.argmax(dim=1) == labels for values in log_posteriors.values())
+    only_ours, only_theirs = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    disagreements = only_ours + only_theirs
+    comparison = {
+        "both": int((ours & theirs).sum()),
+        "only_language_model": only_ours,
+        "only_classifier": only_theirs,
+        "neither": int((~ours & ~theirs).sum()),
+        # McNemar 1947, in its exact form: either is equally likely to be the one that is right
+        "mcnemar_p": float(stats.binomtest(only_ours, disagreements).pvalue) if disagreements else 1.0,
+    }
+    measured = {name: measure_classifier(values, labels) for name, values in log_posteriors.items()}
+    return measured | {"comparison": comparison}
+
+
+def bayes_log_posterior(log_likelihoods: torch.Tensor) -> torch.Tensor:
+    """log p(y | x) for a uniform prior, float64 `[N, 10]`: a probability may be too small for a float."""
+    log_prior = -math.log(log_likelihoods.shape[1])
+    return log_likelihoods + log_prior - marginal_log_likelihood(log_likelihoods)[:, None]
+
+
+@torch.no_grad()
+def classifier_log_posterior(classifier, images: np.ndarray) -> torch.Tensor:
+    """log p(y | x) of the classifier at temperature 1, float64 `[N, 10]`."""
+    pixel_values = torch.from_numpy(images)[:, None].to(classifier.device, classifier.dtype)
+    logits = torch.cat([classifier(batch).logits for batch in pixel_values.split(BATCH_SIZE)])
+    return logits.cpu().double().log_softmax(dim=1)
+
+
+def measure_classifier(log_posterior: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+    """Figures of a classifier by its log p(y | x), float64 `[N, 10]`."""
+    predicted = log_posterior.argmax(dim=1)
+    agreement = load_metric("class_agreement").compute(predictions=predicted.numpy(), references=labels.numpy())
+    confidence = log_posterior.max(dim=1).values.exp()
+    error = bin_by_confidence(confidence.numpy(), (predicted == labels).numpy())["calibration_error"]
+    return {
+        "accuracy": measure_share(int((predicted == labels).sum()), len(labels)),
+        "label_nats": measure_mean(-log_posterior.gather(1, labels[:, None])[:, 0]),
+        "calibration_error": {
+            "value": error,
+            "num_samples": len(labels),
+            "num_bins": NUM_BINS,
+        },
+        "confusion": agreement["confusion"],
+    }
+
+
+def measure_detection(
+    likelihoods: dict[str, torch.Tensor], labels: np.ndarray, original_labels: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """AUROC of log p(x) for each set of images that are no digits, against the digits with these labels."""
+    scores = {name: marginal_log_likelihood(values).numpy() for name, values in likelihoods.items()}
+    digits, blank = scores.pop(TEST_DIGITS), scores.pop(BLANK)
+    detection = {name: measure_auroc(digits, values) for name, values in scores.items()}
+    # against a single image, the area is a share of the digits
+    share = measure_share(int((digits > blank).sum()), len(digits))
+    detection[BLANK] = share | {"num_samples": 1, "num_digits": len(digits)}
+    kept, kept_originals = (~np.isin(values, SYMMETRIC_DIGITS) for values in (labels, original_labels))
+    if kept.any() and kept_originals.any():
+        name = f"{UPSIDE_DOWN}, without {', '.join(map(str, SYMMETRIC_DIGITS))}"
+        detection[name] = measure_auroc(digits[kept], scores[UPSIDE_DOWN][kept_originals])
+    return detection
+
+
+def measure_auroc(digits: np.ndarray, outliers: np.ndarray) -> dict[str, Any]:
+    """Probability that a digit has a higher score than an outlier, with the normal interval.
+
+    The standard error is that of Hanley and McNeil 1982, equation 1 and the approximations of Q1 and Q2 after it. It
+    takes the two sets for independent, and is 0 at an area of 0 or 1.
+    """
+    scores = np.concatenate([digits, outliers])
+    area = float(roc_auc_score(np.arange(len(scores)) < len(digits), scores))
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (len(digits) - 1) * (q1 - area**2) + (len(outliers) - 1) * (q2 - area**2)
+    error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(max(variance, 0) / len(digits) / len(outliers))
+    return {
+        "value": area,
+        "interval": [max(area - error, 0.0), min(area + error, 1.0)],
+        "num_samples": len(outliers),
+        "num_digits": len(digits),
+    }
+
+
+MEASURES = {"likelihood": measure_likelihood, "literature": measure_literature, "generation": measure_generation}
 
 
 if __name__ == "__main__":

@@ -1,132 +1,80 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""How good the digits are: `python benchmarks/quality.py --source ../shared/mnist`.
+"""How good are the drawn digits? `python benchmarks/quality.py --source MNIST`
 
-Measures a model in parts, and keeps each as a section of `quality.json` beside the weights, with their SHA-256; then
-writes `docs/quality.md` with its pictures from it. The model card reads the same file. What takes long is kept in
-`--work` and gone on with where a run was killed: pools of candidates, the judge, likelihoods.
+Measures a model in parts, and keeps each as a section of `quality.json` beside the weights, with their SHA-256. The
+model card and `benchmarks/quality_report.py` read it. What takes long is kept in `--work`, and a run that was killed
+goes on: drawn images, the judge, likelihoods. With the default numbers it takes hours on two cores.
 
-- `judge`: what the judge itself gets right of the real test images.
-- `samples`: raw candidates and the best 8 of 64, at each temperature, under the metrics of `metrics/`.
+- `judge`: the share of the real test images that the judge takes for their digit.
+- `samples`: raw candidates and the best 8 of 64, at each temperature, by the metrics of `metrics/`.
 - `best_of_n`: the best 8 of n candidates, at the first temperature.
 - `validity`: texts that are sampled without the grammar.
-- `calibration`: of the classifier that reranks.
+- `calibration`: whether the probabilities of the reranking classifier are shares.
 - `accuracy_score`: a CNN trained on drawn images, tested on real ones.
-- `likelihood`: nats of the test images, beside baselines and other trainings (`--others`).
-- `literature`: nats of sampled test images under a model of `recipes/sampled.yaml` (`--sampled_model`).
-- `generation`: classification by the likelihoods of the ten digits, and likelihoods as a detector.
-
-With the default numbers it takes hours on two cores; `--parts`, `--temperatures`, `--num_candidates` and
-`--num_test_images` make it less.
+- `likelihood`, `literature`, `generation`: see `benchmarks/likelihood.py`.
 """
 
-import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import classification_by_generation
-import likelihood
-import literature
-from accuracy_score import measure_accuracy_scores
-from generation import load_digits
-from quality_report import write_report
-from sample_quality import (
-    NUM_CANDIDATES,
-    NUM_CLASSES,
-    RealImages,
-    Samples,
-    choose_best,
-    choose_raw,
-    draw_pool,
-    measure_agreement,
-    measure_best_of_n,
-    measure_calibration,
-    measure_samples,
-    measure_validity,
-    train_judge,
-)
+import numpy as np
+import pyarrow.parquet
+import torch
+from likelihood import MEASURES, LikelihoodArguments, bin_by_confidence, measure_share
+from sampling import check_parts, load_digits
+from transformers import Trainer, TrainingArguments, default_data_collator, set_seed
+from transformers.hf_argparser import HfArg
 
-from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer
+from mnist_text_gen.commands import train_classifier
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
-from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.commands.draw_dataset import DatasetArguments, join_processes, write_dataset
+from mnist_text_gen.commands.sampling import SamplingArguments
+from mnist_text_gen.data import LabelledImages, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
-from mnist_text_gen.modeling import hash_weights, read_quality, write_quality
+from mnist_text_gen.metrics import load_metric
+from mnist_text_gen.modeling import decode
+from mnist_text_gen.publishing import hash_weights, read_quality, write_quality
+from mnist_text_gen.tokenizer import binarize_images
 
 
 PROG = "quality.py"
-PARTS = (
-    "judge",
-    "samples",
-    "best_of_n",
-    "validity",
-    "calibration",
-    "accuracy_score",
-    "likelihood",
-    "literature",
-    "generation",
-)
-REPORT_FOLDER = Path(__file__).parent.parent / "docs"
+JUDGE_RECIPE = Path(__file__).parent.parent / "recipes" / "classifier_judge.yaml"
+NUM_CLASSES = 10
+NUM_CANDIDATES, NUM_BEST = 64, 8
+BATCH_SIZE = 500
 
 
 @dataclass
-class Arguments:
+class QualityArguments(LikelihoodArguments):
     """What is measured."""
 
-    source: str = field(metadata={"help": "MNIST; see mnist_text_gen.corpus.load_images."})
-    model: str = field(default=str(SHIPPED_CHECKPOINT), metadata={"help": "Folder of the model and its classifier."})
-    work: str = field(default="runs/quality", metadata={"help": "Folder that keeps what takes long."})
-    judge: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder of the judge; by default recipes/classifier_judge.yaml trains it in the work folder."
-        },
-    )
-    report: str = field(default=str(REPORT_FOLDER), metadata={"help": "Folder of quality.md and its pictures."})
     parts: list[str] = field(
-        default_factory=lambda: list(PARTS), metadata={"help": "The sections that are measured; all by default."}
+        default_factory=lambda: [part for part in PARTS if part != "literature"],
+        metadata={"help": "What is measured; by default all but literature, which needs sampled_model."},
     )
     temperatures: list[float] = field(
-        default_factory=lambda: [0.8, 0.6, 1.0],
-        metadata={"help": "Of the samples; of the first one come the best of n, calibration and pictures."},
+        default_factory=lambda: [0.8, 0.6, 1.0], metadata={"help": "The first one also serves the other parts."}
     )
     num_candidates: list[int] = field(
-        default_factory=lambda: [80_000],
-        metadata={"help": "Candidates at each temperature, or one number for all; of 80,000 come 10,000 best of 64."},
+        default_factory=lambda: [80_000], metadata={"help": "One number for all temperatures, or one for each."}
     )
-    num_images: int = field(default=10_000, metadata={"help": "Raw images that are measured, at most."})
-    num_train_samples: int = field(default=10_000, metadata={"help": "Training images of the model, the first ones."})
-    num_other_samples: int = field(
-        default=10_000, metadata={"help": "Training images of the floor, the last ones, which the judge never saw."}
-    )
-    num_free_texts: int = field(default=2_560, metadata={"help": "Texts without the grammar, at each temperature."})
-    seed: int = field(default=1, metadata={"help": "Of the samples."})
-    others: list[str] = field(
-        default_factory=list, metadata={"help": "NAME=FOLDER of other language models for the table of likelihoods."}
-    )
-    sampled_model: str | None = field(
-        default=None, metadata={"help": "Folder of a model of recipes/sampled.yaml, which the literature needs."}
-    )
-    num_test_images: int | None = field(
-        default=None, metadata={"help": "Test images of what takes ten passes an image; all by default."}
-    )
-    num_outliers: int = field(default=1_000, metadata={"help": "Images of each kind that are no digits."})
-    fashion_mnist: str | None = field(
-        default=None, metadata={"help": "Folder of Fashion-MNIST's IDX files; see classification_by_generation.py."}
-    )
-    bf16: bool = field(default=False, metadata={"help": "Products in bfloat16 for what takes ten passes an image."})
+    num_images: int = HfArg(default=10_000, help="Raw images that are measured, at most.")
+    num_other_samples: int = HfArg(default=10_000, help="Last training images, for the floor of the distance.")
+    num_free_texts: int = HfArg(default=2_560, help="Texts without the grammar, at each temperature.")
+    seed: int = HfArg(default=1, help="Seed of the samples.")
 
     def __post_init__(self):
-        for part in self.parts:
-            if part not in PARTS:
-                raise ValueError(f"parts has {part!r}; allowed are {', '.join(PARTS)}")
+        super().__post_init__()
         if len(self.num_candidates) not in (1, len(self.temperatures)):
             raise ValueError(
-                f"num_candidates has {len(self.num_candidates)} numbers; allowed are 1 and {len(self.temperatures)}, "
-                "one a temperature"
+                f"`num_candidates` must be one number, or one per temperature, got {len(self.num_candidates)} numbers "
+                f"for {len(self.temperatures)} temperatures"
             )
-        if "literature" in self.parts and self.sampled_model is None:
-            raise ValueError("sampled_model is missing; allowed with the part literature is a folder")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -134,14 +82,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(argv: Sequence[str]) -> None:
-    (args,) = parse_arguments([Arguments], argv, PROG, __doc__)
-    check_output_folder(args.report)
-    measure = Measurement(args)
+    (args,) = parse_arguments([QualityArguments], argv, PROG, __doc__)
+    check_parts(args.parts, PARTS)
+    measurement = Measurement(args)
     for part in args.parts:
-        record(Path(args.model), part, getattr(measure, part)())
-    # the grids need 64 of each digit
-    raw = choose_raw(measure.first_pool, max(args.num_images, NUM_CLASSES * NUM_CANDIDATES))
-    write_report(Path(args.model), raw, measure.real, Path(args.report))
+        section = MEASURES[part](args) if part in MEASURES else PARTS[part](measurement)
+        record(Path(args.model), part, section)
 
 
 def record(model: Path, part: str, section: Any) -> None:
@@ -151,87 +97,294 @@ def record(model: Path, part: str, section: Any) -> None:
         write_quality(folder, hash_weights(model), {**sections, part: section})
 
 
-class Measurement:
-    """The parts, each a method of its name that returns its section; what several need is made once."""
+@dataclass(frozen=True)
+class Samples:
+    """Drawn images, best first where they were chosen.
 
-    def __init__(self, args: Arguments):
+    A pool of candidates has the digits in turn, so that its first images are raw ones of all digits; the candidates of
+    a digit, 64 by 64, are what one call of the pipeline would have drawn and reranked.
+    """
+
+    texts: list[str]
+    labels: np.ndarray  # int64 [N], the wanted digits
+    scores: np.ndarray  # float32 [N], the reranking classifier's probability of the wanted digit
+
+    @classmethod
+    def read(cls, folder: Path) -> "Samples":
+        columns = pyarrow.parquet.read_table(folder / "data", columns=["text", "label", "score", "index"])
+        columns = columns.sort_by("index")
+        return cls(columns["text"].to_pylist(), columns["label"].to_numpy(), columns["score"].to_numpy())
+
+    def take(self, indices: Sequence[int]) -> "Samples":
+        return Samples([self.texts[index] for index in indices], self.labels[indices], self.scores[indices])
+
+    @property
+    def images(self) -> np.ndarray:
+        """uint8 `[N, 30, 30]` in {0, 1}."""
+        return MnistTextTokenizer().decode_images(self.texts)
+
+    def raw(self, num_images: int) -> "Samples":
+        """The first ones, whatever they look like."""
+        return self.take(range(min(num_images, len(self.texts))))
+
+    def best(self, num_candidates: int = NUM_CANDIDATES) -> "Samples":
+        """The best 8 of every 64 candidates of a digit, or of the first `num_candidates` of the 64."""
+        return self.take(np.concatenate([self._rank(g[:num_candidates])[:NUM_BEST] for g in self._groups()]))
+
+    def worst(self) -> "Samples":
+        """The worst 8 of the first 64 candidates of each digit, worst first."""
+        firsts = {self.labels[group[0]]: group for group in reversed(list(self._groups()))}
+        return self.take(np.concatenate([self._rank(firsts[k])[::-1][:NUM_BEST] for k in sorted(firsts)]))
+
+    def _groups(self) -> Iterator[np.ndarray]:
+        """Positions of 64 candidates of one digit each; what is left over at the end is no group."""
+        for label in range(NUM_CLASSES):
+            positions = np.flatnonzero(self.labels == label)
+            whole = len(positions) // NUM_CANDIDATES * NUM_CANDIDATES
+            yield from positions[:whole].reshape(-1, NUM_CANDIDATES)
+
+    def _rank(self, group: np.ndarray) -> np.ndarray:
+        # stable, as the pipeline's: of equal scores the first one stands first
+        return group[np.argsort(-self.scores[group], kind="stable")]
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Binary images `[N, 30, 30]` beside the samples."""
+
+    train: LabelledImages  # the first training images, as for the model
+    test: LabelledImages
+    others: LabelledImages  # the last training images, which the judge never saw
+
+    @classmethod
+    def load(cls, source: str, num_train: int, num_others: int) -> "RealImages":
+        splits = load_images(source)
+        whole = splits["train"]
+        others = LabelledImages(whole.images[-num_others:], whole.labels[-num_others:])
+        parts = (whole.first(num_train, "num_train_samples"), splits["test"], others)
+        return cls(*(LabelledImages(binarize_images(part.images), part.labels) for part in parts))
+
+
+class Measurement:
+    """What several parts need, made once and when it is needed."""
+
+    def __init__(self, args: QualityArguments):
         self.args = args
-        self.work = check_output_folder(args.work)
-        self.real = RealImages.load(args.source, args.num_train_samples, args.num_other_samples)
-        self.draw = load_digits(args.model)
-        self.judge_model = train_judge(args.source, Path(args.judge or self.work / "judge"))
+        self.work = check_output_folder(args.work, "work")
+        self.pipe = load_digits(args.model)
         self.pools = {}
 
+    @cached_property
+    def real(self) -> RealImages:
+        return RealImages.load(self.args.source, self.args.num_train_samples, self.args.num_other_samples)
+
+    @cached_property
+    def judge(self) -> MnistCnnForImageClassification:
+        folder = self.work / "judge"
+        if not (folder / "config.json").exists():
+            options = ["--dataset_name", self.args.source, "--output_dir", str(folder)]
+            train_classifier.train([str(JUDGE_RECIPE), *options])
+        return MnistCnnForImageClassification.from_pretrained(folder, use_safetensors=True).eval()
+
     def pool(self, temperature: float) -> Samples:
+        """The candidates at a temperature; what is missing of them is drawn."""
         if temperature not in self.pools:
-            numbers = self.args.num_candidates * (len(self.args.temperatures) // len(self.args.num_candidates))
-            number = numbers[self.args.temperatures.index(temperature)]
+            args = self.args
+            numbers = args.num_candidates * (len(args.temperatures) // len(args.num_candidates))
             folder = self.work / f"samples-{temperature:g}"
-            self.pools[temperature] = draw_pool(
-                self.draw, Path(self.args.model), temperature, number, self.args.seed, folder
-            )
+            how = SamplingArguments(model_name_or_path=args.model, temperature=temperature, seed=args.seed)
+            number = numbers[args.temperatures.index(temperature)]
+            write_dataset(self.pipe, how, DatasetArguments(number, str(folder)), join_processes())
+            self.pools[temperature] = Samples.read(folder)
         return self.pools[temperature]
 
     @property
     def first_pool(self) -> Samples:
         return self.pool(self.args.temperatures[0])
 
-    def judge(self) -> dict[str, Any]:
-        return measure_agreement(self.judge_model, self.real.test.images, self.real.test.labels)
 
-    def samples(self) -> dict[str, Any]:
-        results = {}
-        for temperature in self.args.temperatures:
-            pool = self.pool(temperature)
-            chosen = {"raw": choose_raw(pool, self.args.num_images), "best": choose_best(pool)}
-            results[f"{temperature:g}"] = {
-                name: measure_samples(samples, self.judge_model, self.real) for name, samples in chosen.items()
-            }
-        return results
+@torch.inference_mode()
+def look_at(classifier: MnistCnnForImageClassification, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, float32 `[N, 10]`, and the input of the last layer, float32 `[N, D]`, of `[N, 30, 30]`."""
+    logits, features = [], []
+    for batch in torch.from_numpy(images)[:, None].split(BATCH_SIZE):
+        hidden = classifier.stages(batch.to(classifier.device, classifier.dtype)).flatten(1)  # [B, D]
+        features.append(hidden.float().cpu())
+        logits.append(classifier.classifier(hidden).float().cpu())
+    return torch.cat(logits).softmax(dim=-1).numpy(), torch.cat(features).numpy()
 
-    def best_of_n(self) -> list[dict[str, Any]]:
-        return measure_best_of_n(self.first_pool, self.judge_model, self.real)
 
-    def validity(self) -> dict[str, Any]:
-        return measure_validity(self.draw, self.args.temperatures, self.args.num_free_texts, self.args.seed)
+def measure_judge(m: Measurement) -> dict[str, Any]:
+    probabilities, _ = look_at(m.judge, m.real.test.images)
+    return load_metric("class_agreement").compute(
+        predictions=probabilities.argmax(axis=1), references=m.real.test.labels
+    )
 
-    def calibration(self) -> dict[str, Any]:
-        return measure_calibration(self.first_pool, self.draw, self.judge_model, self.real)
 
-    def accuracy_score(self) -> dict[str, Any]:
-        sets = {f"{len(self.real.train.labels):,} real images": self.real.train}
-        for temperature in self.args.temperatures:
-            drawn = choose_raw(self.pool(temperature), self.args.num_images)
-            sets[f"raw, temperature {temperature:g}"] = LabelledImages(drawn.images, drawn.labels)
-        best = choose_best(self.first_pool)
-        sets[f"best 8 of 64, temperature {self.args.temperatures[0]:g}"] = LabelledImages(best.images, best.labels)
-        return measure_accuracy_scores(sets, self.real.test)
+def measure_temperatures(m: Measurement) -> dict[str, Any]:
+    results = {}
+    for temperature in m.args.temperatures:
+        pool = m.pool(temperature)
+        raw, best = (measure_samples(each, m.judge, m.real) for each in (pool.raw(m.args.num_images), pool.best()))
+        results[f"{temperature:g}"] = {"raw": raw, "best": best}
+    return results
 
-    def likelihood(self) -> dict[str, Any]:
-        return likelihood.measure(
-            self.args.source,
-            self.args.model,
-            others=likelihood.parse_others(self.args.others),
-            num_train_samples=self.args.num_train_samples,
-            cache=self.work,
+
+def measure_samples(
+    samples: Samples, judge: MnistCnnForImageClassification, real: RealImages, num_folds: int = 20
+) -> dict[str, Any]:
+    """What the metrics return; the Fréchet distance is between the same number of drawn and test images, and its floor
+    between test and other training images."""
+    probabilities, features = look_at(judge, samples.images)
+    number = min(len(samples.texts), len(real.test.images), len(real.others.images))
+    _, test_features = look_at(judge, real.test.images[:number])
+    _, other_features = look_at(judge, real.others.images[:number])
+    rows = np.linspace(0, len(features) - 1, number).round().astype(int)  # at equal distances, for all digits
+    return {
+        "num_samples": len(samples.texts),
+        "class_agreement": load_metric("class_agreement").compute(
+            predictions=probabilities.argmax(axis=1), references=samples.labels
+        ),
+        "frechet_distance": load_metric("frechet_distance").compute(
+            predictions=features[rows],
+            references=test_features,
+            floor_references=other_features,
+            num_folds=num_folds,
+        ),
+        "diversity": load_metric("diversity").compute(
+            predictions=samples.images,
+            labels=samples.labels,
+            train_images=real.train.images,
+            test_images=real.test.images,
+            test_labels=real.test.labels,
+        ),
+    }
+
+
+def measure_best_of_n(m: Measurement, numbers: Sequence[int] = (8, 16, 32, 64)) -> list[dict[str, Any]]:
+    """What reranking gives and costs: the best 8 of the first n candidates, of n = 8, which are raw, to 64."""
+    return [
+        {"num_candidates": number, **measure_samples(m.first_pool.best(number), m.judge, m.real, num_folds=0)}
+        for number in numbers
+    ]
+
+
+def measure_validity(m: Measurement, block_size: int = 64) -> dict[str, Any]:
+    """Texts that are sampled from all 75 symbols, with no grammar: what `mnist_text_validity` says, by temperature."""
+    pipe, num_texts = m.pipe, m.args.num_free_texts
+    results = {}
+    for temperature in m.args.temperatures:
+        labels = np.arange(num_texts) % NUM_CLASSES
+        texts = []
+        for start in range(0, num_texts, block_size):
+            block = torch.from_numpy(labels[start : start + block_size]).to(pipe.device)[:, None]
+            ids = pipe.model.generate(
+                block,
+                attention_mask=torch.ones_like(block),
+                custom_generate=decode,
+                seeds=[m.args.seed * num_texts + start + row for row in range(len(block))],
+                temperature=temperature,
+            )
+            texts += pipe.tokenizer.batch_decode(ids)
+        # what stands behind the first `)` fills the row up and is not sampled
+        texts = [text[: text.index(")") + 1] if ")" in text else text for text in texts]
+        results[f"{temperature:g}"] = load_metric("mnist_text_validity").compute(predictions=texts, references=labels)
+    return results
+
+
+def measure_calibration(m: Measurement) -> dict[str, Any]:
+    """Whether the reranking classifier's probabilities are shares.
+
+    On real test images: the largest probability against the share that is right, with its logits as they are and
+    divided by 0.8. On raw candidates: the score, the probability of the wanted digit, against the share that the judge
+    agrees with. The error is the expected calibration error (Guo et al. 2017, arXiv:1706.04599, equation 5).
+    """
+    probabilities, _ = look_at(m.pipe.classifier, m.real.test.images)
+    results = {}
+    for name, temperature in (("test images", 1.0), ("test images, logits / 0.8", 0.8)):
+        sharpened = probabilities.astype(np.float64) ** (1 / temperature)
+        sharpened /= sharpened.sum(axis=1, keepdims=True)
+        right = sharpened.argmax(axis=1) == m.real.test.labels
+        results[name] = bin_by_confidence(sharpened.max(axis=1), right)
+    pool = m.first_pool
+    agrees = look_at(m.judge, pool.images)[0].argmax(axis=1) == pool.labels
+    results["raw candidates, logits / 0.8"] = bin_by_confidence(pool.scores.astype(np.float64), agrees)
+    return results
+
+
+def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:
+    """How good a classifier becomes that has only seen drawn images (Ravuri and Vinyals 2019, arXiv:1905.10887).
+
+    A CNN is trained on drawn images with the wanted digits, and tested on real ones; beside it the same CNN, trained
+    on real images (section 3). What the drawn images lack, in quality or in variety, the CNN can't know.
+    """
+    sets = {f"{len(m.real.train.labels):,} real images": m.real.train}
+    for temperature in m.args.temperatures:
+        sets[f"raw, temperature {temperature:g}"] = m.pool(temperature).raw(m.args.num_images)
+    sets[f"best 8 of 64, temperature {m.args.temperatures[0]:g}"] = m.first_pool.best()
+    return {name: measure_accuracy_score(train.images, train.labels, m.real.test) for name, train in sets.items()}
+
+
+def measure_accuracy_score(
+    images: np.ndarray, labels: np.ndarray, test: LabelledImages, seeds: Sequence[int] = (0, 1, 2)
+) -> dict[str, Any]:
+    """The accuracy on test images of CNNs that are trained on `[N, 30, 30]` images in {0, 1}, one for each seed.
+
+    `interval` is the exact binomial one of 95 % of the mean number of right answers: it holds the chance in the test
+    images, and the spread of `accuracies` is that of the trainings.
+    """
+    accuracies = []
+    for seed in seeds:
+        probabilities, _ = look_at(train_small_classifier(images, labels, seed), test.images)
+        accuracies.append(float((probabilities.argmax(axis=1) == test.labels).mean()))
+    accuracy, number = float(np.mean(accuracies)), len(test.labels)
+    return {
+        "num_train_samples": len(labels),
+        "accuracy": accuracy,
+        "accuracies": accuracies,
+        "num_samples": number,
+        "interval": measure_share(round(accuracy * number), number)["interval"],
+    }
+
+
+def train_small_classifier(
+    images: np.ndarray, labels: np.ndarray, seed: int, num_epochs: float = 6
+) -> MnistCnnForImageClassification:
+    """Smaller than the classifier that is shipped, since many are trained; what it learns depends on `seed`."""
+    set_seed(seed)
+    model = MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[16, 32, 64]))
+    pixels = images[:, None].astype(np.float32)  # [N, 1, 30, 30]
+    rows = [{"pixel_values": image, "labels": int(label)} for image, label in zip(pixels, labels, strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        args = TrainingArguments(
+            output_dir=folder,
+            learning_rate=2e-3,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            weight_decay=0.01,
+            per_device_train_batch_size=50,
+            num_train_epochs=num_epochs,
+            seed=seed,
+            bf16=True,
+            use_cpu=not torch.accelerator.is_available(),
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
         )
+        Trainer(model, args, train_dataset=rows, data_collator=default_data_collator).train()
+    return model.eval()
 
-    def literature(self) -> dict[str, Any]:
-        return literature.measure(
-            self.args.source, self.args.sampled_model, self.args.bf16, self.work, self.args.num_test_images
-        )
 
-    def generation(self) -> dict[str, Any]:
-        return classification_by_generation.measure(
-            self.args.source,
-            self.args.model,
-            num_images=self.args.num_test_images,
-            num_outliers=self.args.num_outliers,
-            fashion_mnist=self.args.fashion_mnist,
-            bf16=self.args.bf16,
-            cache=self.work,
-        )
+PARTS: dict[str, Callable] = {
+    "judge": measure_judge,
+    "samples": measure_temperatures,
+    "best_of_n": measure_best_of_n,
+    "validity": measure_validity,
+    "calibration": measure_calibration,
+    "accuracy_score": measure_accuracy_scores,
+    **MEASURES,
+}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,5 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Plots and pictures of `docs/quality.md`; shapes, line styles and fillings tell things apart, not only colours."""
+"""Plots and pictures of `docs/quality.md`, which `python benchmarks/quality_report.py --source MNIST` writes.
+
+Shapes, line styles and fillings tell things apart, not only colours.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
-from sample_quality import Samples
+from quality import Samples
 
-from mnist_text_gen.corpus import LabelledImages
+from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.drawing import draw_grid, format_score
 
 
@@ -22,6 +25,7 @@ STYLES = {
     "best": {"color": "tab:red", "marker": "s", "linestyle": "--", "markerfacecolor": "white"},
 }
 TEST_STYLE = {"color": "0.45", "linestyle": ":", "linewidth": 1.6}
+FRAME = {"fill": False, "edgecolor": "0.6", "linewidth": 0.8}
 RELIABILITY_STYLES = (
     {"color": "black", "marker": "o", "linestyle": "-"},
     {"color": "tab:blue", "marker": "^", "linestyle": "--", "markerfacecolor": "white"},
@@ -43,21 +47,10 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
     """Five figures against temperature, raw and best, with real test images beside."""
     figure = Figure(figsize=(10, 6), dpi=100, layout="constrained")
     axes = figure.subplots(2, 3).ravel()
-    found = {name: {float(key): each[name] for key, each in sorted(samples.items())} for name in STYLES}
-    for name, results in found.items():
-        temperatures = list(results)
-        agreement = [each["class_agreement"] for each in results.values()]
-        distance = [each["frechet_distance"] for each in results.values()]
-        generated = [each["diversity"]["generated"] for each in results.values()]
-        columns = (
-            [(100 * each["class_agreement"], _scale(each["interval"], 100)) for each in agreement],
-            [(each["ratio"], each["ratio_interval"]) for each in distance],
-            [(each["nearest_distance_mean"], None) for each in generated],
-            [(100 * each["near_copy_rate"], _scale(each["near_copy_interval"], 100)) for each in generated],
-            [(each["pairwise_distance"], None) for each in generated],
-        )
-        for panel, column in zip(axes, columns, strict=False):
-            _draw_line(panel, temperatures, column, STYLES[name])
+    for name, style in STYLES.items():
+        found = {float(key): _list_figures(each[name]) for key, each in sorted(samples.items())}
+        for panel, column in zip(axes, zip(*found.values(), strict=True), strict=False):
+            _draw_line(panel, list(found), column, style)
     test = next(iter(samples.values()))["raw"]["diversity"]["test"]
     axes[1].axhline(1, **TEST_STYLE)
     for panel, value in ((axes[2], "nearest_distance_mean"), (axes[4], "pairwise_distance")):
@@ -74,7 +67,7 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
     for panel, title in zip(axes, titles, strict=False):
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("temperature")
-        panel.set_xticks(list(found["raw"]))
+        panel.set_xticks([float(temperature) for temperature in sorted(samples)])
         # a line of the test images at the edge would hide behind the frame
         panel.margins(y=0.12)
         panel.grid(color="0.92")
@@ -86,21 +79,27 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
     return figure
 
 
+def _list_figures(found: dict[str, Any]) -> list[tuple[float, Sequence[float] | None]]:
+    agreement, distance = found["class_agreement"], found["frechet_distance"]
+    generated = found["diversity"]["generated"]
+    return [
+        (100 * agreement["class_agreement"], _scale(agreement["interval"], 100)),
+        (distance["ratio"], distance["ratio_interval"]),
+        (generated["nearest_distance_mean"], None),
+        (100 * generated["near_copy_rate"], _scale(generated["near_copy_interval"], 100)),
+        (generated["pairwise_distance"], None),
+    ]
+
+
 def draw_best_of_n(results: Sequence[dict[str, Any]]) -> Figure:
     """Agreement and pairwise distance against the number of candidates."""
     figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2)
     numbers = [each["num_candidates"] for each in results]
-    agreement = [each["class_agreement"] for each in results]
-    _draw_line(
-        left,
-        numbers,
-        [(100 * each["class_agreement"], _scale(each["interval"], 100)) for each in agreement],
-        STYLES["raw"],
-    )
+    agreement, _, _, _, pairwise = zip(*map(_list_figures, results), strict=True)
+    _draw_line(left, numbers, agreement, STYLES["raw"])
     left.set_title("judge agrees, %", fontsize=10)
-    pairwise = [each["diversity"]["generated"]["pairwise_distance"] for each in results]
-    _draw_line(right, numbers, [(value, None) for value in pairwise], STYLES["raw"])
+    _draw_line(right, numbers, pairwise, STYLES["raw"])
     right.axhline(results[0]["diversity"]["test"]["pairwise_distance"], label="real test images", **TEST_STYLE)
     right.set_title("pixels between two images of a digit", fontsize=10)
     right.legend(frameon=False)
@@ -133,38 +132,32 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_likelihood(rows: dict[str, Any]) -> Figure:
-    """Nats an image with their intervals, best on top; language models filled, baselines hollow."""
+def draw_likelihood(found: dict[str, Any]) -> Figure:
+    """Nats per image with their intervals, best on top; language models filled, baselines hollow."""
+    rows = found["rows"]
     figure = Figure(figsize=(8, 1.3 + 0.42 * len(rows)), dpi=100, layout="constrained")
     axes = figure.subplots()
     ranked = sorted(rows.items(), key=lambda row: -row[1]["nats_per_image"])
     for place, (_, row) in enumerate(ranked):
         value, (low, high) = row["nats_per_image"], row["interval"]
         filling = {"marker": "s", "markerfacecolor": "white"} if "choice" in row else {"marker": "o"}
-        axes.errorbar(
-            value, place, xerr=[[value - low], [high - value]], color="black", capsize=5, markersize=4, **filling
-        )
-        axes.annotate(
-            f"{value:.2f}", (value, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9
-        )
+        style = {"color": "black", "capsize": 5, "markersize": 4, **filling}
+        axes.errorbar(value, place, xerr=[[value - low], [high - value]], **style)
+        where = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+        axes.annotate(f"{value:.2f}", (value, place), fontsize=9, **where)
     axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     axes.set_ylim(-0.6, len(ranked) - 0.3)
     axes.margins(x=0.08)
-    axes.set_xlabel("nats an image (● language model, □ baseline)")
+    axes.set_xlabel("nats per image (● language model, □ baseline)")
     axes.grid(axis="x", color="0.92")
     return figure
 
 
-def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray, num_columns: int = 2) -> Figure:
-    """Drawn images, their nearest training images, and where the two differ.
-
-    Args:
-        drawn, nearest (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): pairs.
-        num_columns (`int`, defaults to 2): pairs a row.
-    """
-    num_rows = -(-len(drawn) // num_columns)
-    figure = Figure(figsize=(4.5 * num_columns, 1.62 * num_rows), dpi=100, layout="constrained")
-    panels = figure.subplots(num_rows, 3 * num_columns, squeeze=False).ravel()
+def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray) -> Figure:
+    """Drawn images, their nearest training images, both uint8 `[N, 30, 30]` in {0, 1}, and where they differ."""
+    num_rows = -(-len(drawn) // 2)
+    figure = Figure(figsize=(9, 1.62 * num_rows), dpi=100, layout="constrained")
+    panels = figure.subplots(num_rows, 6, squeeze=False).ravel()
     for panel in panels:
         panel.set_axis_off()
     for index, (ours, theirs) in enumerate(zip(drawn, nearest, strict=True)):
@@ -177,17 +170,12 @@ def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray, num_columns: int = 2
             rows, columns = np.nonzero(mask)
             right.scatter(columns, rows, s=7, color="black", **style)
         right.set_title(f"{int((ours != theirs).sum())} differ", fontsize=9)
-        right.add_patch(_frame())
+        right.add_patch(Rectangle((-0.5, -0.5), 30, 30, **FRAME))
     return figure
 
 
 def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
-    """Images beside maps of their nats, each symbol's spread evenly over its pixels.
-
-    Args:
-        images (`LabelledImages`): uint8 `[N, 30, 30]` in {0, 1}, and labels.
-        nats (`np.ndarray`, float `[N, symbols]`): of the symbols of pixels, in the order of the text.
-    """
+    """Images in {0, 1} beside maps of their nats `[N, 150]`, each symbol's spread evenly over its six pixels."""
     pixels_per_symbol = images.images[0].size // nats.shape[1]
     maps = (np.repeat(nats, pixels_per_symbol, axis=1) / pixels_per_symbol).reshape(images.images.shape)
     num_rows = -(-len(maps) // 2)
@@ -201,22 +189,18 @@ def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
         drawn = panels[2 * index + 1].imshow(values, cmap="gray_r", vmin=0, vmax=maps.max(), interpolation="nearest")
         panels[2 * index + 1].contour(image, levels=[0.5], colors="tab:blue", linewidths=0.6)
         panels[2 * index + 1].set_title(f"{values.sum():.1f} nats", fontsize=9)
-        panels[2 * index + 1].add_patch(_frame())
+        panels[2 * index + 1].add_patch(Rectangle((-0.5, -0.5), 30, 30, **FRAME))
     figure.colorbar(drawn, ax=panels.tolist(), label="nats a pixel: a sixth of its symbol's", shrink=0.6)
     return figure
 
 
-def _frame() -> Rectangle:
-    return Rectangle((-0.5, -0.5), 30, 30, fill=False, edgecolor="0.6", linewidth=0.8)
-
-
 def _draw_line(axes: Axes, x: Sequence[float], column: Sequence[tuple], style: dict[str, Any]) -> None:
-    """Values with their intervals; a value that there isn't leaves a gap."""
-    values = np.array([np.nan if value is None else value for value, _ in column])
+    """Values with their intervals, where they have any."""
+    values = np.array([value for value, _ in column])
     bounds = np.array([interval or (value, value) for value, (_, interval) in zip(values, column, strict=True)])
     margins = np.maximum(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0)
     axes.errorbar(x, values, yerr=margins, capsize=3, **style)
 
 
-def _scale(interval: Sequence[float] | None, factor: float) -> list[float] | None:
-    return None if interval is None else [factor * bound for bound in interval]
+def _scale(interval: Sequence[float], factor: float) -> list[float]:
+    return [factor * bound for bound in interval]

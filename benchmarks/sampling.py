@@ -1,0 +1,292 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""How fast are digits drawn? `python benchmarks/sampling.py --source MNIST`
+
+Each part prints a table; without `--source` the last one is left out.
+
+- `speed`: seconds to generate, judge and rerank 64 candidates per digit. Stock `generate` with `do_sample=True` and
+  the same `LogitsProcessor` takes turns with the pipeline's decodings. The first round warms up and does not count.
+- `limit`: the time that the matrix products alone would take at the speed of a large product.
+- `shares`: where the time of `exact` goes.
+- `growth`: seconds against the number of candidates.
+- `memory`: what each adds to the peak memory of a process of its own.
+- `start_up`: seconds from a cold process to the first digit.
+- `precision`: what `decoding="bf16"` costs: nats of test images under the logits of each decoding, and the share of
+  raw candidates that the classifier takes for the wanted digit, with the same noise.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+from scipy.stats import binomtest
+from torch.nn import functional as F
+from transformers import LogitsProcessorList
+from transformers.hf_argparser import HfArg
+
+from mnist_text_gen import MnistTextGenerationPipeline, MnistTextLogitsProcessor
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.commands.arguments import parse_arguments, run_command
+from mnist_text_gen.data import load_images
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.modeling import DECODINGS, Candidates, generate_candidates
+from mnist_text_gen.modeling.predictive_sampling import _CachedGPT2
+from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
+
+
+PROG = "sampling.py"
+STOCK = "stock generate"
+OURS = [decoding for decoding in DECODINGS if decoding != "generate"]
+DIGITS_TO_DRAW = ("7", "0123456789")  # a table of speed each
+GROWTH = (1, 16, 64, 256, 1024)  # candidates
+NUM_IMAGES, NUM_SEEDS = 1000, 10  # for precision, with 640 candidates per seed
+DTYPES = {"exact": None, "bf16": torch.bfloat16}
+# Where the time of `exact` goes, by the names of PyTorch's operators.
+KINDS = {
+    "products with weights": {"aten::addmm", "aten::mm"},
+    "attention": {"aten::bmm", "aten::baddbmm", "aten::_softmax"},
+}
+# Each in a process of its own; each holds the ones above it.
+START_UP = {
+    "import torch": "import torch",
+    "import mnist_text_gen": "import mnist_text_gen",
+    "and load the pipeline": "import mnist_text_gen, transformers; transformers.pipeline('mnist-text-gen')",
+    "and draw one digit": "import mnist_text_gen, transformers; transformers.pipeline('mnist-text-gen')('7')",
+}
+
+
+@dataclass
+class Arguments:
+    """What is measured."""
+
+    source: str | None = HfArg(default=None, help="MNIST, for precision; see mnist_text_gen.data.load_images.")
+    model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
+    parts: list[str] = field(
+        default_factory=lambda: list(PARTS), metadata={"help": "What is measured; all by default."}
+    )
+    rounds: int = HfArg(default=5, help="Rounds that are timed; the tables show their median.")
+    memory_of: str | None = HfArg(default=None, help="Only draw once this way and print the added memory in MiB.")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, run, argv)
+
+
+def run(argv: Sequence[str]) -> None:
+    (args,) = parse_arguments([Arguments], argv, PROG, __doc__)
+    check_parts(args.parts, PARTS)
+    pipe = load_digits(args.model)
+    if args.memory_of:
+        before = peak_memory()
+        draw_digits(pipe, "7", args.memory_of, seed=0)
+        print(peak_memory() - before)
+        return
+    print(f"{torch.get_num_threads()} threads, {pipe.device}")
+    for part in args.parts:
+        if part != "precision" or args.source:
+            PARTS[part](pipe, args)
+
+
+def check_parts(parts: Sequence[str], allowed: Iterable[str]) -> None:
+    for part in parts:
+        if part not in allowed:
+            raise ValueError(f"`parts` must be some of {', '.join(allowed)}, got {part!r}")
+
+
+def load_digits(model: str | Path) -> MnistTextGenerationPipeline:
+    """A pipeline of the ten digits in 30×30 pixels, which the measurements are about; a `ValueError` for another."""
+    pipe = load_pipeline(model)
+    found, wanted = (pipe.class_names, pipe.tokenizer.image_size), (DIGITS, IMAGE_SIZE)
+    if found != wanted:
+        raise ValueError(
+            f"`model` must be one of the ten digits in {IMAGE_SIZE}×{IMAGE_SIZE} pixels, got {str(model)!r}, of the "
+            f"classes {', '.join(found[0])} in {found[1]}×{found[1]} pixels"
+        )
+    return pipe
+
+
+def show_speed(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    for digits in DIGITS_TO_DRAW:
+        seconds = time_decodings(pipe, digits, args.rounds)
+        median = {way: statistics.median(values) for way, values in seconds.items()}
+        print(f"\n{64 * len(digits)} candidates of {len(digits)} digits, judged and reranked, {args.rounds} rounds")
+        show_table(
+            ["way", "median s", "min s", "max s", "times as fast as stock"],
+            [
+                [
+                    way,
+                    *(
+                        f"{value:.2f}"
+                        for value in (median[way], min(values), max(values), median[STOCK] / median[way])
+                    ),
+                ]
+                for way, values in seconds.items()
+            ],
+        )
+
+
+def time_decodings(pipe: MnistTextGenerationPipeline, digits: str, rounds: int) -> dict[str, list[float]]:
+    """Seconds to draw all the digits, one number per round, by way of decoding."""
+    seconds = {way: [] for way in (STOCK, *OURS)}
+    for seed in range(rounds + 1):
+        for way, values in seconds.items():
+            value = timed(partial(draw_digits, pipe, digits, way, seed))
+            if seed:  # the first round warms up
+                values.append(value)
+    return seconds
+
+
+def draw_digits(pipe: MnistTextGenerationPipeline, digits: str, way: str, seed: int, num_candidates: int = 64) -> None:
+    for digit in map(int, digits):
+        if way == STOCK:
+            candidates = sample_stock(pipe, digit, num_candidates)
+        else:
+            candidates = pipe.sample(digit, num_candidates, seed=seed, decoding=way)
+        pipe.postprocess({"label": digit, "candidates": candidates, "num_return_sequences": min(8, num_candidates)})
+
+
+@torch.no_grad()
+def sample_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: int) -> Candidates:
+    prompts = torch.full((num_candidates, 1), label, device=pipe.device)
+    ids = pipe.model.generate(
+        prompts,
+        attention_mask=torch.ones_like(prompts),
+        do_sample=True,
+        temperature=0.8,
+        top_k=0,
+        max_length=pipe.tokenizer.model_max_length,
+        logits_processor=LogitsProcessorList([MnistTextLogitsProcessor(pipe.tokenizer)]),
+    )
+    texts = pipe.tokenizer.batch_decode(ids)
+    images = pipe.tokenizer.decode_images(texts)
+    return Candidates(texts, images, pipe.judge(images), {})
+
+
+def show_limit(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    """The time of the blocks' products alone: 64 texts of 151 tokens at the speed of a large product."""
+    weights = sum(p.numel() for p in pipe.model.transformer.h.parameters() if p.ndim == 2)
+    factor = torch.randn(2048, 2048, device=pipe.device)
+    product = statistics.median(timed(lambda: factor @ factor) for _ in range(20))
+    limit = 2 * weights * 64 * 151 / (2 * 2048**3 / product)
+    exact = statistics.median(timed(partial(draw_digits, pipe, "7", "exact", 0)) for _ in range(args.rounds))
+    print(f"\nthe products of 64 texts alone, at {2 * 2048**3 / product / 1e9:.0f} GFLOP/s: {limit:.2f} s; ", end="")
+    print(f"exact takes {exact / limit:.1f} times that")
+
+
+def show_shares(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    """Shares of the operators' time, by kind, in generating 64 candidates."""
+    with torch.profiler.profile() as profile:
+        generate_candidates(pipe.model, pipe.tokenizer, [7] * 64, [(0, 7, 0, index) for index in range(64)])
+    times = {event.key: event.self_cpu_time_total + event.self_device_time_total for event in profile.key_averages()}
+    shares = {kind: sum(times.get(name, 0) for name in names) / sum(times.values()) for kind, names in KINDS.items()}
+    shares["copies, element by element, and the rest"] = 1 - sum(shares.values())
+    print("\nwhere the time of exact goes")
+    show_table(["kind", "share"], [[kind, f"{100 * share:.0f} %"] for kind, share in shares.items()])
+
+
+def show_growth(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    rows = []
+    for number in GROWTH:
+        seeds = range(max(1, args.rounds * 64 // max(number, 64)))
+        rows.append([str(number)])
+        for way in (STOCK, *OURS):
+            seconds = [timed(partial(draw_digits, pipe, "7", way, seed, number)) for seed in seeds]
+            rows[-1].append(f"{statistics.median(seconds):.2f}")
+    print("\nseconds by number of candidates of one digit")
+    show_table(["candidates", STOCK, *OURS], rows)
+
+
+def show_memory(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    options = ("--model", args.model, "--memory_of")
+    rows = [[way, fresh_process(__file__, *options, way).split()[-1]] for way in (STOCK, *OURS)]
+    print("\nmemory that drawing 64 candidates adds to a process, at its peak")
+    show_table(["way", "MiB"], rows)
+
+
+def show_start_up(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    rows = []
+    for name, code in START_UP.items():
+        seconds = [timed(partial(fresh_process, "-c", code)) for _ in range(3)]
+        rows.append([name, f"{statistics.median(seconds):.2f}"])
+    print("\nseconds from a cold process")
+    show_table(["up to", "median s"], rows)
+
+
+def show_precision(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    test = load_images(args.source)["test"].first(NUM_IMAGES, "num_images")
+    texts = pipe.tokenizer.encode_images(test.images, test.labels)
+    input_ids = pipe.tokenizer(texts, return_tensors="pt")["input_ids"].to(pipe.device)
+    total = 640 * NUM_SEEDS
+    rows = []
+    for way, dtype in DTYPES.items():
+        accepted = count_accepted(pipe, way, NUM_SEEDS)
+        low, high = binomtest(accepted, total).proportion_ci()
+        share = f"{accepted} ({100 * accepted / total:.2f} %, {100 * low:.2f} to {100 * high:.2f})"
+        rows.append([way, f"{mean_nats(pipe.model, input_ids, dtype):.3f}", share])
+    print()
+    show_table(["decoding", f"nats per image, {len(texts)} test images", f"taken for the digit, of {total}"], rows)
+
+
+@torch.no_grad()
+def mean_nats(model, input_ids: torch.LongTensor, dtype: torch.dtype | None) -> float:
+    """Nats per image of the 151 tokens after the digit, by the logits that `decode` computes."""
+    total = 0.0
+    for batch in input_ids.split(50):
+        network = _CachedGPT2(model, len(batch), batch.shape[1], dtype)
+        positions = torch.arange(batch.shape[1] - 1, device=batch.device).expand(len(batch), -1)
+        logits = network(batch[:, :-1], positions)  # [B, 151, 75]
+        total += F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum").item()
+    return total / len(input_ids)
+
+
+def count_accepted(pipe: MnistTextGenerationPipeline, way: str, num_seeds: int) -> int:
+    """Of 64 raw candidates per digit and seed, those that the classifier takes for their digit."""
+    total = 0
+    for seed in range(num_seeds):
+        for label in range(10):
+            candidates = pipe.sample(label, seed=seed, decoding=way)
+            total += int((candidates.probabilities.argmax(axis=1) == label).sum())
+    return total
+
+
+def peak_memory() -> int:
+    """MiB. Linux's own figure: `getrusage` takes over that of the process that started this one."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
+
+
+def fresh_process(*arguments: str) -> str:
+    return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for row in [head, ["---"] * len(head), *rows]:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def timed(step: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+PARTS = {
+    "speed": show_speed,
+    "limit": show_limit,
+    "shares": show_shares,
+    "growth": show_growth,
+    "memory": show_memory,
+    "start_up": show_start_up,
+    "precision": show_precision,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""benchmarks/sampling.py with a tiny model: every table, and what bfloat16 costs against plain sums."""
+
+import itertools
+import re
+
+import pytest
+import sampling
+import torch
+
+from mnist_text_gen import load_pipeline
+
+
+@pytest.mark.slow
+def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
+    monkeypatch.setattr(sampling, "DIGITS_TO_DRAW", ("7",))
+    monkeypatch.setattr(sampling, "GROWTH", (1, 64))
+    monkeypatch.setattr(sampling, "NUM_IMAGES", 5)
+    monkeypatch.setattr(sampling, "NUM_SEEDS", 1)
+    monkeypatch.setattr(sampling, "START_UP", {"import torch": "import torch"})
+    times = itertools.count(1.0)
+    monkeypatch.setattr(sampling, "timed", lambda step: [step(), next(times)][1])
+    sampling.main(["--model", str(tiny_files), "--source", source, "--rounds", "3"])
+    printed = capsys.readouterr().out
+    assert "64 candidates of 1 digits, judged and reranked, 3 rounds" in printed
+    # three ways take turns, and the first round, of 1 to 3 seconds, warms up
+    for way, seconds in ((sampling.STOCK, (4, 7, 10)), ("exact", (5, 8, 11)), ("bf16", (6, 9, 12))):
+        first, median, last = seconds
+        assert f"| {way} | {median:.2f} | {first:.2f} | {last:.2f} | {7 / median:.2f} |" in printed
+    assert "exact takes" in printed
+    assert re.search(r"\| 1 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|\n\| 64 \|", printed)
+    shares = re.search(r"where the time of exact goes\n(.*?)\n\n", printed, flags=re.DOTALL)[1]
+    assert sum(int(share) for share in re.findall(r"(\d+) %", shares)) == pytest.approx(100, abs=2)
+    assert len(re.findall(r"\| (?:stock generate|exact|bf16) \| \d+ \|\n", printed)) == 3
+    assert re.search(r"\| import torch \| [\d.]+ \|", printed)
+    assert "nats per image, 5 test images | taken for the digit, of 640 |" in printed
+
+
+@torch.no_grad()
+def test_nats_and_accepted_candidates_are_those_of_each_decoding(tiny_files, tiny_model, tokenizer, mnist_5k):
+    test = mnist_5k["test"].first(3, "")
+    ids = tokenizer(tokenizer.encode_images(*test), return_tensors="pt")["input_ids"]
+    log_p = tiny_model(ids).logits.double().log_softmax(-1)
+    nats = -sum(log_p[row, t, ids[row, t + 1]].item() for row in range(3) for t in range(151)) / 3
+    exact = sampling.mean_nats(tiny_model, ids, None)
+    assert exact == pytest.approx(nats, rel=1e-5)
+    rounded = sampling.mean_nats(tiny_model, ids, torch.bfloat16)
+    assert rounded != exact and rounded == pytest.approx(exact, rel=0.05)
+
+    calls = []
+    pipe = load_pipeline(tiny_files)
+    sample = pipe.sample
+    pipe.sample = lambda label, seed, decoding: calls.append((label, seed, decoding)) or sample(label, seed=seed)
+    expected = sum((sample(label, seed=0).probabilities.argmax(1) == label).sum() for label in range(10))
+    assert sampling.count_accepted(pipe, "bf16", 1) == expected
+    assert calls == [(label, 0, "bf16") for label in range(10)]
+
+
+def test_stock_generate_is_called_with_the_temperature_and_the_grammar(tiny_files, monkeypatch):
+    pipe = load_pipeline(tiny_files)
+    calls, generate = [], pipe.model.generate
+    monkeypatch.setattr(pipe.model, "generate", lambda *args, **how: calls.append(how) or generate(*args, **how))
+    candidates = sampling.sample_stock(pipe, 3, 5)
+    assert len(candidates.texts) == 5 and all(text[0] == "3" and text[-1] == ")" for text in candidates.texts)
+    assert (calls[0]["temperature"], calls[0]["top_k"], calls[0]["do_sample"]) == (0.8, 0, True)
+    assert (candidates.probabilities.argmax(1) == pipe.judge(candidates.images).argmax(1)).all()
+
+
+def test_other_models_and_parts_are_refused(named_files, refusal_of):
+    line = refusal_of(sampling, "--model", named_files)
+    assert f"got '{named_files}', of the classes T-shirt/top, Ankle boot, Bag in 12×12 pixels" in line
+    assert "`parts` must be some of speed, limit" in refusal_of(sampling, "--parts", "beauty")
