@@ -14,7 +14,7 @@ from transformers import pipeline
 
 from mnist_text_gen.corpus import load_images
 from mnist_text_gen.modeling import TASK
-from mnist_text_gen.modeling.predictive_sampling import _CachedGPT2
+from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
 
 
 DTYPES = {"exact": None, "bf16": torch.bfloat16}
@@ -47,7 +47,7 @@ def mean_nats(model, input_ids: torch.LongTensor, dtype: torch.dtype | None) -> 
     """Of the 151 tokens after the digit, by the logits that `decode` computes."""
     total = 0.0
     for batch in input_ids.split(BATCH_SIZE):
-        network = _CachedGPT2(model, len(batch), batch.shape[1], dtype)
+        network = CachedGPT2(model, len(batch), batch.shape[1], dtype)
         positions = torch.arange(batch.shape[1] - 1, device=batch.device).expand(len(batch), -1)
         logits = network(batch[:, :-1], positions)
         total += F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum").item()

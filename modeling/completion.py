@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase, TemperatureLogitsWarper
 
+from .cached_gpt2 import CachedGPT2
 from .logits_process import (
     GumbelNoiseLogitsProcessor,
     KnownPixelsLogitsProcessor,
@@ -28,7 +29,6 @@ from .logits_process import (
     gumbel_noise,
     uniform_noise,
 )
-from .predictive_sampling import _CachedGPT2
 
 
 @torch.no_grad()
@@ -79,12 +79,13 @@ def sample_particles(
     )
     propose = GumbelNoiseLogitsProcessor(noise, grammar.pixel_ids)
     (uniform,) = uniform_noise([(*entropy, 0)], tokenizer.num_pixel_symbols)
-    network = _CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
+    network = CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
     for start, stop in particles.spans:
         rows, owners = particles.rows(start)
         positions = torch.arange(start, stop).expand(len(rows), -1)
-        of_model = (tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions))
-        logits = network(*of_model, None if owners is None else owners.to(model.device)).float().cpu()  # [N, T, 75]
+        of_model = [tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions)]
+        logits = network(*of_model) if owners is None else network.read(*of_model, owners.to(model.device))
+        logits = logits.float().cpu()  # [N, T, 75]
         owners = slice(None) if owners is None else owners
         scores = temper(None, grammar.at_positions(positions + 1, logits))
         agreeing = known_pixels.at_positions(positions + 1, scores)

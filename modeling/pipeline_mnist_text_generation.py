@@ -30,6 +30,7 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
+from .cached_gpt2 import CachedGPT2, multiplies_bfloat16
 from .class_names import DIGITS, class_word, find_class, name_classes, read_class_names
 from .completion import resample, sample_particles
 from .hub import open_repository, upload_folder
@@ -318,7 +319,8 @@ class MnistTextGenerationPipeline(Pipeline):
             # a symbol is guessed to be the one above it, and an image to begin with blank rows
             "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
             "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
-            "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
+            "block_size": BLOCK_SIZE,
+            "linear_dtype": torch.bfloat16 if decoding == "bf16" and multiplies_bfloat16(self.device) else None,
             "callback": callback,
         }
 
@@ -538,7 +540,8 @@ class MnistTextGenerationPipeline(Pipeline):
         # for model.generate(..., custom_generate="owner/repository")
         code = folder / "custom_generate"
         code.mkdir(exist_ok=True)
-        code.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
+        for name, content in (("generate.py", inspect.unwrap(decode)), ("cached_gpt2.py", CachedGPT2)):
+            code.joinpath(name).write_bytes(Path(inspect.getfile(content)).read_bytes())
         source = self.model.config.name_or_path
         if source:
             copy_run(source, self.commit_hash, folder)

@@ -7,17 +7,16 @@ a few drafts behind it, keeps the drafts that come out as they went in and the f
 came out further on as the next drafts. This is predictive sampling (Wiggers and Hoogeboom, "Predictive Sampling with
 Forecasting Autoregressive Models", 2020, algorithm 1). A step reads weights and cache once for all its tokens.
 
-This file imports none of its siblings: a repository on the Hub carries it as `custom_generate/generate.py`.
+A repository on the Hub carries this file as `custom_generate/generate.py`, and beside it the one that it imports.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
 from transformers import (
     Cache,
     EosTokenCriteria,
@@ -32,7 +31,11 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from .cached_gpt2 import Network, borrow_network
 
+
+# On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
+STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
@@ -57,6 +60,7 @@ def decode(
     num_draft_tokens: int = 3,
     draft_lookback: int = 1,
     prefix_draft: Sequence[int] = (),
+    block_size: int | None = None,
     linear_dtype: torch.dtype | None = None,
     callback: Callable[[torch.LongTensor], None] | None = None,
     **model_kwargs,
@@ -79,8 +83,12 @@ def decode(
         draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
         prefix_draft (`Sequence[int]`):
             Tokens that many continuations start with. The model runs over them once for all equal prompts.
+        block_size (`int`, *optional*):
+            The model runs over this many rows at a time, so that a text does not depend on how many others there are:
+            the last bits of a product depend on its shape. By default over all of them.
         linear_dtype (`torch.dtype`, *optional*):
-            Multiply by the weights of the blocks in this dtype; faster, and not exact. By default the model's.
+            The dtype of the transformer blocks' products, keys and values; faster, and not exact. By default that of
+            `torch.autocast` where it is on, or the model's.
         callback (`Callable[[torch.LongTensor], None]`, *optional*):
             Called with `[B, T]` ids whenever more tokens of all rows are sure, T growing. It is what a streamer is to
             `generate`, which keeps that from decoding functions of others.
@@ -97,6 +105,8 @@ def decode(
     _check_model_kwargs(input_ids, **model_kwargs)
     _check_count("num_draft_tokens", num_draft_tokens, 0)
     _check_count("draft_lookback", draft_lookback, 1)
+    if block_size is not None:
+        _check_count("block_size", block_size, 1)
     for token in prefix_draft:
         _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
@@ -107,18 +117,22 @@ def decode(
     if not all(_is_positionwise(processor) for processor in processors):
         num_draft_tokens, prefix_draft = 0, ()
     texts = _Texts(input_ids, generation_config, draft_lookback)
-    network = _CachedGPT2(model, input_ids.shape[0], generation_config.max_length, linear_dtype)
-    _read_prompts(network, texts, processors, prefix_draft)
-    while True:
-        if callback is not None:
-            callback(texts.sure())
-        finished = texts.lengths >= texts.ends
-        if finished.all():
-            return texts.result()
-        network.drop(finished)
-        positions = texts.window(num_draft_tokens + 1)
-        logits = network(texts.take(positions), positions)
-        _extend(processors, texts, positions + 1, logits)
+    # a function that watches the texts, or that each of them goes through, has to see them step by step
+    steps_per_check = STEPS_PER_CHECK.get(input_ids.device.type, 1) if callback is None and num_draft_tokens else 1
+    shapes = (len(input_ids), block_size or len(input_ids), texts.max_length, linear_dtype, num_draft_tokens + 1)
+    with borrow_network(model, *shapes) as network:
+        _read_prompts(network, texts, processors, prefix_draft)
+        for step in itertools.count():
+            if callback is not None:
+                callback(texts.sure())
+            if step % steps_per_check == 0:
+                finished = texts.check_finished()  # [B]
+                if finished.all():
+                    return texts.result()
+                network.drop(finished)
+            positions = texts.window(num_draft_tokens + 1)  # [B, T]
+            logits = network(texts.take(positions), positions)  # [B, T, V]
+            _extend(processors, texts, positions + 1, logits)
 
 
 def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
@@ -201,30 +215,23 @@ def _extend(processors: list, texts: "_Texts", positions: torch.LongTensor, logi
             scores = processor(None, scores.flatten(0, 1)).view_as(scores)
         else:
             scores = processor(texts.result(), scores[:, 0])[:, None]
-    best, tokens = scores.max(dim=-1)
+    best, tokens = scores.max(dim=-1)  # [B, T]
     lengths = texts.lengths[:, None]
     texts.accept(positions, tokens)
     # only what is kept has to make sense: a draft may be wrong, and stand behind an end token
     wrong = ~best.isfinite() & (positions >= lengths) & (positions < texts.lengths[:, None])
-    if wrong.any():
-        row, column = wrong.nonzero()[0].tolist()
-        raise ValueError(
-            f"text {row} has a best score of {best[row, column].item()} at position {positions[row, column].item()}; "
-            "allowed is a finite one (were all tokens masked, or do the weights give NaN?)"
-        )
+    texts.unchecked.append((wrong, best, positions))
 
 
-def _read_prompts(network: "_CachedGPT2", texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
-    """The first step: all prompts and the drafts behind them, equal prompts once."""
-    prompts, owners = texts.prompts.unique(dim=0, return_inverse=True)
-    prefix_draft = prefix_draft[: texts.max_length - texts.prompts.shape[1] - 1]
-    drafts = torch.tensor(prefix_draft, dtype=prompts.dtype, device=prompts.device).expand(len(prompts), -1)
-    ids = torch.cat([prompts, drafts], dim=1)
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+def _read_prompts(network: Network, texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
+    """The first step: all prompts and the drafts behind them."""
     first = texts.prompts.shape[1] - 1
-    logits = network(ids, positions, owners)[owners, first:]
-    positions = positions[owners, first:] + 1
-    texts.write(positions[:, :-1], ids[owners, first + 1 :])
+    prefix_draft = prefix_draft[: texts.max_length - texts.prompts.shape[1] - 1]
+    drafts = torch.tensor(prefix_draft, dtype=torch.int64, device=texts.ids.device).expand(len(texts.ids), -1)
+    ids = torch.cat([texts.prompts, drafts], dim=1)  # [B, P + drafts]
+    logits = network.read(ids)[:, first:]  # [B, 1 + drafts, V]
+    positions = torch.arange(first + 1, ids.shape[1] + 1, device=ids.device).expand(len(ids), -1)
+    texts.write(positions[:, :-1], drafts)
     _extend(processors, texts, positions, logits)
 
 
@@ -243,6 +250,20 @@ class _Texts:
         self.lengths = torch.full((batch_size,), length, device=prompts.device)
         self.ends = torch.full((batch_size,), config.max_length, device=prompts.device)
         self.known = self.lengths.clone()
+        self.unchecked = []  # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+
+    def check_finished(self) -> torch.BoolTensor:
+        """Which texts `[B]` are finished. What was wrong since the last check is an error now: to ask is to wait."""
+        unchecked, self.unchecked = self.unchecked, []
+        if torch.stack([wrong.any() for wrong, _, _ in unchecked]).any():
+            wrong, best, positions = next(step for step in unchecked if step[0].any())
+            row, column = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"text {row} has a best score of {best[row, column].item()} at position "
+                f"{positions[row, column].item()}; allowed is a finite one (were all tokens masked, or do the weights "
+                "give NaN?)"
+            )
+        return self.lengths >= self.ends
 
     def window(self, size: int) -> torch.LongTensor:
         """Positions `[B, size]` of the last sure token and the drafts behind it; beyond the end, the last repeats."""
@@ -288,112 +309,3 @@ class _Texts:
         length = int(self.lengths.max())
         beyond = torch.arange(length, device=self.ids.device) >= self.lengths[:, None]
         return self.ids[:, :length].masked_fill(beyond, self.pad)
-
-
-class _CachedGPT2:
-    """GPT-2 on windows of tokens, each text's at its own positions, with keys and values kept in one buffer."""
-
-    def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, linear_dtype: torch.dtype | None):
-        config, self.model = model.config, model
-        self.batch_size, self.max_length = batch_size, max_length
-        dtype = linear_dtype or model.dtype
-        self.blocks = [_Block(block, config, index, dtype) for index, block in enumerate(model.transformer.h)]
-        self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
-        self.cache = _zeros((config.n_layer, batch_size, max_length, 2 * config.n_embd), dtype, model.device)
-
-    def __call__(
-        self, ids: torch.LongTensor, positions: torch.LongTensor, owners: torch.LongTensor | None = None
-    ) -> torch.Tensor:
-        """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped.
-
-        With `owners` `[B]` the N rows are not yet the batch's, and row `owners[b]` becomes text b's in the cache.
-        """
-        if owners is None:
-            ids, positions = ids[self.texts], positions[self.texts]
-        num_texts = len(ids)
-        num_keys = int(positions.max()) + 1
-        transformer = self.model.transformer
-        hidden = transformer.wte(ids) + transformer.wpe(positions)  # [N, T, E]
-        masked = torch.arange(num_keys, device=ids.device) > positions[:, None, :, None]  # [N, 1, T, keys]
-        bias = torch.zeros(masked.shape, device=ids.device, dtype=self.cache.dtype).masked_fill_(masked, -math.inf)
-        slots = (torch.arange(num_texts, device=ids.device)[:, None] * self.max_length + positions).flatten()  # [N·T]
-        for block, cache in zip(self.blocks, self.cache, strict=True):
-            held = cache[:num_texts] if owners is None else torch.empty_like(cache[:num_texts])
-            hidden = block(hidden, held, slots, bias)
-            if owners is not None:
-                cache[:, :num_keys] = held[owners, :num_keys]
-        logits = self.model.lm_head(transformer.ln_f(hidden))
-        if len(self.texts) == self.batch_size:
-            return logits
-        return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
-
-    def drop(self, finished: torch.BoolTensor) -> None:
-        """Leave out finished texts `[B]`, once they are half: then it pays to move the others together."""
-        rows = (~finished[self.texts]).nonzero()[:, 0]
-        if 2 * len(rows) <= len(self.texts):
-            self.texts, self.cache = self.texts[rows], self.cache[:, rows]
-
-    def reorder(self, rows: torch.LongTensor, num_keys: int) -> None:
-        """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
-        for cache in self.cache:  # a block at a time: no second copy of the whole
-            cache[:, :num_keys] = cache[rows, :num_keys]
-
-
-class _Block:
-    """One transformer block, with what does not change from step to step made once."""
-
-    def __init__(self, block: nn.Module, config, index: int, dtype: torch.dtype):
-        self.ln_1, self.ln_2, self.dtype = block.ln_1, block.ln_2, dtype
-        self.qkv, self.attention_projection = (_linear(layer, dtype) for layer in (block.attn.c_attn, block.attn.c_proj))
-        self.expand, self.project = (_linear(layer, dtype) for layer in (block.mlp.c_fc, block.mlp.c_proj))
-        self.activation = _gelu if config.activation_function in ("gelu_new", "gelu_pytorch_tanh") else block.mlp.act
-        self.num_heads, self.head_dim = config.n_head, config.n_embd // config.n_head
-        self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
-        if config.scale_attn_by_inverse_layer_idx:
-            self.scale /= index + 1
-
-    def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
-        hidden = hidden + self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
-        return hidden + self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))
-
-    def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
-        """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, which takes new keys and values first."""
-        num_texts, num_tokens, width = hidden.shape
-        qkv = self.qkv(hidden)  # [N, T, 3·E]
-        cache.view(-1, 2 * width).index_copy_(0, slots, qkv[..., width:].reshape(-1, 2 * width))
-        heads = (self.num_heads, self.head_dim)
-        queries = qkv[..., :width].view(num_texts, num_tokens, *heads).transpose(1, 2)  # [N, heads, T, head_dim]
-        held = cache[:, : bias.shape[-1]].view(num_texts, -1, 2, *heads)
-        keys, values = held.permute(2, 0, 3, 1, 4)  # [N, heads, keys, head_dim] each
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=self.scale)
-        return self.attention_projection(mixed.transpose(1, 2).reshape(num_texts, num_tokens, width))
-
-
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Zeros, and not what lies in memory: attention multiplies what is masked by 0, and 0 times NaN is NaN.
-
-    On a CPU numpy asks for large pages that are zero already: a third of the time of `torch.zeros`.
-    """
-    if device.type != "cpu":
-        return torch.zeros(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
-
-
-def _gelu(x: torch.Tensor) -> torch.Tensor:
-    """x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2.
-
-    As (1 + tanh u) / 2 is the logistic function of 2 u, it takes half as long on a CPU as the fused kernel.
-    """
-    if x.device.type != "cpu":
-        return F.gelu(x, approximate="tanh")
-    scale = 2 * math.sqrt(2 / math.pi)
-    return (x * x).mul_(0.044715 * scale).add_(scale).mul_(x).sigmoid_().mul_(x)
-
-
-def _linear(layer: nn.Module, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A `Conv1D` of GPT-2, whose weight is `[in, out]`, as a function."""
-    weight, bias = layer.weight, layer.bias
-    if dtype == weight.dtype:
-        return lambda x: torch.addmm(bias, x.flatten(0, -2), weight).view(*x.shape[:-1], -1)
-    weight, bias = weight.t().to(dtype).contiguous(), bias.to(dtype)
-    return lambda x: F.linear(x, weight, bias)

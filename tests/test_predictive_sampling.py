@@ -31,7 +31,8 @@ from transformers import (
 from mnist_text_gen import MnistTextLogitsProcessor
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, build_generation_config, decode, gumbel_noise
-from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise, _CachedGPT2
+from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
+from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise
 from mnist_text_gen.tokenizer import check_text
 
 
@@ -193,10 +194,8 @@ def test_right_drafts_save_steps(model, monkeypatch):
     prompts = torch.tensor([[1, 2], [1, 2]])
     draft = reference(model, prompts)[0][0, 2:].tolist()
     steps = []
-    run = _CachedGPT2.__call__
-    monkeypatch.setattr(
-        _CachedGPT2, "__call__", lambda self, ids, *args: steps.append(ids.shape) or run(self, ids, *args)
-    )
+    run = CachedGPT2._run
+    monkeypatch.setattr(CachedGPT2, "_run", lambda self, ids, *args: steps.append(ids.shape) or run(self, ids, *args))
     continue_with(model, prompts, num_draft_tokens=0)
     assert len(steps) == 18
     steps.clear()
@@ -267,7 +266,7 @@ def test_cached_logits_are_those_of_the_model(shipped_model):
     torch.manual_seed(0)
     ids = torch.randint(0, 75, (3, 60))
     expected = shipped_model(ids).logits
-    network = _CachedGPT2(shipped_model, 3, 60, None)
+    network = CachedGPT2(shipped_model, 3, 60, None)
     logits, start = [], 0
     for size in (7, 1, 1, 20, 31):  # windows of several sizes
         positions = torch.arange(start, start + size).expand(3, -1)
@@ -281,7 +280,7 @@ def test_cached_rows_may_stand_at_their_own_positions_and_be_written_again(model
     torch.manual_seed(0)
     ids = torch.randint(0, 7, (3, 12))
     expected = model(ids).logits
-    network = _CachedGPT2(model, 3, 12, None)
+    network = CachedGPT2(model, 3, 12, None)
     network(ids[:, :4], torch.arange(4).expand(3, -1))
     starts = torch.tensor([4, 2, 3])
     network((ids + 1) % 7, torch.arange(12).clamp(min=4).expand(3, -1))  # wrong drafts, to be written over
@@ -548,7 +547,7 @@ def test_products_in_bfloat16_give_nearly_the_same_logits_and_valid_texts(shippe
     ids = torch.randint(0, 75, (2, 20))
     positions = torch.arange(20).expand(2, -1)
     with torch.no_grad():
-        logits = [_CachedGPT2(shipped_model, 2, 20, dtype)(ids, positions) for dtype in (None, torch.bfloat16)]
+        logits = [CachedGPT2(shipped_model, 2, 20, dtype)(ids, positions) for dtype in (None, torch.bfloat16)]
     assert logits[1].dtype == torch.float32
     assert 0 < (logits[0] - logits[1]).abs().max() < 0.1 * logits[0].abs().max()
     texts = continue_with(
