@@ -2,6 +2,7 @@
 """Decoding rules: the grammar of a text, known pixels, and noise that makes greedy decoding a reproducible sample."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -24,6 +25,10 @@ class MnistTextLogitsProcessor(LogitsProcessor):
         self.pixel_ids = tokenizer.pixel_ids
         self.end_ids = range(tokenizer.eos_token_id, tokenizer.eos_token_id + 1)
         self.end_position = tokenizer.model_max_length - 1
+        self.forbidden = torch.ones(tokenizer.model_max_length, self.vocab_size, dtype=torch.bool)
+        for position, forbidden in enumerate(self.forbidden):
+            allowed = self.allowed_ids(position)
+            forbidden[allowed.start : allowed.stop] = False
 
     def allowed_ids(self, position: int) -> range:
         """The ids that may stand at a position, 0 to 151 and beyond."""
@@ -52,13 +57,8 @@ class MnistTextLogitsProcessor(LogitsProcessor):
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Mask `scores` `[..., 75]` of tokens at `positions` `[...]`, 0 and more; the form of `decode`."""
-        ids = torch.arange(self.vocab_size, device=scores.device)
-        of_class = (ids >= self.class_ids.start) & (ids < self.class_ids.stop)
-        of_pixels = (ids >= self.pixel_ids.start) & (ids < self.pixel_ids.stop)
-        of_end = (ids >= self.end_ids.start) & (ids < self.end_ids.stop)
-        positions = positions[..., None]
-        allowed = torch.where(positions == 0, of_class, torch.where(positions < self.end_position, of_pixels, of_end))
-        return scores.masked_fill(~allowed, float("-inf"))
+        self.forbidden = self.forbidden.to(scores.device)
+        return scores.masked_fill(self.forbidden[positions.clamp(max=self.end_position)], float("-inf"))
 
 
 class KnownPixelsLogitsProcessor(LogitsProcessor):
@@ -158,16 +158,23 @@ def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens:
     Returns:
         `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
     """
-    uniform = uniform_noise(entropies, num_steps * num_tokens)
-    noise = -np.log(-np.log(uniform))
-    return torch.from_numpy(noise.astype(np.float32)).view(len(entropies), num_steps, num_tokens)
+
+    def draw(entropy: Sequence[int]) -> np.ndarray:
+        return -np.log(-np.log(uniform_noise([entropy], num_steps * num_tokens))).astype(np.float32)
+
+    # numpy lets other threads run while it computes
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        noise = np.concatenate(list(pool.map(draw, entropies)))
+    return torch.from_numpy(noise).view(len(entropies), num_steps, num_tokens)
 
 
 def uniform_noise(entropies: Sequence[Sequence[int]], size: int) -> np.ndarray:
     """Uniform noise, each item's from its own seed, float64 `[B, size]` in (0, 1); see [`gumbel_noise`]."""
-    # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
-    # double that is never 0, and the largest, which would round to 1, is the double below.
-    raw = np.stack([np.random.Philox(np.random.SeedSequence(entropy)).random_raw(size) for entropy in entropies])
+    # Of RandomState, and of Philox itself, numpy promises that their streams never change. All 64 bits are those of
+    # `Philox.random_raw`, which holds on to the interpreter. 53 of them and a half step make u a double that is never
+    # 0, and the largest, which would round to 1, is the double below.
+    streams = [np.random.RandomState(np.random.Philox(np.random.SeedSequence(entropy))) for entropy in entropies]
+    raw = np.stack([stream.randint(2**64, size=size, dtype=np.uint64) for stream in streams])
     return np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 
