@@ -29,6 +29,7 @@ from .logits_process import (
     gumbel_noise,
     uniform_noise,
 )
+from .predictive_sampling import unwrap_model
 
 
 @torch.no_grad()
@@ -66,6 +67,7 @@ def sample_particles(
         ValueError: for a model that is not GPT-2, fewer particles than labels, several images, where the model gives
             what is known the probability 0 behind all particles, and where its weights give NaN.
     """
+    model = unwrap_model(model)
     if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
         raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
     if num_particles < len(labels):

@@ -12,8 +12,8 @@ from transformers import LogitsProcessor, PreTrainedTokenizerBase
 class MnistTextLogitsProcessor(LogitsProcessor):
     """Allow only what the text form allows at a position, so that every text is a valid image whatever the weights.
 
-    Position 0 takes a class digit, 1 to 150 a pixel symbol, 151 and beyond the end token. The position is the length
-    of `input_ids`, so texts must not be padded.
+    Position 0 takes a class digit, 1 to 150 a pixel symbol, 151 and beyond the end token. The position is the number
+    of tokens so far; end tokens at the beginning are padding, and do not count.
 
     Args:
         tokenizer (`MnistTextTokenizer`): names the ids of the class digits, the pixel symbols and the end token.
@@ -53,7 +53,7 @@ class MnistTextLogitsProcessor(LogitsProcessor):
             raise ValueError(
                 f"scores are over {scores.shape[-1]} tokens; allowed is {self.vocab_size}, the tokenizer's"
             )
-        return self.at_positions(torch.tensor(input_ids.shape[1], device=scores.device), scores)
+        return self.at_positions(_count_tokens(input_ids, self.end_ids.start), scores)
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Mask `scores` `[..., 75]` of tokens at `positions` `[...]`, 0 and more; the form of `decode`."""
@@ -65,8 +65,8 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
     """Allow only pixel symbols that agree with the known pixels of an image.
 
     At positions 1 to 150 a pixel symbol is allowed where all known ones of its six pixels are the image's. Other
-    positions are left to [`MnistTextLogitsProcessor`]. The position is the length of `input_ids`, so texts must not be
-    padded. A sample under this rule alone does not follow the model's distribution given the known pixels: what was
+    positions are left to [`MnistTextLogitsProcessor`]. The position is the number of tokens so far, without padding at
+    the beginning. A sample under this rule alone does not follow the model's distribution given the known pixels: what was
     drawn never knew of what comes later. [`sample_particles`] makes up for it.
 
     Args:
@@ -100,7 +100,7 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` `[B, 75]`, `-inf` where a token does not agree, as a new tensor."""
-        positions = torch.full((len(scores), 1), input_ids.shape[1], device=scores.device)
+        positions = _count_tokens(input_ids, self.pixel_ids.stop)[:, None]
         return self.at_positions(positions, scores[:, None])[:, 0]
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -134,7 +134,7 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` `[B, 75]` with the noise of the position added, as a new tensor."""
-        positions = torch.full((len(scores), 1), input_ids.shape[1], device=scores.device)
+        positions = _count_tokens(input_ids, self.pixel_ids.stop)[:, None]
         return self.at_positions(positions, scores[:, None])[:, 0]
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -145,6 +145,14 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
         noise = self.noise[rows, steps.clamp(0, self.noise.shape[1] - 1)].masked_fill(~has_noise[..., None], 0)
         margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
         return scores + torch.nn.functional.pad(noise, margins)
+
+
+def _count_tokens(input_ids: torch.LongTensor, pad_id: int) -> torch.LongTensor:
+    """How many tokens `[B]` texts `[B, T]` have without the padding on the left.
+
+    Padding is the end token, which comes behind the pixel symbols in the vocabulary; no text begins with it.
+    """
+    return (input_ids != pad_id).long().cumsum(dim=1).gt(0).sum(dim=1)
 
 
 def gumbel_noise(entropies: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:

@@ -46,7 +46,7 @@ from .logits_process import (
 )
 from .model_card import CARD_FILE, CLASSIFIER_FOLDER, copy_run, has_own_card, write_model_card
 from .modeling_mnist_cnn import MnistCnnForImageClassification
-from .predictive_sampling import decode
+from .predictive_sampling import decode, unwrap_model
 
 
 TASK = "mnist-text-gen"
@@ -303,12 +303,9 @@ class MnistTextGenerationPipeline(Pipeline):
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error) or len(labels) == 1:
                 raise
-        # whole blocks, as long as there are some
-        half = (
-            len(labels) // 2
-            if len(labels) <= BLOCK_SIZE
-            else (len(labels) // 2 + BLOCK_SIZE - 1) // BLOCK_SIZE * BLOCK_SIZE
-        )
+        # whole blocks, as long as there are several
+        size = BLOCK_SIZE if len(labels) > BLOCK_SIZE else 1
+        half = math.ceil(len(labels) / size / 2) * size
         parts = ((labels[:half], entropies[:half]), (labels[half:], entropies[half:]))
         input_ids = torch.cat([self.generate_texts(*part, temperature, decoding, None) for part in parts])
         if callback is not None:
@@ -337,8 +334,9 @@ class MnistTextGenerationPipeline(Pipeline):
         prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=self.device)[:, None]
         how = {} if decoding == "generate" else self._decoding_arguments(decoding, callback)
         # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
-        input_ids = type(self.model).generate(
-            self.model,
+        model = unwrap_model(self.model)
+        input_ids = type(model).generate(
+            model,
             prompts,
             attention_mask=torch.ones_like(prompts),
             generation_config=config,

@@ -13,6 +13,8 @@ A repository on the Hub carries this file as `custom_generate/generate.py`, and 
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
 from numbers import Integral
 
 import numpy as np
@@ -40,13 +42,33 @@ STEPS_PER_CHECK = {"cuda": 4}
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
 
+class UnsupportedError(ValueError):
+    """What `decode` is asked for can be had of `generate` without it."""
+
+
 def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
     """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
 
     Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True`
-    from a repository that carries this file. The class still has its own.
+    from a repository that carries this file. The class still has its own, and what `decode` does not do (beams,
+    padding, streamers, other stopping criteria, ...) is left to it.
     """
-    return type(model).generate(model, *args, **{"custom_generate": decode, **kwargs})
+    kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    stock = partial(type(unwrap_model(model)).generate, unwrap_model(model), *args, **kwargs)
+    if kwargs.keys() & {"custom_generate", "streamer", "assistant_model"}:
+        return stock()
+    try:
+        return stock(custom_generate=decode)
+    except UnsupportedError:
+        of_decode = {name for name, value in signature(decode).parameters.items() if value.default is not value.empty}
+        if kwargs.keys() & of_decode:
+            raise
+    return stock()
+
+
+def unwrap_model(model: PreTrainedModel) -> PreTrainedModel:
+    """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
+    return getattr(model, "_orig_mod", model)
 
 
 @torch.no_grad()
@@ -97,10 +119,11 @@ def decode(
         `torch.LongTensor`: `[B, P + N]`, prompts and continuations, filled with the pad token behind an end token.
 
     Raises:
-        ValueError: for a model that is not GPT-2, a context that is too short, padding, positions, embeddings or a
-            cache of one's own, beams, other stopping criteria, a wrong number of seeds, a negative seed or count, and
-            where all tokens are masked or scores are not numbers.
+        ValueError: for a model that is not GPT-2 or not on one device, a context that is too short, padding,
+            positions, embeddings or a cache of one's own, beams, other stopping criteria, a wrong number of seeds, a
+            negative seed or count, and where all tokens are masked or scores are not numbers.
     """
+    model = unwrap_model(model)
     _check_request(model, stopping_criteria, generation_config)
     _check_model_kwargs(input_ids, **model_kwargs)
     _check_count("num_draft_tokens", num_draft_tokens, 0)
@@ -137,14 +160,23 @@ def decode(
 
 def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
     if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
-        raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
+        raise UnsupportedError(
+            f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention"
+        )
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1 or devices == ["meta"]:
+        raise UnsupportedError(f"the model must be on one device that computes, got {', '.join(devices)}")
     if config.max_length > model.config.n_positions:
-        raise ValueError(f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}")
+        raise UnsupportedError(
+            f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}"
+        )
     if config.num_beams != 1 or config.return_dict_in_generate:
-        raise ValueError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
+        raise UnsupportedError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
     for criterion in stopping_criteria:
         if not isinstance(criterion, MaxLengthCriteria | EosTokenCriteria):
-            raise ValueError(f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id")
+            raise UnsupportedError(
+                f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id"
+            )
 
 
 def _check_model_kwargs(
@@ -155,15 +187,15 @@ def _check_model_kwargs(
     It also adds an empty cache, whose name depends on the version of Transformers: `past_key_values`, then `cache`.
     """
     if attention_mask is not None and not attention_mask.all():
-        raise ValueError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
+        raise UnsupportedError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
     if position_ids is not None and (position_ids != torch.arange(input_ids.shape[1], device=input_ids.device)).any():
-        raise ValueError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
+        raise UnsupportedError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
     for name, value in others.items():
         if isinstance(value, Cache):
             if value.get_seq_length():
-                raise ValueError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
+                raise UnsupportedError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
         elif value is not None:
-            raise ValueError(f"{name} is given; allowed are input_ids alone, of equal length")
+            raise UnsupportedError(f"{name} is given; allowed are input_ids alone, of equal length")
 
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
