@@ -66,8 +66,8 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
 
     At positions 1 to 150 a pixel symbol is allowed where all known ones of its six pixels are the image's. Other
     positions are left to [`MnistTextLogitsProcessor`]. The position is the number of tokens so far, without padding at
-    the beginning. A sample under this rule alone does not follow the model's distribution given the known pixels: what was
-    drawn never knew of what comes later. [`sample_particles`] makes up for it.
+    the beginning. A sample under this rule alone does not follow the model's distribution given the known pixels: what
+    was drawn never knew of what comes later. [`sample_particles`] makes up for it.
 
     Args:
         tokenizer (`MnistTextTokenizer`): goes from images to symbols.
