@@ -26,6 +26,29 @@ _GRAPHS_LOCK = threading.Lock()
 MAX_GRAPH_SHAPES = 2
 
 
+class UnsupportedError(ValueError):
+    """What is asked for is to be had of Transformers' own `generate`."""
+
+
+def unwrap_model(model: PreTrainedModel) -> PreTrainedModel:
+    """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
+    return getattr(model, "_orig_mod", model)
+
+
+def check_model(model: PreTrainedModel) -> None:
+    """Raise an [`UnsupportedError`] for a model that a [`CachedGPT2`] does not run."""
+    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
+        raise UnsupportedError(
+            f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention"
+        )
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1 or devices == ["meta"]:
+        raise UnsupportedError(
+            f"the model must be on one device, with its weights, got {' and '.join(devices)}; the decoding of "
+            "`generate` itself runs what `device_map` has split"
+        )
+
+
 class Network:
     """The model on a batch, a block of rows at a time; on a GPU all blocks at the same time, each as a CUDA graph."""
 

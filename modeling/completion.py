@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase, TemperatureLogitsWarper
 
-from .cached_gpt2 import CachedGPT2
+from .cached_gpt2 import CachedGPT2, check_model, unwrap_model
 from .logits_process import (
     GumbelNoiseLogitsProcessor,
     KnownPixelsLogitsProcessor,
@@ -29,7 +29,6 @@ from .logits_process import (
     gumbel_noise,
     uniform_noise,
 )
-from .predictive_sampling import unwrap_model
 
 
 @torch.no_grad()
@@ -64,12 +63,11 @@ def sample_particles(
         the model leaves none of the symbols that agree, may be no valid ones.
 
     Raises:
-        ValueError: for a model that is not GPT-2, fewer particles than labels, several images, where the model gives
+        ValueError: for a model that is not GPT-2 or not on one device, fewer particles than labels, several images, where the model gives
             what is known the probability 0 behind all particles, and where its weights give NaN.
     """
     model = unwrap_model(model)
-    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
-        raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
+    check_model(model)
     if num_particles < len(labels):
         raise ValueError(f"num_particles is {num_particles}; allowed is {len(labels)}, one for each label, or more")
     if len(known_pixels.allowed) != 1:

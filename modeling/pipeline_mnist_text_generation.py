@@ -30,7 +30,7 @@ from transformers import (
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.utils import cached_file
 
-from .cached_gpt2 import CachedGPT2, multiplies_bfloat16
+from .cached_gpt2 import CachedGPT2, multiplies_bfloat16, unwrap_model
 from .class_names import DIGITS, class_word, find_class, name_classes, read_class_names
 from .completion import resample, sample_particles
 from .hub import open_repository, upload_folder
@@ -46,7 +46,7 @@ from .logits_process import (
 )
 from .model_card import CARD_FILE, CLASSIFIER_FOLDER, copy_run, has_own_card, write_model_card
 from .modeling_mnist_cnn import MnistCnnForImageClassification
-from .predictive_sampling import decode, unwrap_model
+from .predictive_sampling import decode
 
 
 TASK = "mnist-text-gen"

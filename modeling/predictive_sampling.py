@@ -33,17 +33,13 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from .cached_gpt2 import Network, borrow_network
+from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
 
 # On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
 STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
-
-
-class UnsupportedError(ValueError):
-    """What `decode` is asked for can be had of `generate` without it."""
 
 
 def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
@@ -55,7 +51,8 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
     """
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
     stock = partial(type(unwrap_model(model)).generate, unwrap_model(model), *args, **kwargs)
-    if kwargs.keys() & {"custom_generate", "streamer", "assistant_model"}:
+    # with these, `generate` itself does not get as far as `decode`
+    if kwargs.keys() & {"custom_generate", "streamer", "assistant_model", "tokenizer"}:
         return stock()
     try:
         return stock(custom_generate=decode)
@@ -64,11 +61,6 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
         if kwargs.keys() & of_decode:
             raise
     return stock()
-
-
-def unwrap_model(model: PreTrainedModel) -> PreTrainedModel:
-    """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
-    return getattr(model, "_orig_mod", model)
 
 
 @torch.no_grad()
@@ -159,13 +151,7 @@ def decode(
 
 
 def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
-    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
-        raise UnsupportedError(
-            f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention"
-        )
-    devices = sorted({str(weight.device) for weight in model.parameters()})
-    if len(devices) > 1 or devices == ["meta"]:
-        raise UnsupportedError(f"the model must be on one device that computes, got {', '.join(devices)}")
+    check_model(model)
     if config.max_length > model.config.n_positions:
         raise UnsupportedError(
             f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}"
