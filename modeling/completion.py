@@ -63,8 +63,8 @@ def sample_particles(
         the model leaves none of the symbols that agree, may be no valid ones.
 
     Raises:
-        ValueError: for a model that is not GPT-2 or not on one device, fewer particles than labels, several images, where the model gives
-            what is known the probability 0 behind all particles, and where its weights give NaN.
+        ValueError: for a model that is not GPT-2 or not on one device, fewer particles than labels, several images,
+            where the model gives what is known the probability 0 behind all particles, and where its weights give NaN.
     """
     model = unwrap_model(model)
     check_model(model)

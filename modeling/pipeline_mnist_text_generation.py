@@ -305,7 +305,7 @@ class MnistTextGenerationPipeline(Pipeline):
                 raise
         # whole blocks, as long as there are several
         size = BLOCK_SIZE if len(labels) > BLOCK_SIZE else 1
-        half = math.ceil(len(labels) / size / 2) * size
+        half = max(len(labels) // size // 2, 1) * size
         parts = ((labels[:half], entropies[:half]), (labels[half:], entropies[half:]))
         input_ids = torch.cat([self.generate_texts(*part, temperature, decoding, None) for part in parts])
         if callback is not None:

@@ -134,13 +134,13 @@ def test_at_positions_is_a_call_for_each_token(tokenizer, data, dtype):
 
 def test_noise_is_finite_for_the_largest_draw(monkeypatch):
     class Largest:
-        def __init__(self, seed):
+        def __init__(self, bit_generator):
             pass
 
-        def random_raw(self, size):
-            return np.full(size, 2**64 - 1, np.uint64)
+        def randint(self, high, size, dtype):
+            return np.full(size, high - 1, dtype)
 
-    monkeypatch.setattr(np.random, "Philox", Largest)
+    monkeypatch.setattr(np.random, "RandomState", Largest)
     assert gumbel_noise([(0,)], 1, 1).isfinite().all()
 
 
