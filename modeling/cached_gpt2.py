@@ -20,6 +20,7 @@ from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
 
+GRAPHED_DEVICES = {"cuda"}
 # CUDA graphs that no call uses at the moment, of each model, by shapes. They hold a cache each.
 _GRAPHS: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
 _GRAPHS_LOCK = threading.Lock()
@@ -58,7 +59,7 @@ class Network:
         sizes = (batch_size // block_size) * [block_size] + [batch_size % block_size]
         self.sizes = [size for size in sizes if size]
         dtype = _find_dtype(model, dtype)
-        if model.device.type == "cuda":
+        if model.device.type in GRAPHED_DEVICES:
             self.blocks = [_take_graph(model, size, max_length, dtype, num_tokens) for size in self.sizes]
         else:
             self.blocks = [CachedGPT2(model, size, max_length, dtype) for size in self.sizes]
@@ -94,7 +95,7 @@ def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
     except torch.OutOfMemoryError:
         _GRAPHS.pop(model, None)
         raise
-    if model.device.type == "cuda":
+    if model.device.type in GRAPHED_DEVICES:
         _give_back(model, network.blocks)
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 import inspect
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import evaluate
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, P
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import build_language_model_config, decode, token_losses
+from mnist_text_gen.modeling import pipeline_mnist_text_generation as pipeline_module
 from mnist_text_gen.tokenizer import binarize_images, check_text
 
 
@@ -451,3 +453,20 @@ def test_images_and_labels_that_cannot_be_scored_are_refused(draw, images, label
     if "image" in message and "labels" not in message:
         with pytest.raises(ValueError, match=message):
             draw.classify(images)
+
+
+@pytest.mark.parametrize("num_candidates", [5, 70])
+def test_blocks_decoded_together_are_those_decoded_alone(draw, monkeypatch, num_candidates):
+    """What a GPU does with a list."""
+    arguments = {"num_candidates": num_candidates, "num_return_sequences": 3, "seed": 4}
+    expected = draw([3, 7, 7], **arguments)
+    monkeypatch.setattr(pipeline_module, "BLOCKS_TOGETHER", {"cpu": 2})
+    assert draw([3, 7, 7], **arguments) == expected
+    assert draw([], **arguments) == []
+
+
+def test_two_threads_draw_on_one_pipeline(draw):
+    expected = [draw.generate_candidates(label, seed=1).tolist() for label in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda label: draw.generate_candidates(label, seed=1).tolist(), range(4)))
+    assert found == expected

@@ -100,6 +100,7 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
     assert set(files) - {".gitattributes"} == {
         *("README.md", "config.json", "generation_config.json", "model.safetensors"),
         *("tokenizer.json", "tokenizer_config.json", "custom_generate/generate.py"),
+        *("cached_gpt2.py", "custom_generate/cached_gpt2.py"),
         *("classifier/config.json", "classifier/model.safetensors"),
         *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py"),
         *(
