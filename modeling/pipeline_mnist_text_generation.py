@@ -17,7 +17,8 @@ from PIL import Image
 from transformers import AutoModelForCausalLM, Pipeline, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .candidates import BLOCK_SIZE, Candidates, generate_candidates, judge_images
+from .cached_gpt2 import CachedGPT2
+from .candidates import BLOCK_SIZE, BLOCKS_TOGETHER, Candidates, generate_candidates, judge_images
 from .class_names import class_word, find_class, read_classes
 from .completion import complete_images
 from .language_model import check_language_model_config
@@ -171,6 +172,8 @@ class MnistTextGenerationPipeline(Pipeline):
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
             items = list(self._number_labels(digits))
+            if self.device.type in BLOCKS_TOGETHER:
+                return self._draw_together(items, **self._forward_params | arguments)
             return super().__call__(items, **arguments) if items else []
         return super().__call__(self._number_labels(digits), **arguments)
 
@@ -238,11 +241,35 @@ class MnistTextGenerationPipeline(Pipeline):
         Returns:
             `Candidates`: N of them, in the order of their indices.
         """
-        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE
-        seed_keys = [(seed, label, occurrence, index) for index in range(num_drawn)]
-        show = None if callback is None else lambda start, images: callback(label, start, images)
-        how = (temperature, classifier_temperature, decoding, show)
-        return self.sample_texts([label] * num_drawn, seed_keys, *how).first(num_candidates)
+        items = [{"label": label, "occurrence": occurrence}]
+        how = (num_candidates, temperature, classifier_temperature, seed, decoding, callback)
+        return self._sample_items(items, *how)[0]
+
+    def _sample_items(
+        self, items, num_candidates, temperature, classifier_temperature, seed, decoding, callback
+    ) -> list[Candidates]:
+        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE  # of each item, in whole blocks
+        seed_keys = [(seed, *item.values(), index) for item in items for index in range(num_drawn)]
+        labels = [item["label"] for item in items for _ in range(num_drawn)]
+        show = None if callback is None else lambda start, images: callback(labels[0], start, images)
+        candidates = self.sample_texts(labels, seed_keys, temperature, classifier_temperature, decoding, show)
+        starts = range(0, len(labels), num_drawn)
+        return [candidates.take(slice(start, start + num_candidates)) for start in starts]
+
+    def _draw_together(self, items: list[dict[str, int]], **arguments) -> list[list[dict[str, Any]]]:
+        """What the base class would do with one item after the other, for as many as fill the device at a time."""
+        arguments = DEFAULTS | arguments
+        num_return_sequences, callback = arguments.pop("num_return_sequences"), arguments["callback"]
+        # a callback sees one class grow
+        step = 1 if callback is not None else BLOCKS_TOGETHER[self.device.type]
+        results = []
+        with self.device_placement():
+            for start in range(0, len(items), step):
+                chunk = items[start : start + step]
+                for item, candidates in zip(chunk, self._sample_items(chunk, **arguments), strict=True):
+                    outputs = {**item, "candidates": candidates, "num_return_sequences": num_return_sequences}
+                    results.append(self.postprocess(outputs))
+        return results
 
     def sample_texts(
         self,
@@ -413,7 +440,8 @@ class MnistTextGenerationPipeline(Pipeline):
         # for model.generate(..., custom_generate="owner/repository")
         code = folder / "custom_generate"
         code.mkdir(exist_ok=True)
-        code.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
+        for name, content in (("generate.py", inspect.unwrap(decode)), ("cached_gpt2.py", CachedGPT2)):
+            code.joinpath(name).write_bytes(Path(inspect.getfile(content)).read_bytes())
         if self.publisher is not None:
             self.publisher.add_records(self, folder, publishing.get("tags") or ())
         if push_to_hub:

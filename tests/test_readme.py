@@ -73,7 +73,6 @@ def test_options_in_commands_exist():
         draw_dataset,
         export_onnx,
         sample_hf,
-        sampling,
         train_classifier,
         train_hf,
     )

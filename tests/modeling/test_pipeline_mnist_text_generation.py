@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 import inspect
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import evaluate
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, P
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import Candidates, build_language_model_config, decode, token_losses
+from mnist_text_gen.modeling import candidates as candidates_module
 from mnist_text_gen.tokenizer import binarize_images, check_text
 
 
@@ -449,3 +451,19 @@ def test_images_and_labels_that_cannot_be_scored_are_refused(pipe, images, label
     if "image" in message and "labels" not in message:
         with pytest.raises(ValueError, match=message):
             pipe.classify(images)
+
+
+@pytest.mark.parametrize("num_candidates", [5, 70])
+def test_blocks_decoded_together_are_those_decoded_alone(pipe, monkeypatch, num_candidates):
+    """What a GPU does with a list."""
+    arguments = {"num_candidates": num_candidates, "num_return_sequences": 3, "seed": 4}
+    expected = pipe([3, 7, 7], **arguments)
+    monkeypatch.setitem(candidates_module.BLOCKS_TOGETHER, "cpu", 2)
+    assert pipe([3, 7, 7], **arguments) == expected
+    assert pipe([], **arguments) == []
+
+
+def test_two_threads_draw_on_one_pipeline(pipe):
+    expected = [pipe.sample(label, seed=1).texts for label in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda label: pipe.sample(label, seed=1).texts, range(4))) == expected

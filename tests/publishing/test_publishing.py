@@ -100,6 +100,7 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
     assert set(files) - {".gitattributes"} == {
         *("README.md", "config.json", "generation_config.json", "model.safetensors"),
         *("tokenizer.json", "tokenizer_config.json", "custom_generate/generate.py"),
+        *("cached_gpt2.py", "custom_generate/cached_gpt2.py"),
         *("classifier/config.json", "classifier/model.safetensors"),
         *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py"),
         *("candidates.py", "class_names.py", "completion.py", "configuration_mnist_cnn.py", "language_model.py"),
@@ -440,7 +441,9 @@ def test_pinned_revision_is_loaded_with_its_own_classifier(online, tiny_checkpoi
 def test_labelled_data_set_is_pushed_under_the_name_of_the_tokens_owner(hub, online, tiny_checkpoint, tmp_path):
     online("ada")
     options = ["--num_images", "6", "--num_images_per_shard", "4", "--push_to_hub_id", "drawn"]
-    draw_dataset.main([*options, "--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "drawn")])
+    draw_dataset.main(
+        [*options, "--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "drawn")]
+    )
     files = hub.files("ada/drawn", repo_type="dataset")
     local = {str(path.relative_to(tmp_path / "drawn")): path for path in (tmp_path / "drawn").rglob("*.*")}
     assert {name: files[name] for name in local} == {name: path.read_bytes() for name, path in local.items()}
