@@ -6,7 +6,7 @@ Each part prints a table; without `--source` the last one is left out.
 - `speed`: seconds to generate, judge and rerank 64 candidates per digit. Stock `generate` with `do_sample=True` and
   the same `LogitsProcessor` takes turns with the pipeline's decodings. The first round warms up and does not count.
 - `limit`: the time that the matrix products alone would take at the speed of a large product.
-- `shares`: where the time of `exact` goes.
+- `profile`: where the time of each decoding goes, by the names of PyTorch's operators.
 - `growth`: seconds against the number of candidates.
 - `memory`: what each adds to the peak memory of a process of its own.
 - `start_up`: seconds from a cold process to the first digit.
@@ -35,7 +35,7 @@ from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.data import load_images
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import DECODINGS, Candidates, generate_candidates
-from mnist_text_gen.modeling.predictive_sampling import _CachedGPT2
+from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 
 
@@ -46,11 +46,6 @@ DIGITS_TO_DRAW = ("7", "0123456789")  # a table of speed each
 GROWTH = (1, 16, 64, 256, 1024)  # candidates
 NUM_IMAGES, NUM_SEEDS = 1000, 10  # for precision, with 640 candidates per seed
 DTYPES = {"exact": None, "bf16": torch.bfloat16}
-# Where the time of `exact` goes, by the names of PyTorch's operators.
-KINDS = {
-    "products with weights": {"aten::addmm", "aten::mm"},
-    "attention": {"aten::bmm", "aten::baddbmm", "aten::_softmax"},
-}
 # Each in a process of its own; each holds the ones above it.
 START_UP = {
     "import torch": "import torch",
@@ -178,15 +173,19 @@ def show_limit(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
     print(f"exact takes {exact / limit:.1f} times that")
 
 
-def show_shares(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
-    """Shares of the operators' time, by kind, in generating 64 candidates."""
-    with torch.profiler.profile() as profile:
-        generate_candidates(pipe.model, pipe.tokenizer, [7] * 64, [(0, 7, 0, index) for index in range(64)])
-    times = {event.key: event.self_cpu_time_total + event.self_device_time_total for event in profile.key_averages()}
-    shares = {kind: sum(times.get(name, 0) for name in names) / sum(times.values()) for kind, names in KINDS.items()}
-    shares["copies, element by element, and the rest"] = 1 - sum(shares.values())
-    print("\nwhere the time of exact goes")
-    show_table(["kind", "share"], [[kind, f"{100 * share:.0f} %"] for kind, share in shares.items()])
+def show_profile(pipe: MnistTextGenerationPipeline, args: Arguments, num_rows: int = 20) -> None:
+    """The operators that take the most time in generating 64 candidates, in milliseconds of one call."""
+    seed_keys = [(0, 7, 0, index) for index in range(64)]
+    for way in OURS:
+        with torch.profiler.profile() as profile:
+            generate_candidates(pipe.model, pipe.tokenizer, [7] * 64, seed_keys, decoding=way)
+        times = {e.key: (e.self_cpu_time_total, e.self_device_time_total, e.count) for e in profile.key_averages()}
+        longest = sorted(times.items(), key=lambda row: -sum(row[1][:2]))[:num_rows]
+        rows = [[name, f"{cpu / 1e3:.0f}", f"{gpu / 1e3:.0f}", f"{count}"] for name, (cpu, gpu, count) in longest]
+        cpu, gpu, count = (sum(values) for values in zip(*times.values(), strict=True))
+        rows.append(["all", f"{cpu / 1e3:.0f}", f"{gpu / 1e3:.0f}", f"{count}"])
+        print(f"\nwhere the time of {way} goes, as the profiler sees it")
+        show_table(["operator", "CPU ms", "GPU ms", "calls"], rows)
 
 
 def show_growth(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
@@ -237,7 +236,7 @@ def mean_nats(model, input_ids: torch.LongTensor, dtype: torch.dtype | None) -> 
     """Nats per image of the 151 tokens after the digit, by the logits that `decode` computes."""
     total = 0.0
     for batch in input_ids.split(50):
-        network = _CachedGPT2(model, len(batch), batch.shape[1], dtype)
+        network = CachedGPT2(model, len(batch), batch.shape[1], dtype)
         positions = torch.arange(batch.shape[1] - 1, device=batch.device).expand(len(batch), -1)
         logits = network(batch[:, :-1], positions)  # [B, 151, 75]
         total += F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten(), reduction="sum").item()
@@ -280,7 +279,7 @@ def timed(step: Callable[[], object]) -> float:
 PARTS = {
     "speed": show_speed,
     "limit": show_limit,
-    "shares": show_shares,
+    "profile": show_profile,
     "growth": show_growth,
     "memory": show_memory,
     "start_up": show_start_up,

@@ -5,7 +5,7 @@ The modules import only their siblings: they also travel to the Hub, as remote c
 
 from transformers import AutoConfig, AutoModelForImageClassification
 
-from .candidates import BLOCK_SIZE, Candidates, generate_candidates
+from .candidates import BLOCK_SIZE, Candidates, generate_candidates, judge_images
 from .class_names import class_word, find_class, label_maps, name_classes, read_class_names, read_classes
 from .completion import complete_images, sample_particles
 from .configuration_mnist_cnn import MnistCnnConfig
@@ -20,6 +20,7 @@ from .likelihood import (
     class_posterior,
     log_likelihood,
     marginal_log_likelihood,
+    pixel_nats,
     symbol_nats,
 )
 from .logits_process import (
@@ -61,11 +62,13 @@ __all__ = [
     "find_class",
     "generate_candidates",
     "gumbel_noise",
+    "judge_images",
     "label_maps",
     "load_classifier",
     "log_likelihood",
     "marginal_log_likelihood",
     "name_classes",
+    "pixel_nats",
     "read_class_names",
     "read_classes",
     "sample_particles",

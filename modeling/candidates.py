@@ -15,13 +15,17 @@ from transformers import (
     TemperatureLogitsWarper,
 )
 
+from .cached_gpt2 import multiplies_bfloat16, unwrap_model
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
+from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
 
 
 # Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
 # depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
 BLOCK_SIZE = 64
+# How many of them at the same time: a block alone fills a CPU, and a quarter of a GPU.
+BLOCKS_TOGETHER = {"cuda": 10}
 # Measured with benchmarks/generation.py: more drafts per step, and a longer blank beginning, cost what they gain.
 NUM_DRAFT_TOKENS = 5
 BLANK_SHARE = 4 / 15  # 40 of 150 symbols
@@ -43,9 +47,8 @@ class Candidates:
     probabilities: np.ndarray
     seconds: dict[str, float]
 
-    def first(self, num_candidates: int) -> "Candidates":
-        """The first of them."""
-        kept = slice(num_candidates)
+    def take(self, kept: slice) -> "Candidates":
+        """Some of them."""
         return Candidates(self.texts[kept], self.images[kept], self.probabilities[kept], self.seconds)
 
     def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
@@ -66,7 +69,7 @@ def generate_candidates(
     decoding: str = "exact",
     callback: Callable[[int, np.ndarray], None] | None = None,
 ) -> torch.LongTensor:
-    """Generate one text for each label, in blocks of 64.
+    """Generate one text for each label, in blocks of 64, on a GPU several of them at the same time.
 
     A text is a function of its label and its noise, up to the last bits of matrix products, which depend on what is
     decoded together: the same lists give the same texts. Where a block does not fit in memory, its halves are decoded
@@ -86,9 +89,11 @@ def generate_candidates(
     Returns:
         `torch.LongTensor`: `[N, 152]`, ids of valid texts, on the model's device.
     """
+    alone = decoding == "generate" or callback is not None
+    step = BLOCK_SIZE * (1 if alone else BLOCKS_TOGETHER.get(model.device.type, 1))
     blocks = []
-    for start in range(0, len(labels), BLOCK_SIZE):
-        block = slice(start, start + BLOCK_SIZE)
+    for start in range(0, len(labels), step):
+        block = slice(start, start + step)
         show = None if callback is None else _row_callback(tokenizer, start, callback)
         blocks.append(_generate(model, tokenizer, labels[block], seed_keys[block], temperature, decoding, show))
     return torch.cat(blocks)
@@ -101,7 +106,9 @@ def _generate(model, tokenizer, labels, seed_keys, temperature, decoding, callba
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error) or len(labels) == 1:
             raise
-    half = len(labels) // 2
+    # whole blocks, as long as there are several
+    size = BLOCK_SIZE if len(labels) > BLOCK_SIZE else 1
+    half = max(len(labels) // size // 2, 1) * size
     parts = ((labels[:half], seed_keys[:half]), (labels[half:], seed_keys[half:]))
     input_ids = torch.cat([_generate(model, tokenizer, *part, temperature, decoding, None) for part in parts])
     if callback is not None:
@@ -128,7 +135,8 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
         pad_token_id=tokenizer.pad_token_id,
     )
     prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=model.device)[:, None]  # [B, 1]
-    how = {} if decoding == "generate" else _decoding_arguments(tokenizer, decoding, callback)
+    how = {} if decoding == "generate" else _decoding_arguments(model, tokenizer, decoding, callback)
+    model = unwrap_model(model)
     # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
     input_ids = type(model).generate(
         model,
@@ -143,16 +151,37 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
     return input_ids
 
 
-def _decoding_arguments(tokenizer, decoding: str, callback: Callable | None) -> dict[str, Any]:
+def _decoding_arguments(model, tokenizer, decoding: str, callback: Callable | None) -> dict[str, Any]:
     return {
         "custom_generate": decode,
         "num_draft_tokens": NUM_DRAFT_TOKENS,
         # a symbol is guessed to be the one above it, and an image to begin with blank rows
         "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
         "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
-        "linear_dtype": torch.bfloat16 if decoding == "bf16" else None,
+        "block_size": BLOCK_SIZE,
+        "linear_dtype": torch.bfloat16 if decoding == "bf16" and multiplies_bfloat16(model.device) else None,
         "callback": callback,
     }
+
+
+@torch.no_grad()
+def judge_images(
+    classifier: MnistCnnForImageClassification, images: np.ndarray, temperature: float = 0.8
+) -> np.ndarray:
+    """Let the classifier judge images.
+
+    Args:
+        classifier (`MnistCnnForImageClassification`): of images of this size.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is judged.
+        temperature (`float`, defaults to 0.8): divides the logits.
+
+    Returns:
+        `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
+    """
+    pixel_values = torch.from_numpy(images)[:, None].to(classifier.device, classifier.dtype)  # [N, 1, 30, 30]
+    # in blocks here too, so that a score does not depend on how many candidates are judged
+    logits = torch.cat([classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, 10]
+    return (logits.float() / temperature).softmax(dim=-1).cpu().numpy()
 
 
 def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:

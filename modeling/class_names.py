@@ -10,26 +10,38 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 DIGITS = tuple("0123456789")
 
 
-def read_class_names(config: PreTrainedConfig) -> tuple[str, ...] | None:
+def read_class_names(
+    config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase | None = None
+) -> tuple[str, ...] | None:
     """The names in the `id2label` of a configuration.
 
+    Args:
+        config (`PreTrainedConfig`): of a language model or a classifier.
+        tokenizer (`MnistTextTokenizer`, *optional*): where the configuration comes from elsewhere, checks the names.
+
     Returns:
-        `tuple[str, ...]` of 2 to 10, or `None` where it has only Transformers' own, LABEL_0, LABEL_1, and so on.
+        `tuple[str, ...]`, or `None` where it has only Transformers' own, LABEL_0, LABEL_1, and so on.
 
     Raises:
-        ValueError: for classes that are not numbered from 0 on.
+        ValueError: for classes that are not numbered from 0 on, and for what `tokenizer.check_class_names` refuses.
     """
     id2label = config.id2label or {}
     if id2label == {label: f"LABEL_{label}" for label in range(len(id2label))}:
         return None
     if sorted(id2label) != list(range(len(id2label))):
         raise ValueError(f"id2label has the classes {_list(id2label)}; allowed are numbers from 0 on, without a gap")
-    return tuple(id2label[label] for label in range(len(id2label)))
+    names = tuple(id2label[label] for label in range(len(id2label)))
+    if tokenizer is not None:
+        try:
+            tokenizer.check_class_names(names)
+        except ValueError as error:
+            raise ValueError(f"id2label of a {type(config).__name__}: {error}") from error
+    return names
 
 
-def name_classes(config: PreTrainedConfig) -> tuple[str, ...]:
+def name_classes(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> tuple[str, ...]:
     """The names of the classes of a classifier: those of [`read_class_names`], else as many of the digits."""
-    return read_class_names(config) or DIGITS[: config.num_labels]
+    return read_class_names(config, tokenizer) or DIGITS[: config.num_labels]
 
 
 def read_classes(
@@ -53,7 +65,7 @@ def read_classes(
             f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
             f"2 to {len(DIGITS)}, 1 and {image_size}"
         )
-    class_names = tokenizer.check_class_names(name_classes(config))
+    class_names = name_classes(config, tokenizer)
     of_model = read_class_names(model_config) or class_names
     if of_model != class_names:
         raise ValueError(

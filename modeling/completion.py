@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase, TemperatureLogitsWarper
 
+from .cached_gpt2 import CachedGPT2, check_model, unwrap_model
 from .logits_process import (
     GumbelNoiseLogitsProcessor,
     KnownPixelsLogitsProcessor,
@@ -31,7 +32,6 @@ from .logits_process import (
     gumbel_noise,
     uniform_noise,
 )
-from .predictive_sampling import _CachedGPT2
 
 
 def complete_images(
@@ -131,11 +131,11 @@ def sample_particles(
         the model leaves none of the symbols that agree, may be no valid ones.
 
     Raises:
-        ValueError: for a model that is not GPT-2, fewer particles than labels, several images, where the model gives
-            what is known the probability 0 behind all particles, and where its weights give NaN.
+        ValueError: for a model that is not GPT-2 or not on one device, fewer particles than labels, several images,
+            where the model gives what is known the probability 0 behind all particles, and where its weights give NaN.
     """
-    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
-        raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
+    model = unwrap_model(model)
+    check_model(model)
     if num_particles < len(labels):
         raise ValueError(f"num_particles is {num_particles}; allowed is {len(labels)}, one for each label, or more")
     if len(known_pixels.allowed) != 1:
@@ -147,12 +147,13 @@ def sample_particles(
     )
     propose = GumbelNoiseLogitsProcessor(noise, grammar.pixel_ids)
     (uniform,) = uniform_noise([(*seed_key, 0)], tokenizer.num_pixel_symbols)
-    network = _CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
+    network = CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
     for start, stop in particles.spans:
         rows, owners = particles.rows(start)
         positions = torch.arange(start, stop).expand(len(rows), -1)
-        of_model = (tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions))
-        logits = network(*of_model, None if owners is None else owners.to(model.device)).float().cpu()  # [N, T, 75]
+        of_model = [tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions)]
+        logits = network(*of_model) if owners is None else network.read(*of_model, owners.to(model.device))
+        logits = logits.float().cpu()  # [N, T, 75]
         owners = slice(None) if owners is None else owners
         scores = temper(None, grammar.at_positions(positions + 1, logits))
         agreeing = known_pixels.at_positions(positions + 1, scores)

@@ -41,7 +41,7 @@ def build_language_model_config(
 
 def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Raise a `ValueError` unless `config` has the tokenizer's vocabulary, a context that holds one text, and, if any,
-    names of classes that [`read_class_names`] and `tokenizer.check_class_names` take."""
+    names of classes that [`read_class_names`] takes."""
     vocab_size, context = getattr(config, "vocab_size", None), getattr(config, "max_position_embeddings", None)
     if vocab_size != len(tokenizer):
         raise ValueError(f"{name} has a vocabulary of {vocab_size}; allowed is {len(tokenizer)}, the tokenizer's")
@@ -49,9 +49,7 @@ def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedT
         raise ValueError(
             f"{name} has a context of {context} tokens; allowed is {tokenizer.model_max_length} or more, a whole text"
         )
-    class_names = read_class_names(config)
-    if class_names is not None:
-        tokenizer.check_class_names(class_names)
+    read_class_names(config, tokenizer)
 
 
 def build_generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:

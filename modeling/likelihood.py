@@ -55,6 +55,24 @@ def log_likelihood(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: 
     return -symbol_nats(model, input_ids, batch_size).sum(dim=1, dtype=torch.float64)
 
 
+def pixel_nats(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, input_ids: torch.LongTensor
+) -> torch.Tensor:
+    """−log p of each pixel symbol, spread evenly over its six pixels.
+
+    Args:
+        model (`GPT2LMHeadModel`): the language model.
+        tokenizer (`MnistTextTokenizer`): knows the size of the images.
+        input_ids (`torch.LongTensor`, `[N, 152]`): ids of valid texts.
+
+    Returns:
+        `torch.Tensor`: float64 `[N, 900]` on the CPU, nats; with those of the end token they sum to those of a text.
+    """
+    nats = symbol_nats(model, input_ids)[:, :-1].double()  # [N, 150], without the end token
+    pixels_per_symbol = tokenizer.image_size**2 // tokenizer.num_pixel_symbols
+    return (nats / pixels_per_symbol).repeat_interleave(pixels_per_symbol, dim=1)
+
+
 def class_log_likelihoods(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

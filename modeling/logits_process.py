@@ -2,6 +2,7 @@
 """Decoding rules: the grammar of a text, known pixels, and noise that makes greedy decoding a reproducible sample."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -11,8 +12,8 @@ from transformers import LogitsProcessor, PreTrainedTokenizerBase
 class MnistTextLogitsProcessor(LogitsProcessor):
     """Allow only what the text form allows at a position, so that every text is a valid image whatever the weights.
 
-    Position 0 takes a class digit, 1 to 150 a pixel symbol, 151 and beyond the end token. The position is the length
-    of `input_ids`, so texts must not be padded.
+    Position 0 takes a class digit, 1 to 150 a pixel symbol, 151 and beyond the end token. The position is the number
+    of tokens so far; end tokens at the beginning are padding, and do not count.
 
     Args:
         tokenizer (`MnistTextTokenizer`): names the ids of the class digits, the pixel symbols and the end token.
@@ -24,6 +25,10 @@ class MnistTextLogitsProcessor(LogitsProcessor):
         self.pixel_ids = tokenizer.pixel_ids
         self.end_ids = range(tokenizer.eos_token_id, tokenizer.eos_token_id + 1)
         self.end_position = tokenizer.model_max_length - 1
+        self.forbidden = torch.ones(tokenizer.model_max_length, self.vocab_size, dtype=torch.bool)
+        for position, forbidden in enumerate(self.forbidden):
+            allowed = self.allowed_ids(position)
+            forbidden[allowed.start : allowed.stop] = False
 
     def allowed_ids(self, position: int) -> range:
         """The ids that may stand at a position, 0 to 151 and beyond."""
@@ -48,26 +53,21 @@ class MnistTextLogitsProcessor(LogitsProcessor):
             raise ValueError(
                 f"scores are over {scores.shape[-1]} tokens; allowed is {self.vocab_size}, the tokenizer's"
             )
-        return self.at_positions(torch.tensor(input_ids.shape[1], device=scores.device), scores)
+        return self.at_positions(_count_tokens(input_ids, self.end_ids.start), scores)
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Mask `scores` `[..., 75]` of tokens at `positions` `[...]`, 0 and more; the form of `decode`."""
-        ids = torch.arange(self.vocab_size, device=scores.device)
-        of_class = (ids >= self.class_ids.start) & (ids < self.class_ids.stop)
-        of_pixels = (ids >= self.pixel_ids.start) & (ids < self.pixel_ids.stop)
-        of_end = (ids >= self.end_ids.start) & (ids < self.end_ids.stop)
-        positions = positions[..., None]
-        allowed = torch.where(positions == 0, of_class, torch.where(positions < self.end_position, of_pixels, of_end))
-        return scores.masked_fill(~allowed, float("-inf"))
+        self.forbidden = self.forbidden.to(scores.device)
+        return scores.masked_fill(self.forbidden[positions.clamp(max=self.end_position)], float("-inf"))
 
 
 class KnownPixelsLogitsProcessor(LogitsProcessor):
     """Allow only pixel symbols that agree with the known pixels of an image.
 
     At positions 1 to 150 a pixel symbol is allowed where all known ones of its six pixels are the image's. Other
-    positions are left to [`MnistTextLogitsProcessor`]. The position is the length of `input_ids`, so texts must not be
-    padded. A sample under this rule alone does not follow the model's distribution given the known pixels: what was
-    drawn never knew of what comes later. [`sample_particles`] makes up for it.
+    positions are left to [`MnistTextLogitsProcessor`]. The position is the number of tokens so far, without padding at
+    the beginning. A sample under this rule alone does not follow the model's distribution given the known pixels: what
+    was drawn never knew of what comes later. [`sample_particles`] makes up for it.
 
     Args:
         tokenizer (`MnistTextTokenizer`): goes from images to symbols.
@@ -100,7 +100,7 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` `[B, 75]`, `-inf` where a token does not agree, as a new tensor."""
-        positions = torch.full((len(scores), 1), input_ids.shape[1], device=scores.device)
+        positions = _count_tokens(input_ids, self.pixel_ids.stop)[:, None]
         return self.at_positions(positions, scores[:, None])[:, 0]
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -134,7 +134,7 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` `[B, 75]` with the noise of the position added, as a new tensor."""
-        positions = torch.full((len(scores), 1), input_ids.shape[1], device=scores.device)
+        positions = _count_tokens(input_ids, self.pixel_ids.stop)[:, None]
         return self.at_positions(positions, scores[:, None])[:, 0]
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -145,6 +145,14 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
         noise = self.noise[rows, steps.clamp(0, self.noise.shape[1] - 1)].masked_fill(~has_noise[..., None], 0)
         margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
         return scores + torch.nn.functional.pad(noise, margins)
+
+
+def _count_tokens(input_ids: torch.LongTensor, pad_id: int) -> torch.LongTensor:
+    """How many tokens `[B]` texts `[B, T]` have without the padding on the left.
+
+    Padding is the end token, which comes behind the pixel symbols in the vocabulary; no text begins with it.
+    """
+    return (input_ids != pad_id).long().cumsum(dim=1).gt(0).sum(dim=1)
 
 
 def gumbel_noise(seed_keys: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:
@@ -158,16 +166,23 @@ def gumbel_noise(seed_keys: Sequence[Sequence[int]], num_steps: int, num_tokens:
     Returns:
         `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
     """
-    uniform = uniform_noise(seed_keys, num_steps * num_tokens)
-    noise = -np.log(-np.log(uniform))
-    return torch.from_numpy(noise.astype(np.float32)).view(len(seed_keys), num_steps, num_tokens)
+
+    def draw(seed_key: Sequence[int]) -> np.ndarray:
+        return -np.log(-np.log(uniform_noise([seed_key], num_steps * num_tokens))).astype(np.float32)
+
+    # numpy lets other threads run while it computes
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        noise = np.concatenate(list(pool.map(draw, seed_keys)))
+    return torch.from_numpy(noise).view(len(seed_keys), num_steps, num_tokens)
 
 
 def uniform_noise(seed_keys: Sequence[Sequence[int]], size: int) -> np.ndarray:
     """Uniform noise, each item's from its own seed, float64 `[B, size]` in (0, 1); see [`gumbel_noise`]."""
-    # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
-    # double that is never 0, and the largest, which would round to 1, is the double below.
-    raw = np.stack([np.random.Philox(np.random.SeedSequence(seed_key)).random_raw(size) for seed_key in seed_keys])
+    # Of RandomState, and of Philox itself, numpy promises that their streams never change. All 64 bits are those of
+    # `Philox.random_raw`, which holds on to the interpreter. 53 of them and a half step make u a double that is never
+    # 0, and the largest, which would round to 1, is the double below.
+    streams = [np.random.RandomState(np.random.Philox(np.random.SeedSequence(seed_key))) for seed_key in seed_keys]
+    raw = np.stack([stream.randint(2**64, size=size, dtype=np.uint64) for stream in streams])
     return np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 

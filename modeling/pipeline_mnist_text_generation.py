@@ -17,21 +17,20 @@ from PIL import Image
 from transformers import AutoModelForCausalLM, Pipeline, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .candidates import BLOCK_SIZE, Candidates, generate_candidates
+from .cached_gpt2 import CachedGPT2
+from .candidates import BLOCK_SIZE, BLOCKS_TOGETHER, Candidates, generate_candidates, judge_images
 from .class_names import class_word, find_class, read_classes
 from .completion import complete_images
 from .language_model import check_language_model_config
-from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, symbol_nats
+from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, pixel_nats
 from .logits_process import check_images
 from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassification, load_classifier
 from .predictive_sampling import decode
 from .sampling_arguments import (
     DEFAULTS,
-    check_count,
+    check_completion_arguments,
     check_labels,
     check_sampling_arguments,
-    check_seed,
-    check_temperature,
     draw_seed,
 )
 
@@ -122,6 +121,7 @@ class MnistTextGenerationPipeline(Pipeline):
         decoding: str | None = None,
         callback: Callable[[int, int, np.ndarray], None] | None = None,
         seed: int | None = None,
+        **kwargs,
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | Iterator[list[dict[str, Any]]]:
         """Draw one digit, or each of several.
 
@@ -164,7 +164,7 @@ class MnistTextGenerationPipeline(Pipeline):
             "callback": callback,
             "seed": seed,
         }
-        arguments = {name: value for name, value in given.items() if value is not None}
+        arguments = {name: value for name, value in given.items() if value is not None} | kwargs
         if check_sampling_arguments(**{**self._forward_params, **arguments})["seed"] is None:
             arguments["seed"] = draw_seed()
         if isinstance(digits, str | Integral):
@@ -172,6 +172,8 @@ class MnistTextGenerationPipeline(Pipeline):
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
             items = list(self._number_labels(digits))
+            if self.device.type in BLOCKS_TOGETHER:
+                return self._draw_together(items, **self._forward_params | arguments)
             return super().__call__(items, **arguments) if items else []
         return super().__call__(self._number_labels(digits), **arguments)
 
@@ -239,11 +241,35 @@ class MnistTextGenerationPipeline(Pipeline):
         Returns:
             `Candidates`: N of them, in the order of their indices.
         """
-        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE
-        seed_keys = [(seed, label, occurrence, index) for index in range(num_drawn)]
-        show = None if callback is None else lambda start, images: callback(label, start, images)
-        how = (temperature, classifier_temperature, decoding, show)
-        return self.sample_texts([label] * num_drawn, seed_keys, *how).first(num_candidates)
+        items = [{"label": label, "occurrence": occurrence}]
+        how = (num_candidates, temperature, classifier_temperature, seed, decoding, callback)
+        return self._sample_items(items, *how)[0]
+
+    def _sample_items(
+        self, items, num_candidates, temperature, classifier_temperature, seed, decoding, callback
+    ) -> list[Candidates]:
+        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE  # of each item, in whole blocks
+        seed_keys = [(seed, *item.values(), index) for item in items for index in range(num_drawn)]
+        labels = [item["label"] for item in items for _ in range(num_drawn)]
+        show = None if callback is None else lambda start, images: callback(labels[0], start, images)
+        candidates = self.sample_texts(labels, seed_keys, temperature, classifier_temperature, decoding, show)
+        starts = range(0, len(labels), num_drawn)
+        return [candidates.take(slice(start, start + num_candidates)) for start in starts]
+
+    def _draw_together(self, items: list[dict[str, int]], **arguments) -> list[list[dict[str, Any]]]:
+        """What the base class would do with one item after the other, for as many as fill the device at a time."""
+        arguments = DEFAULTS | arguments
+        num_return_sequences, callback = arguments.pop("num_return_sequences"), arguments["callback"]
+        # a callback sees one class grow
+        step = 1 if callback is not None else BLOCKS_TOGETHER[self.device.type]
+        results = []
+        with self.device_placement():
+            for start in range(0, len(items), step):
+                chunk = items[start : start + step]
+                for item, candidates in zip(chunk, self._sample_items(chunk, **arguments), strict=True):
+                    outputs = {**item, "candidates": candidates, "num_return_sequences": num_return_sequences}
+                    results.append(self.postprocess(outputs))
+        return results
 
     def sample_texts(
         self,
@@ -270,25 +296,9 @@ class MnistTextGenerationPipeline(Pipeline):
         generated = time.perf_counter()
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
-        probabilities = self.judge(images, classifier_temperature)
+        probabilities = judge_images(self.classifier, images, classifier_temperature)
         seconds = {"generate": generated - start, "judge": time.perf_counter() - generated}
         return Candidates(texts, images, probabilities, seconds)
-
-    @torch.no_grad()
-    def judge(self, images: np.ndarray, classifier_temperature: float = 0.8) -> np.ndarray:
-        """Let the classifier judge images.
-
-        Args:
-            images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is judged.
-            classifier_temperature (`float`, defaults to 0.8): divides the classifier's logits.
-
-        Returns:
-            `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
-        """
-        pixel_values = torch.from_numpy(images)[:, None].to(self.classifier.device, self.classifier.dtype)
-        # in blocks here too, so that a score does not depend on how many candidates are judged
-        logits = torch.cat([self.classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, C]
-        return (logits.float() / classifier_temperature).softmax(dim=-1).cpu().numpy()
 
     def complete(
         self,
@@ -333,14 +343,7 @@ class MnistTextGenerationPipeline(Pipeline):
         """
         images = check_images(image, self.tokenizer.image_size, "image")
         labels = [None] * len(images) if label is None else check_labels(label, len(images), self.class_names)
-        check_seed(seed)
-        check_temperature(temperature, "temperature")
-        check_count(num_return_sequences, "num_return_sequences")
-        check_count(num_particles, "num_particles")
-        if num_return_sequences > num_particles:
-            raise ValueError(
-                f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
-            )
+        check_completion_arguments(seed, temperature, num_return_sequences, num_particles)
         seed = draw_seed() if seed is None else seed
         how = (seed, num_return_sequences, num_particles, temperature)
         completed = complete_images(self.model, self.tokenizer, images, known, labels, len(self.class_names), *how)
@@ -350,7 +353,8 @@ class MnistTextGenerationPipeline(Pipeline):
     def _judge_completions(self, input_ids: torch.LongTensor) -> list[dict[str, Any]]:
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
-        probabilities = self.judge(images, self._forward_params.get("classifier_temperature", 0.8))
+        temperature = self._forward_params.get("classifier_temperature", DEFAULTS["classifier_temperature"])
+        probabilities = judge_images(self.classifier, images, temperature)
         candidates = Candidates(texts, images, probabilities, {})
         return self.show(candidates, range(len(texts)), input_ids[:, 0].tolist())
 
@@ -403,9 +407,8 @@ class MnistTextGenerationPipeline(Pipeline):
         Raises:
             ValueError: for images and labels of another shape, number or value.
         """
-        nats = symbol_nats(self.model, self._encode_images(image, label, "image"))[:, :-1].double()
-        pixels_per_symbol = self.tokenizer.image_size**2 // self.tokenizer.num_pixel_symbols
-        return (nats / pixels_per_symbol).repeat_interleave(pixels_per_symbol, dim=1).view(np.shape(image)).numpy()
+        nats = pixel_nats(self.model, self.tokenizer, self._encode_images(image, label, "image"))
+        return nats.view(np.shape(image)).numpy()
 
     def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
         images = check_images(images, self.tokenizer.image_size, name)
@@ -437,7 +440,8 @@ class MnistTextGenerationPipeline(Pipeline):
         # for model.generate(..., custom_generate="owner/repository")
         code = folder / "custom_generate"
         code.mkdir(exist_ok=True)
-        code.joinpath("generate.py").write_bytes(Path(inspect.getfile(inspect.unwrap(decode))).read_bytes())
+        for name, content in (("generate.py", inspect.unwrap(decode)), ("cached_gpt2.py", CachedGPT2)):
+            code.joinpath(name).write_bytes(Path(inspect.getfile(content)).read_bytes())
         if self.publisher is not None:
             self.publisher.add_records(self, folder, publishing.get("tags") or ())
         if push_to_hub:

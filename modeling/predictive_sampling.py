@@ -7,17 +7,18 @@ a few drafts behind it, keeps the drafts that come out as they went in and the f
 came out further on as the next drafts. This is predictive sampling (Wiggers and Hoogeboom, "Predictive Sampling with
 Forecasting Autoregressive Models", 2020, algorithm 1). A step reads weights and cache once for all its tokens.
 
-This file imports none of its siblings: a repository on the Hub carries it as `custom_generate/generate.py`.
+A repository on the Hub carries this file as `custom_generate/generate.py`, and beside it the one that it imports.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
 from numbers import Integral
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F
 from transformers import (
     Cache,
     EosTokenCriteria,
@@ -32,7 +33,11 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
+
+# On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
+STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
@@ -41,9 +46,21 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
     """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
 
     Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True`
-    from a repository that carries this file. The class still has its own.
+    from a repository that carries this file. The class still has its own, and what `decode` does not do (beams,
+    padding, streamers, other stopping criteria, ...) is left to it.
     """
-    return type(model).generate(model, *args, **{"custom_generate": decode, **kwargs})
+    kwargs = {name: value for name, value in kwargs.items() if value is not None}
+    stock = partial(type(unwrap_model(model)).generate, unwrap_model(model), *args, **kwargs)
+    # with these, `generate` itself does not get as far as `decode`
+    if kwargs.keys() & {"custom_generate", "streamer", "assistant_model", "tokenizer"}:
+        return stock()
+    try:
+        return stock(custom_generate=decode)
+    except UnsupportedError:
+        of_decode = {name for name, value in signature(decode).parameters.items() if value.default is not value.empty}
+        if kwargs.keys() & of_decode:
+            raise
+    return stock()
 
 
 @torch.no_grad()
@@ -57,6 +74,7 @@ def decode(
     num_draft_tokens: int = 3,
     draft_lookback: int = 1,
     prefix_draft: Sequence[int] = (),
+    block_size: int | None = None,
     linear_dtype: torch.dtype | None = None,
     callback: Callable[[torch.LongTensor], None] | None = None,
     **model_kwargs,
@@ -79,8 +97,12 @@ def decode(
         draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
         prefix_draft (`Sequence[int]`):
             Tokens that many continuations start with. The model runs over them once for all equal prompts.
+        block_size (`int`, *optional*):
+            The model runs over this many rows at a time, so that a text does not depend on how many others there are:
+            the last bits of a product depend on its shape. By default over all of them.
         linear_dtype (`torch.dtype`, *optional*):
-            Multiply by the weights of the blocks in this dtype; faster, and not exact. By default the model's.
+            The dtype of the transformer blocks' products, keys and values; faster, and not exact. By default that of
+            `torch.autocast` where it is on, or the model's.
         callback (`Callable[[torch.LongTensor], None]`, *optional*):
             Called with `[B, T]` ids whenever more tokens of all rows are sure, T growing. It is what a streamer is to
             `generate`, which keeps that from decoding functions of others.
@@ -89,14 +111,17 @@ def decode(
         `torch.LongTensor`: `[B, P + N]`, prompts and continuations, filled with the pad token behind an end token.
 
     Raises:
-        ValueError: for a model that is not GPT-2, a context that is too short, padding, positions, embeddings or a
-            cache of one's own, beams, other stopping criteria, a wrong number of seeds, a negative seed or count, and
-            where all tokens are masked or scores are not numbers.
+        ValueError: for a model that is not GPT-2 or not on one device, a context that is too short, padding,
+            positions, embeddings or a cache of one's own, beams, other stopping criteria, a wrong number of seeds, a
+            negative seed or count, and where all tokens are masked or scores are not numbers.
     """
+    model = unwrap_model(model)
     _check_request(model, stopping_criteria, generation_config)
     _check_model_kwargs(input_ids, **model_kwargs)
     _check_count("num_draft_tokens", num_draft_tokens, 0)
     _check_count("draft_lookback", draft_lookback, 1)
+    if block_size is not None:
+        _check_count("block_size", block_size, 1)
     for token in prefix_draft:
         _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
@@ -107,30 +132,37 @@ def decode(
     if not all(_is_positionwise(processor) for processor in processors):
         num_draft_tokens, prefix_draft = 0, ()
     texts = _Texts(input_ids, generation_config, draft_lookback)
-    network = _CachedGPT2(model, input_ids.shape[0], generation_config.max_length, linear_dtype)
-    _read_prompts(network, texts, processors, prefix_draft)
-    while True:
-        if callback is not None:
-            callback(texts.sure())
-        finished = texts.lengths >= texts.ends
-        if finished.all():
-            return texts.result()
-        network.drop(finished)
-        positions = texts.window(num_draft_tokens + 1)
-        logits = network(texts.take(positions), positions)
-        _extend(processors, texts, positions + 1, logits)
+    # a function that watches the texts, or that each of them goes through, has to see them step by step
+    steps_per_check = STEPS_PER_CHECK.get(input_ids.device.type, 1) if callback is None and num_draft_tokens else 1
+    shapes = (len(input_ids), block_size or len(input_ids), texts.max_length, linear_dtype, num_draft_tokens + 1)
+    with borrow_network(model, *shapes) as network:
+        _read_prompts(network, texts, processors, prefix_draft)
+        for step in itertools.count():
+            if callback is not None:
+                callback(texts.sure())
+            if step % steps_per_check == 0:
+                finished = texts.check_finished()  # [B]
+                if finished.all():
+                    return texts.result()
+                network.drop(finished)
+            positions = texts.window(num_draft_tokens + 1)  # [B, T]
+            logits = network(texts.take(positions), positions)  # [B, T, V]
+            _extend(processors, texts, positions + 1, logits)
 
 
 def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
-    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
-        raise ValueError(f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention")
+    check_model(model)
     if config.max_length > model.config.n_positions:
-        raise ValueError(f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}")
+        raise UnsupportedError(
+            f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}"
+        )
     if config.num_beams != 1 or config.return_dict_in_generate:
-        raise ValueError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
+        raise UnsupportedError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
     for criterion in stopping_criteria:
         if not isinstance(criterion, MaxLengthCriteria | EosTokenCriteria):
-            raise ValueError(f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id")
+            raise UnsupportedError(
+                f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id"
+            )
 
 
 def _check_model_kwargs(
@@ -141,15 +173,15 @@ def _check_model_kwargs(
     It also adds an empty cache, whose name depends on the version of Transformers: `past_key_values`, then `cache`.
     """
     if attention_mask is not None and not attention_mask.all():
-        raise ValueError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
+        raise UnsupportedError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
     if position_ids is not None and (position_ids != torch.arange(input_ids.shape[1], device=input_ids.device)).any():
-        raise ValueError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
+        raise UnsupportedError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
     for name, value in others.items():
         if isinstance(value, Cache):
             if value.get_seq_length():
-                raise ValueError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
+                raise UnsupportedError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
         elif value is not None:
-            raise ValueError(f"{name} is given; allowed are input_ids alone, of equal length")
+            raise UnsupportedError(f"{name} is given; allowed are input_ids alone, of equal length")
 
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
@@ -201,30 +233,23 @@ def _extend(processors: list, texts: "_Texts", positions: torch.LongTensor, logi
             scores = processor(None, scores.flatten(0, 1)).view_as(scores)
         else:
             scores = processor(texts.result(), scores[:, 0])[:, None]
-    best, tokens = scores.max(dim=-1)
+    best, tokens = scores.max(dim=-1)  # [B, T]
     lengths = texts.lengths[:, None]
     texts.accept(positions, tokens)
     # only what is kept has to make sense: a draft may be wrong, and stand behind an end token
     wrong = ~best.isfinite() & (positions >= lengths) & (positions < texts.lengths[:, None])
-    if wrong.any():
-        row, column = wrong.nonzero()[0].tolist()
-        raise ValueError(
-            f"text {row} has a best score of {best[row, column].item()} at position {positions[row, column].item()}; "
-            "allowed is a finite one (were all tokens masked, or do the weights give NaN?)"
-        )
+    texts.unchecked.append((wrong, best, positions))
 
 
-def _read_prompts(network: "_CachedGPT2", texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
-    """The first step: all prompts and the drafts behind them, equal prompts once."""
-    prompts, owners = texts.prompts.unique(dim=0, return_inverse=True)
-    prefix_draft = prefix_draft[: texts.max_length - texts.prompts.shape[1] - 1]
-    drafts = torch.tensor(prefix_draft, dtype=prompts.dtype, device=prompts.device).expand(len(prompts), -1)
-    ids = torch.cat([prompts, drafts], dim=1)
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+def _read_prompts(network: Network, texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
+    """The first step: all prompts and the drafts behind them."""
     first = texts.prompts.shape[1] - 1
-    logits = network(ids, positions, owners)[owners, first:]
-    positions = positions[owners, first:] + 1
-    texts.write(positions[:, :-1], ids[owners, first + 1 :])
+    prefix_draft = prefix_draft[: texts.max_length - texts.prompts.shape[1] - 1]
+    drafts = torch.tensor(prefix_draft, dtype=torch.int64, device=texts.ids.device).expand(len(texts.ids), -1)
+    ids = torch.cat([texts.prompts, drafts], dim=1)  # [B, P + drafts]
+    logits = network.read(ids)[:, first:]  # [B, 1 + drafts, V]
+    positions = torch.arange(first + 1, ids.shape[1] + 1, device=ids.device).expand(len(ids), -1)
+    texts.write(positions[:, :-1], drafts)
     _extend(processors, texts, positions, logits)
 
 
@@ -243,16 +268,28 @@ class _Texts:
         self.lengths = torch.full((batch_size,), length, device=prompts.device)
         self.ends = torch.full((batch_size,), config.max_length, device=prompts.device)
         self.known = self.lengths.clone()
+        self.unchecked = []  # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+
+    def check_finished(self) -> torch.BoolTensor:
+        """Which texts `[B]` are finished. What was wrong since the last check is an error now: to ask is to wait."""
+        unchecked, self.unchecked = self.unchecked, []
+        if torch.stack([wrong.any() for wrong, _, _ in unchecked]).any():
+            wrong, best, positions = next(step for step in unchecked if step[0].any())
+            row, column = wrong.nonzero()[0].tolist()
+            raise ValueError(
+                f"text {row} has a best score of {best[row, column].item()} at position "
+                f"{positions[row, column].item()}; allowed is a finite one (were all tokens masked, or do the weights "
+                "give NaN?)"
+            )
+        return self.lengths >= self.ends
 
     def window(self, size: int) -> torch.LongTensor:
         """Positions `[B, size]` of the last sure token and the drafts behind it; beyond the end, the last repeats."""
         offsets = torch.arange(size, device=self.ids.device)
         positions = (self.lengths[:, None] - 1 + offsets).clamp(max=self.max_length - 2)
-        for column in range(1, size):
-            position = positions[:, column]
-            guess = self.ids[self.rows[:, 0], (position - self.lookback).clamp(min=0)]
-            draft = self.ids[self.rows[:, 0], position]
-            self.ids[self.rows[:, 0], position] = torch.where(position < self.known, draft, guess)
+        # a guess may rest on a guess: go back until something is known
+        steps_back = ((positions - self.known[:, None]) // self.lookback + 1).clamp(min=0)
+        self.write(positions, self.take((positions - steps_back * self.lookback).clamp(min=0)))
         return positions
 
     def take(self, positions: torch.LongTensor) -> torch.LongTensor:
@@ -290,107 +327,3 @@ class _Texts:
         length = int(self.lengths.max())
         beyond = torch.arange(length, device=self.ids.device) >= self.lengths[:, None]
         return self.ids[:, :length].masked_fill(beyond, self.pad)
-
-
-class _CachedGPT2:
-    """GPT-2 on windows of tokens, each text's at its own positions, with keys and values kept in one buffer."""
-
-    def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, linear_dtype: torch.dtype | None):
-        config, self.model = model.config, model
-        self.num_heads, self.batch_size, self.max_length = config.n_head, batch_size, max_length
-        self.blocks = [_Block(block, config, index, linear_dtype) for index, block in enumerate(model.transformer.h)]
-        self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
-        shape = (config.n_layer, 2, batch_size, config.n_head, max_length, config.n_embd // config.n_head)
-        # zeros, and not what lies in memory: attention multiplies what is masked by 0, and 0 times NaN is NaN
-        self.cache = torch.zeros(shape, device=model.device, dtype=model.dtype)
-
-    def __call__(
-        self, ids: torch.LongTensor, positions: torch.LongTensor, owners: torch.LongTensor | None = None
-    ) -> torch.Tensor:
-        """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped.
-
-        With `owners` `[B]` the N rows are not yet the batch's, and row `owners[b]` becomes text b's in the cache.
-        """
-        if owners is None:
-            ids, positions = ids[self.texts], positions[self.texts]
-        num_texts = len(ids)
-        num_keys = int(positions.max()) + 1
-        transformer = self.model.transformer
-        hidden = transformer.wte(ids) + transformer.wpe(positions)  # [N, T, E]
-        masked = torch.arange(num_keys, device=ids.device) > positions[:, None, :, None]  # [N, 1, T, keys]
-        bias = torch.zeros(masked.shape, device=ids.device, dtype=hidden.dtype).masked_fill_(masked, -math.inf)
-        bias = bias.expand(-1, self.num_heads, -1, -1).flatten(0, 1)  # [N·heads, T, keys]
-        rows = torch.arange(2 * num_texts * self.num_heads, device=ids.device).view(2, num_texts, self.num_heads, 1)
-        slots = (rows * self.max_length + positions[:, None]).flatten()  # [2·N·heads·T]
-        for block, cache in zip(self.blocks, self.cache, strict=True):
-            held = cache[:, :num_texts] if owners is None else torch.empty_like(cache[:, :num_texts])
-            hidden = block(hidden, held, slots, bias)
-            if owners is not None:
-                cache[:, :, :, :num_keys] = held[:, owners, :, :num_keys]
-        logits = self.model.lm_head(transformer.ln_f(hidden))
-        if len(self.texts) == self.batch_size:
-            return logits
-        return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
-
-    def drop(self, finished: torch.BoolTensor) -> None:
-        """Leave out finished texts `[B]`, once they are half: then it pays to move the others together."""
-        rows = (~finished[self.texts]).nonzero()[:, 0]
-        if 2 * len(rows) <= len(self.texts):
-            self.texts, self.cache = self.texts[rows], self.cache[:, :, rows]
-
-    def reorder(self, rows: torch.LongTensor, num_keys: int) -> None:
-        """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
-        for cache in self.cache:  # a block at a time: no second copy of the whole
-            cache[:, :, :, :num_keys] = cache[:, rows, :, :num_keys]
-
-
-class _Block:
-    """One transformer block, with what does not change from step to step made once."""
-
-    def __init__(self, block: nn.Module, config, index: int, linear_dtype: torch.dtype | None):
-        self.ln_1, self.ln_2 = block.ln_1, block.ln_2
-        self.qkv, self.attention_projection = (
-            _linear(layer, linear_dtype) for layer in (block.attn.c_attn, block.attn.c_proj)
-        )
-        self.expand, self.project = (_linear(layer, linear_dtype) for layer in (block.mlp.c_fc, block.mlp.c_proj))
-        self.activation = _gelu if config.activation_function in ("gelu_new", "gelu_pytorch_tanh") else block.mlp.act
-        self.num_heads, self.head_dim = config.n_head, config.n_embd // config.n_head
-        self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
-        if config.scale_attn_by_inverse_layer_idx:
-            self.scale /= index + 1
-
-    def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
-        hidden = hidden + self.attention(self.ln_1(hidden), cache, slots, bias)
-        return hidden + self.project(self.activation(self.expand(self.ln_2(hidden))))
-
-    def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
-        """Attention of `[N, T, E]` over a cache `[2, N, heads, positions, head_dim]`, which takes new keys first."""
-        num_texts, num_tokens, _ = hidden.shape
-        shape = (num_texts, num_tokens, 3, self.num_heads, self.head_dim)
-        qkv = self.qkv(hidden).view(shape).permute(2, 0, 3, 1, 4).contiguous()  # [3, N, heads, T, head_dim]
-        cache.view(-1, self.head_dim).index_copy_(0, slots, qkv[1:].view(-1, self.head_dim))
-        keys, values = cache.flatten(1, 2)[:, :, : bias.shape[-1]]  # [N·heads, keys, head_dim]
-        queries = qkv[0].flatten(0, 1)
-        weights = torch.baddbmm(bias, queries, keys.transpose(1, 2), alpha=self.scale).softmax(dim=-1)
-        mixed = torch.bmm(weights, values).view(num_texts, self.num_heads, num_tokens, self.head_dim)
-        return self.attention_projection(mixed.transpose(1, 2).reshape(num_texts, num_tokens, -1))
-
-
-def _gelu(x: torch.Tensor) -> torch.Tensor:
-    """x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2.
-
-    On a CPU the fused kernel takes twice as long as these passes.
-    """
-    if x.device.type != "cpu":
-        return F.gelu(x, approximate="tanh")
-    inner = torch.addcmul(x, x * x, x, value=0.044715).mul_(math.sqrt(2 / math.pi)).tanh_()
-    return torch.addcmul(x, x, inner).mul_(0.5)
-
-
-def _linear(layer: nn.Module, dtype: torch.dtype | None) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A `Conv1D` of GPT-2, whose weight is `[in, out]`, as a function."""
-    weight, bias = layer.weight, layer.bias
-    if dtype is None or dtype == weight.dtype:
-        return lambda x: torch.addmm(bias, x.flatten(0, -2), weight).view(*x.shape[:-1], -1)
-    low_weight, low_bias = weight.t().to(dtype).contiguous(), bias.to(dtype)
-    return lambda x: F.linear(x.to(dtype), low_weight, low_bias).to(x.dtype)

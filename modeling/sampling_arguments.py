@@ -35,15 +35,15 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
         if name not in DEFAULTS:
             raise ValueError(f"argument {name!r} does not exist; allowed are {', '.join(DEFAULTS)}")
         elif name == "seed":
-            check_seed(value)
+            _check_seed(value)
         elif "temperature" in name:
-            check_temperature(value, name)
+            _check_temperature(value, name)
         elif name == "decoding":
             _check_decoding(value)
         elif name == "callback":
             _check_callback(value)
         else:
-            check_count(value, name)
+            _check_count(value, name)
     if not fill:
         return arguments
     arguments = DEFAULTS | arguments
@@ -53,22 +53,18 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
     return arguments
 
 
-def check_count(value: int, name: str) -> None:
-    """Raise a `ValueError` unless `value` is an integer of 1 or more."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; allowed is an integer of 1 or more")
-
-
-def check_temperature(value: float, name: str) -> None:
-    """Raise a `ValueError` unless `value` is a finite number above 0."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
-
-
-def check_seed(value: int | None) -> None:
-    """Raise a `ValueError` unless `value` is an integer from 0 to 2**64 - 1, or `None`."""
-    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64):
-        raise ValueError(f"seed is {value!r}; allowed is an integer from 0 to 2**64 - 1, or None")
+def check_completion_arguments(
+    seed: int | None, temperature: float, num_return_sequences: int, num_particles: int
+) -> None:
+    """Check the arguments of `complete`, as [`check_sampling_arguments`] those of a call."""
+    _check_seed(seed)
+    _check_temperature(temperature, "temperature")
+    _check_count(num_return_sequences, "num_return_sequences")
+    _check_count(num_particles, "num_particles")
+    if num_return_sequences > num_particles:
+        raise ValueError(
+            f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
+        )
 
 
 def check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
@@ -95,3 +91,18 @@ def _check_decoding(value: str) -> None:
 def _check_callback(value: Callable | None) -> None:
     if value is not None and not callable(value):
         raise ValueError(f"callback is {value!r}; allowed is a function, or None")
+
+
+def _check_count(value: int, name: str) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r}; allowed is an integer of 1 or more")
+
+
+def _check_temperature(value: float, name: str) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
+
+
+def _check_seed(value: int | None) -> None:
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64):
+        raise ValueError(f"seed is {value!r}; allowed is an integer from 0 to 2**64 - 1, or None")

@@ -1,1 +1,1 @@
-"""What `python sample_hf.py` draws with the shipped weights; package data, for a saved model shows them on its card."""
+"""What `python sample_hf.py` draws with the shipped weights; package data, for cards show these pictures."""

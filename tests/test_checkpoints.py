@@ -1,7 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The shipped weights: complete, without pickles, with the code they were saved with, and able to draw."""
+"""The shipped weights: complete, without code or pickles, and able to draw; and what loads them and others."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, pipeline
 
-from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen import load_pipeline
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 from mnist_text_gen.modeling import build_language_model_config
 from mnist_text_gen.tokenizer import VOCAB
 
@@ -19,18 +21,37 @@ from mnist_text_gen.tokenizer import VOCAB
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="module")
+def shipped():
+    return pipeline("mnist-text-gen", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def saved(shipped, tmp_path_factory):
+    """The shipped weights as `save_pretrained` writes them, with their code; not to be changed."""
+    folder = tmp_path_factory.mktemp("saved") / "shipped"
+    shipped.save_pretrained(folder)
+    return folder
+
+
+def keys_of(value):
+    """The keys of JSON, those of the objects in it too."""
+    if isinstance(value, dict):
+        yield from value
+        value = value.values()
+    if not isinstance(value, str | int | float | None):
+        for item in value:
+            yield from keys_of(item)
+
+
 def test_configuration_is_the_specifications(tokenizer):
     config = json.loads((SHIPPED_CHECKPOINT / "config.json").read_text())
     expected = build_language_model_config(tokenizer).to_diff_dict()
     expected.pop("transformers_version")
     assert {key: config[key] for key in expected} == expected
-    assert config["custom_pipelines"]["mnist-text-gen"]["pt"] == ["AutoModelForCausalLM"]
 
 
-def test_weights_are_float32_safetensors_and_nothing_is_pickled():
-    files = {str(path.relative_to(SHIPPED_CHECKPOINT)) for path in SHIPPED_CHECKPOINT.rglob("*") if path.is_file()}
-    allowed = {".safetensors", ".json", ".py", ".md", ".png"}
-    assert {Path(file).suffix for file in files} <= allowed
+def test_weights_are_float32_safetensors():
     for name in ("model.safetensors", "classifier/model.safetensors"):
         with safe_open(SHIPPED_CHECKPOINT / name, framework="pt") as weights:
             tensors = {key: weights.get_tensor(key) for key in weights.keys()}  # noqa: SIM118 - no mapping
@@ -40,37 +61,40 @@ def test_weights_are_float32_safetensors_and_nothing_is_pickled():
         assert all(torch.isfinite(tensor).all() for tensor in floats)
 
 
-def test_code_beside_the_weights_is_the_projects():
-    sources = {path.name: path for room in ("tokenizer", "modeling") for path in (ROOT / room).glob("*.py")}
-    # what generate(custom_generate=...) loads has a name that Transformers gives it
-    sources["generate.py"] = sources["predictive_sampling.py"]
-    copies = sorted(SHIPPED_CHECKPOINT.rglob("*.py"))
-    assert {copy.name for copy in copies} >= {
-        "configuration_mnist_cnn.py",
-        "hub.py",
-        "language_model.py",
-        "logits_process.py",
-        "model_card.py",
-        "modeling_mnist_cnn.py",
-        "pipeline_mnist_text_generation.py",
-        "predictive_sampling.py",
-        "tokenization_mnist_text.py",
-    }
-    for copy in copies:
-        assert copy.read_text() == sources[copy.name].read_text(), f"save the pipeline again: {copy} is old"
+def test_shipped_folder_holds_weights_configurations_and_records_alone():
+    files = [path for path in SHIPPED_CHECKPOINT.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".safetensors", ".json"}
+    for path in files:
+        if path.suffix == ".json":
+            text = path.read_text()
+            assert not {"auto_map", "custom_pipelines"} & set(keys_of(json.loads(text))), path
+            # nothing of the machine either
+            assert not any(folder in text for folder in ("/work", "/home", "/root")), path
+    assert sorted(path.name for path in SHIPPED_PICTURES.iterdir() if path.name.endswith(".png")) == [
+        f"{digit}.png" for digit in range(10)
+    ]
 
 
-def test_nothing_of_a_machine_stands_in_the_files():
-    for path in SHIPPED_CHECKPOINT.rglob("*.json"):
-        text = path.read_text()
-        assert "/work" not in text and "/home" not in text and "/root" not in text
+def test_code_that_is_saved_is_the_projects(saved):
+    # Transformers' own name for what generate(custom_generate=...) loads
+    names = {"custom_generate/generate.py": "modeling/predictive_sampling.py"}
+    for folder in ("modeling", "tokenizer"):
+        modules = [path.name for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py"]
+        names |= {name: f"{folder}/{name}" for name in modules}
+    for name in ("configuration_mnist_cnn.py", "modeling_mnist_cnn.py"):
+        names[f"classifier/{name}"] = f"modeling/{name}"
+    found = {path.relative_to(saved).as_posix(): path.read_text() for path in saved.rglob("*.py")}
+    assert set(found) == set(names)
+    assert [name for name, text in found.items() if text != (ROOT / names[name]).read_text()] == []
 
 
-def test_every_digit_is_drawn_so_that_the_classifier_reads_it():
-    draw = pipeline("mnist-text-gen", device="cpu")
-    best = [results[0] for results in draw(list("0123456789"), num_candidates=8, seed=0)]
-    assert [result["label"] for result in best] == list("0123456789")
-    assert min(result["score"] for result in best) > 0.9
+def test_every_digit_is_drawn_so_that_the_classifier_reads_it(shipped):
+    # 6 candidates of each, all in one block
+    labels = list(range(10)) * 6
+    candidates = shipped.sample_texts(labels, [(0, label, 0, index) for index, label in enumerate(labels)])
+    assert [int(text[0]) for text in candidates.texts] == labels
+    best = candidates.scores(labels).reshape(6, 10).max(axis=0)
+    assert best.min() > 0.9
 
 
 def test_language_model_knows_real_digits(tokenizer, mnist_5k):
@@ -83,30 +107,78 @@ def test_language_model_knows_real_digits(tokenizer, mnist_5k):
     assert nats < 75
 
 
+def draw_two(pipe):
+    results = pipe("3", num_candidates=4, num_return_sequences=2, seed=5)
+    return [[result["generated_text"], result["score"]] for result in results]
+
+
+def test_folders_load_without_trust(tiny_files, tmp_path):
+    """One in the layout of the shipped one, one that `save_pretrained` wrote, and an older one with other code."""
+    pipe = pipeline("mnist-text-gen", model=str(tiny_files), device="cpu")
+    expected = draw_two(pipe)
+    assert draw_two(load_pipeline(tiny_files, "cpu")) == expected
+    pipe.save_pretrained(tmp_path / "saved")
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        # Transformers goes by the code that config.json names
+        pipeline("mnist-text-gen", model=str(tmp_path / "saved"), trust_remote_code=False)
+    assert draw_two(load_pipeline(tmp_path / "saved", "cpu")) == expected
+    old = write_old_folder(tiny_files, tmp_path / "old")
+    assert draw_two(load_pipeline(old, "cpu")) == expected
+
+
+def write_old_folder(folder, target):
+    """What was shipped until the code went: here with code that must not be run."""
+    shutil.copytree(folder, target)
+    names = {
+        "config.json": {
+            "custom_pipelines": {
+                "mnist-text-gen": {
+                    "impl": "pipeline_mnist_text_generation.MnistTextGenerationPipeline",
+                    "pt": ["AutoModelForCausalLM"],
+                    "type": "text",
+                }
+            }
+        },
+        "tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["tokenization_mnist_text.MnistTextTokenizer", None]}},
+        "classifier/config.json": {
+            "auto_map": {
+                "AutoConfig": "configuration_mnist_cnn.MnistCnnConfig",
+                "AutoModelForImageClassification": "modeling_mnist_cnn.MnistCnnForImageClassification",
+            }
+        },
+    }
+    for name, entry in names.items():
+        config = json.loads((target / name).read_text())
+        (target / name).write_text(json.dumps(config | entry))
+    modules = ("pipeline_mnist_text_generation", "tokenization_mnist_text", "configuration_mnist_cnn")
+    for name in (
+        *modules,
+        "modeling_mnist_cnn",
+        "classifier/configuration_mnist_cnn",
+        "classifier/modeling_mnist_cnn",
+    ):
+        (target / f"{name}.py").write_text("raise RuntimeError('code beside the weights was run')\n")
+    return target
+
+
 @pytest.mark.slow
-def test_a_process_without_the_package_draws_the_same(tmp_path):
+def test_a_process_without_the_package_draws_the_same(shipped, saved, tmp_path):
     script = (
         "import json, sys\n"
         "sys.modules['mnist_text_gen'] = None\n"
-        "from transformers import pipeline\n"
-        f"draw = pipeline(model={str(SHIPPED_CHECKPOINT)!r}, trust_remote_code=True, device='cpu')\n"
-        "results = draw('3', num_candidates=4, num_return_sequences=2, seed=5)\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline\n"
+        f"pipe = pipeline(model={str(saved)!r}, trust_remote_code=True, device='cpu')\n"
+        "results = pipe('3', num_candidates=4, num_return_sequences=2, seed=5)\n"
         "print(json.dumps([[r['generated_text'], r['score']] for r in results]))\n"
+        # and stock classes without trust, also of what is shipped
+        f"for folder in ({str(saved)!r}, {str(SHIPPED_CHECKPOINT)!r}):\n"
+        "    model = AutoModelForCausalLM.from_pretrained(folder)\n"
+        "    tokenizer = AutoTokenizer.from_pretrained(folder)\n"
+        "    ids = tokenizer('7:y)')['input_ids']\n"
+        "    print(type(tokenizer).__name__, len(tokenizer), ids, model.config.n_positions)\n"
     )
-    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
-    results = pipeline("mnist-text-gen", device="cpu")("3", num_candidates=4, num_return_sequences=2, seed=5)
-    assert [[r["generated_text"], r["score"]] for r in results] == json.loads(output.stdout.splitlines()[-1])
-
-
-@pytest.mark.slow
-def test_stock_classes_load_it_without_remote_code(tmp_path):
-    script = (
-        "import sys\n"
-        "sys.modules['mnist_text_gen'] = None\n"
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
-        f"model = AutoModelForCausalLM.from_pretrained({str(SHIPPED_CHECKPOINT)!r})\n"
-        f"tokenizer = AutoTokenizer.from_pretrained({str(SHIPPED_CHECKPOINT)!r})\n"
-        "print(type(tokenizer).__name__, len(tokenizer), tokenizer('7:y)')['input_ids'], model.config.n_positions)\n"
-    )
-    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert output.stdout.splitlines()[-1] == f"TokenizersBackend {len(VOCAB)} [7, 10, 73, 74] 152"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    drawn, *stock = done.stdout.splitlines()
+    assert json.loads(drawn) == draw_two(shipped)
+    assert stock == [f"TokenizersBackend {len(VOCAB)} [7, 10, 73, 74] 152"] * 2

@@ -18,6 +18,7 @@ class FencedParser(doctest.DocTestParser):
         ("mnist_text_gen.tokenizer.tokenization_mnist_text", 9),
         ("mnist_text_gen.modeling.modeling_mnist_cnn", 4),
         ("mnist_text_gen.modeling.pipeline_mnist_text_generation", 5),
+        ("mnist_text_gen.loading", 3),
     ],
 )
 def test_examples_in_docstrings_run(module, num_examples):

@@ -1,12 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Staged folders: all of the new files, or all of the old."""
+"""Staged folders: all of the new files, or all of the old. Locked folders: one process at a time."""
 
+import multiprocessing
 import os
 import re
+import subprocess
+import sys
+import time
 
 import pytest
 
-from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
+from mnist_text_gen import files
+from mnist_text_gen.files import check_output_folder, locked_folder, remove_staging_folders, staged_folder
 
 
 def read_tree(folder) -> dict[str, str]:
@@ -121,3 +126,68 @@ def test_what_a_killed_process_left_is_removed_and_the_rest_stays(tmp_path):
     assert not staging.exists()
     assert read_tree(tmp_path) == {"model.txt": "model"}
     remove_staging_folders(tmp_path / "missing")
+
+
+HOLD = """
+import sys
+from mnist_text_gen.files import locked_folder
+with locked_folder(sys.argv[1]) as folder:
+    (folder / "mine").write_text("")
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has locked the folder `tmp_path / "run"`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "locked\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_folder_of_another_process_is_refused_until_it_ends(tmp_path, holder):
+    with pytest.raises(ValueError, match=r"^`output_dir` must be .*, got '.*run', where one is at work"):
+        locked_folder(tmp_path / "run").__enter__()
+    holder.communicate("")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]
+    with locked_folder(tmp_path / "run"):
+        pass
+
+
+def test_lock_dies_with_its_process(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    with locked_folder(tmp_path / "run"):
+        pass
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="a system without fork")
+def test_lock_is_not_passed_on_to_a_forked_process(tmp_path):
+    context = multiprocessing.get_context("fork")
+    started = context.Event()
+    child = context.Process(target=lambda: (started.set(), time.sleep(60)))
+    with locked_folder(tmp_path):
+        child.start()
+        try:
+            assert started.wait(60)
+            files._leave_locks()  # what the system does when a process dies
+            with locked_folder(tmp_path):
+                assert child.is_alive()
+        finally:
+            child.kill()
+            child.join()
+
+
+def test_folder_that_was_made_for_a_lock_goes_if_nothing_was_put_into_it(tmp_path):
+    with pytest.raises(KeyError), locked_folder(tmp_path / "a" / "b"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with locked_folder(tmp_path / "a" / "b") as folder:
+        (folder / "file").write_text("")
+    assert [path.name for path in folder.iterdir()] == ["file"]

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """The package as it is built, installed and imported."""
 
+import json
 import os
 import runpy
 import shutil
@@ -16,20 +17,29 @@ from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 
 from mnist_text_gen import MnistTextTokenizer
-from mnist_text_gen.commands import build_dataset, export_onnx, sample_hf, train_classifier, train_hf
+from mnist_text_gen.commands import (
+    build_dataset,
+    draw_dataset,
+    export_onnx,
+    sample_hf,
+    train_classifier,
+    train_hf,
+)
 
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
-    "sample_hf.py": ("mnist-text-gen-sample", sample_hf),
-    "train_hf.py": ("mnist-text-gen-train", train_hf),
-    "train_classifier.py": ("mnist-text-gen-train-classifier", train_classifier),
-    "build_dataset.py": ("mnist-text-gen-dataset", build_dataset),
-    "export_onnx.py": ("mnist-text-gen-export-onnx", export_onnx),
+    "mnist-text-gen-sample": sample_hf,
+    "mnist-text-gen-train": train_hf,
+    "mnist-text-gen-train-classifier": train_classifier,
+    "mnist-text-gen-dataset": build_dataset,
+    "mnist-text-gen-draw-dataset": draw_dataset,
+    "mnist-text-gen-export-onnx": export_onnx,
 }
-# Where the folders of the checkout lie in the package; README.md and the like beside the modules stay out.
-ROOMS = ("corpus", "tokenizer", "metrics", "modeling", "checkpoints")
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+# what can be called from the checkout without an installation
+SCRIPTS = {"sample_hf.py": sample_hf, "train_hf.py": train_hf, "train_classifier.py": train_classifier}
+# folders of the checkout that lie in the package under the same name; the others are in src/
+FOLDERS = ("metrics", "modeling", "sample_img", "tokenizer")
 
 
 def run(*command, cwd, **environment):
@@ -51,177 +61,170 @@ def checkout_files():
     return sorted(name for name in listed if name and (ROOT / name).is_file())
 
 
-def names_in_wheel(wheel):
-    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A copy of the checkout, so that no build folder is left there; with stand-ins where no weights are shipped."""
+    """A copy of the checkout, so that no build folder is left there."""
     folder = tmp_path_factory.mktemp("source")
     for name in checkout_files():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    weights = folder / "checkpoints" / "mnist-text-gen"
-    if not weights.exists():
-        (weights / "classifier").mkdir(parents=True)
-        for name in ("config.json", "model.safetensors", "tokenization.py", "README.md", "classifier/config.json"):
-            (weights / name).write_text("stand-in")
     # what Python leaves in a checkout that was used
-    for name in ("metrics", "metrics/image_nats", "modeling", "checkpoints"):
+    for name in ("metrics", "metrics/image_nats", "modeling", "src/mnist_text_gen/checkpoints"):
         (folder / name / "__pycache__").mkdir()
         (folder / name / "__pycache__" / "left.cpython-311.pyc").write_bytes(b"left")
     return folder
 
 
 @pytest.fixture(scope="module")
-def expected_names(source):
-    """The files of the wheel by their places in the checkout: modules, and data of metrics and checkpoints."""
-    package = source / "src"
-    names = {path.relative_to(package).as_posix() for path in package.rglob("*.py")} | {"mnist_text_gen/py.typed"}
-    for room in ROOMS:
-        names |= {f"mnist_text_gen/{room}/{path.name}" for path in (source / room).glob("*.py")}
-    metrics = [path.parent for path in source.glob("metrics/*/app.py")]
-    for data in (*metrics, source / "checkpoints/mnist-text-gen"):
-        files = [path for path in data.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        names |= {f"mnist_text_gen/{path.relative_to(source).as_posix()}" for path in files}
-    return names
+def expected_files():
+    """The files of the wheel, and where they stand in the checkout: all of src/, and of the folders beside it."""
+    folders = [(name, name.partition("/")[0]) for name in checkout_files()]
+    expected = {name.removeprefix("src/"): name for name, first in folders if first == "src"}
+    return expected | {f"mnist_text_gen/{name}": name for name, first in folders if first in FOLDERS}
+
+
+# An editable wheel is what `pip install -e` unpacks.
+BUILD = """
+import sys
+from setuptools import build_meta
+for kind, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+    getattr(build_meta, f"build_{kind}")(folder)
+"""
 
 
 @pytest.fixture(scope="module")
-def wheel(source, expected_names, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    run(*PIP, "wheel", ".", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, cwd=source)
-    (path,) = folder.iterdir()
-    return path
-
-
-@pytest.fixture(scope="module")
-def site(wheel, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    run(*PIP, "install", "--no-deps", "--no-index", "--target", folder, wheel, cwd=folder)
+def built(source, tmp_path_factory):
+    """The folder with `wheel/`, `sdist/` and `editable/`, each with one file."""
+    folder = tmp_path_factory.mktemp("built")
+    kinds = ("sdist", "editable", "wheel")
+    run(sys.executable, "-c", BUILD, *(part for kind in kinds for part in (kind, folder / kind)), cwd=source)
     return folder
 
 
+@pytest.fixture(scope="module")
+def wheel(built):
+    (path,) = (built / "wheel").iterdir()
+    return path
+
+
+def read_wheel(path):
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        return {name: archive.read(name) for name in names}
+
+
 @pytest.mark.slow
-def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel, expected_names):
+def test_wheel_holds_every_module_and_data_file_and_nothing_else(wheel, expected_files):
     assert {
         "mnist_text_gen/modeling/pipeline_mnist_text_generation.py",
-        "mnist_text_gen/commands/sample_hf.py",
+        "mnist_text_gen/commands/draw_dataset.py",
+        "mnist_text_gen/py.typed",
         "mnist_text_gen/metrics/image_nats/image_nats.py",
-        "mnist_text_gen/metrics/class_agreement/class_agreement.py",
-        "mnist_text_gen/metrics/mnist_text_validity/tokenization_mnist_text.py",
+        "mnist_text_gen/metrics/class_agreement/requirements.txt",
         "mnist_text_gen/checkpoints/mnist-text-gen/classifier/config.json",
-    } <= expected_names
-    assert names_in_wheel(wheel) == expected_names
-
-
-@pytest.mark.slow
-def test_files_in_the_wheel_are_those_of_the_checkout(wheel, source):
-    with zipfile.ZipFile(wheel) as archive:
-        for name in names_in_wheel(wheel):
-            inside = Path(name).relative_to("mnist_text_gen")
-            path = source / inside if inside.parts[0] in ROOMS else source / "src" / name
-            assert archive.read(name) == path.read_bytes(), name
+        "mnist_text_gen/checkpoints/mnist-text-gen/model.safetensors",
+        "mnist_text_gen/sample_img/0.png",
+    } <= set(expected_files)
+    found = read_wheel(wheel)
+    assert set(found) == set(expected_files)
+    assert [name for name, content in found.items() if content != (ROOT / expected_files[name]).read_bytes()] == []
 
 
 @pytest.mark.slow
 def test_wheel_names_its_commands_and_license(wheel):
     with zipfile.ZipFile(wheel) as archive:
         read = {Path(name).name: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
-    assert {f"{name} = mnist_text_gen.commands.{path[:-3]}:main" for path, (name, _) in COMMANDS.items()} <= set(
-        read["entry_points.txt"].splitlines()
-    )
+    expected = {f"{name} = {command.__name__}:main" for name, command in COMMANDS.items()}
+    assert set(read["entry_points.txt"].splitlines()[1:]) == expected
     assert "License-Expression: Apache-2.0" in read["METADATA"].splitlines()
     assert read["LICENSE"] == (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_wheel_built_from_the_source_distribution_is_the_same(source, expected_names, tmp_path):
-    build = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
-    run(sys.executable, "-c", build, tmp_path / "sdist", cwd=source)
-    (archive,) = (tmp_path / "sdist").iterdir()
+def test_wheel_built_from_the_source_distribution_is_the_same(built, wheel, tmp_path):
+    (archive,) = (built / "sdist").iterdir()
     with tarfile.open(archive) as opened:
-        opened.extractall(tmp_path / "unpacked", filter="data")
-    (unpacked,) = (tmp_path / "unpacked").iterdir()
-    wheel_options = ("--no-deps", "--no-index", "--no-build-isolation", "-w", tmp_path / "wheel")
-    run(*PIP, "wheel", ".", *wheel_options, cwd=unpacked)
-    (wheel,) = (tmp_path / "wheel").iterdir()
-    assert names_in_wheel(wheel) == expected_names
+        opened.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    run(sys.executable, "-c", BUILD, "wheel", tmp_path / "wheel", cwd=unpacked)
+    (again,) = (tmp_path / "wheel").iterdir()
+    assert read_wheel(again) == read_wheel(wheel)
+
+
+# What an installation is imported as: each in a process forked from one that has imported the rest. Only training
+# needs the blocked packages; accelerate stays, for transformers itself imports it wherever its metadata are found.
+IMPORTS = """
+import importlib, json, os, site, sys
+import torch, transformers, transformers.pipelines
+cases, modules, blocked = json.loads(sys.argv[1])
+for kind, folder, cwd, draws in cases:
+    if os.fork():
+        assert os.wait()[1] == 0, kind
+        continue
+    os.chdir(cwd)  # sys.path[0] is "", wherever that is
+    sys.modules.update(dict.fromkeys(blocked))
+    sys.path.insert(1, folder)
+    if kind == "editable":
+        # in the place of the environment's own, whose finder has the same name
+        for name in [name for name in sys.modules if name.startswith("__editable__")]:
+            del sys.modules[name]
+        site.addsitedir(folder)
+        sys.meta_path.insert(0, sys.meta_path.pop())
+    import mnist_text_gen
+    files = [importlib.import_module(f"mnist_text_gen{name}").__file__ for name in modules]
+    files += [str(mnist_text_gen.checkpoints.SHIPPED_CHECKPOINT / "config.json")]
+    files += [str(mnist_text_gen.checkpoints.SHIPPED_PICTURES / "0.png")]
+    files += [str(mnist_text_gen.metrics.METRICS_FOLDER / "image_nats" / "image_nats.py")]
+    if draws:
+        pipe = transformers.pipeline("mnist-text-gen")
+        assert pipe("3", num_candidates=1, num_return_sequences=1, seed=0)[0]["label"] == "3"
+    print(json.dumps([kind, cwd, files]), flush=True)
+    os._exit(0)
+"""
+MODULES = ("", ".tokenizer", ".metrics", ".modeling", ".sample_img", ".checkpoints", ".commands.sample_hf")
+BLOCKED = ("datasets", "evaluate", "matplotlib", "pytorch_optimizer", "mlxtend")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["outside", "inside"])
-def test_installed_wheel_is_imported_outside_and_inside_the_checkout(site, tmp_path, place):
-    program = """
-import importlib
-import mnist_text_gen
-print(mnist_text_gen.__file__)
-for room in ("corpus", "tokenizer", "metrics", "modeling", "checkpoints", "commands.sample_hf"):
-    print(importlib.import_module("mnist_text_gen." + room).__file__)
-print(mnist_text_gen.checkpoints.SHIPPED_CHECKPOINT / "config.json")
-print(mnist_text_gen.metrics.METRICS_FOLDER / "image_nats" / "image_nats.py")
-"""
-    cwd = ROOT if place == "inside" else tmp_path
-    paths = [Path(line) for line in run(sys.executable, "-c", program, cwd=cwd, PYTHONPATH=site).splitlines()]
-    assert len(paths) == 9
-    assert [path for path in paths if not path.is_relative_to(site / "mnist_text_gen")] == []
-    assert [path for path in paths if not path.is_file()] == []
+def test_wheel_and_editable_installation_are_imported_outside_and_inside_the_checkout(
+    built, wheel, source, tmp_path_factory
+):
+    site, editable = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("editable")
+    run(sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", site, wheel, cwd=site)
+    (archive,) = (built / "editable").iterdir()
+    zipfile.ZipFile(archive).extractall(editable)
+    outside = tmp_path_factory.mktemp("outside")
+    cases = [("wheel", site, outside, True), ("wheel", site, source, False)]
+    cases += [("editable", editable, outside, False), ("editable", editable, source, False)]
+    program = json.dumps([cases, MODULES, BLOCKED], default=str)
+    found = [json.loads(line) for line in run(sys.executable, "-c", IMPORTS, program, cwd=outside).splitlines()]
+    assert [(kind, cwd) for kind, cwd, _ in found] == [(kind, str(cwd)) for kind, _, cwd, _ in cases]
+    for kind, _, files in found:
+        place = site / "mnist_text_gen" if kind == "wheel" else source
+        assert len(files) == len(MODULES) + 3
+        assert [path for path in files if not Path(path).is_file() or not Path(path).is_relative_to(place)] == [], kind
 
 
-@pytest.mark.slow
-def test_import_leaves_out_what_drawing_a_digit_does_not_need(tmp_path):
-    program = """
-import sys
-import mnist_text_gen
-print(*sorted({"datasets", "evaluate", "matplotlib"} & set(sys.modules)))
-mnist_text_gen.load_images
-print("datasets" in sys.modules)
-"""
-    assert run(sys.executable, "-c", program, cwd=tmp_path).splitlines() == ["", "True"]
-
-
-@pytest.mark.slow
-def test_drawing_works_without_what_only_training_needs(tmp_path):
-    # accelerate stays: transformers itself imports it wherever its metadata are found
-    for name in ("datasets", "evaluate", "matplotlib", "pytorch_optimizer", "mlxtend"):
-        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is blocked')\n")
-    program = """
-from transformers import pipeline
-import mnist_text_gen
-tokenizer = mnist_text_gen.MnistTextTokenizer()
-classifier = mnist_text_gen.MnistCnnForImageClassification(mnist_text_gen.MnistCnnConfig(hidden_sizes=[4]))
-from transformers import GPT2LMHeadModel
-from mnist_text_gen.modeling import build_language_model_config
-model = GPT2LMHeadModel(build_language_model_config(tokenizer, n_embd=8, n_head=1, n_layer=1))
-draw = pipeline("mnist-text-gen", model=model, tokenizer=tokenizer, classifier=classifier, device="cpu")
-print(draw("3", num_candidates=1, num_return_sequences=1)[0]["label"])
-"""
-    assert run(sys.executable, "-c", program, cwd=tmp_path, PYTHONPATH=tmp_path).splitlines() == ["3"]
-
-
-@pytest.mark.parametrize("script", COMMANDS)
-def test_script_and_console_command_are_the_same_function(script):
-    name, command = COMMANDS[script]
+@pytest.mark.parametrize("name", COMMANDS)
+def test_console_command_is_the_function_and_says_its_name_in_its_help(name, capsys):
     entry_points = {point.name: point for point in distribution("mnist-text-gen").entry_points}
-    assert runpy.run_path(str(ROOT / script), run_name="not_main")["main"] is command.main
-    assert entry_points[name].load() is command.main
-
-
-@pytest.mark.parametrize("script", COMMANDS)
-def test_help_exits_with_0_and_names_the_script(script, capsys):
+    assert entry_points[name].load() is COMMANDS[name].main
     with pytest.raises(SystemExit) as stop:
-        COMMANDS[script][1].main(["--help"])
+        COMMANDS[name].main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"usage: {script} ")
-    assert "--output_dir" in text
+    assert text.startswith(f"usage: {COMMANDS[name].PROG} ") and "--output_dir" in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script_is_the_same_function(script):
+    assert runpy.run_path(str(ROOT / script), run_name="not_main")["main"] is SCRIPTS[script].main
+    assert script == SCRIPTS[script].PROG
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", COMMANDS)
-def test_script_starts_from_another_folder(script, tmp_path):
-    assert run(sys.executable, ROOT / script, "--help", cwd=tmp_path).startswith(f"usage: {script} ")
+def test_script_starts_from_another_folder(tmp_path):
+    assert run(sys.executable, ROOT / "sample_hf.py", "--help", cwd=tmp_path).startswith("usage: sample_hf.py ")
 
 
 def test_tokenizer_is_not_registered_for_gpt2():

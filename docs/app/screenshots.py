@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parents[1] / "app"))
+sys.path.insert(0, str(FOLDER.parents[1] / "examples" / "app"))
 import app  # noqa: E402
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from transformers import pipeline
 
-import mnist_text_gen  # noqa: F401
+from mnist_text_gen import load_pipeline
 from mnist_text_gen.data import PACKAGED_SOURCE, load_images
 from mnist_text_gen.drawing import draw_grid, format_score
 from mnist_text_gen.tokenizer import binarize_images
@@ -30,12 +29,12 @@ TASKS = {
 
 
 def main() -> None:
-    draw = pipeline("mnist-text-gen")
+    pipe = load_pipeline()
     images = binarize_images(load_images(PACKAGED_SOURCE)["test"].images)
     pictures, captions = [], []
     for name, (index, known) in TASKS.items():
         # results of one call share particles; those of several seeds do not
-        results = [draw.complete(images[index], known=known, seed=seed)[0] for seed in range(NUM_COMPLETIONS)]
+        results = [pipe.complete(images[index], known=known, seed=seed)[0] for seed in range(NUM_COMPLETIONS)]
         given = np.where(known, images[index] * 255, UNKNOWN).astype(np.uint8)
         pictures += [Image.fromarray(given), *(result["image"] for result in results)]
         captions += [name, *(f"{result['label']}: {format_score(result['score'])}" for result in results)]

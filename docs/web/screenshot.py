@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Photograph the page that draws in the browser: `python docs/web/screenshot.py web/dist`.
+"""Photograph the page that draws in the browser: `python docs/web/screenshot.py examples/web/dist`.
 
 It needs the extra `test` and Debian's `chromium`, opens the page as a file, and writes its picture beside itself.
 """

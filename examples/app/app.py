@@ -1,18 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""A page to play with: `python app/app.py [--model FOLDER_OR_ID] [--port 7860]`.
+"""A page to play with: `python examples/app/app.py [--model FOLDER_OR_ID] [--port 7860]`.
 
 Digits are drawn, completed, and shown as text. The folder is a Gradio Space as it stands: it imports only its own
-files, and what it has of the package (`arguments.py`, `drawing.py`) are links.
+files.
 """
 
+import argparse
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
-from arguments import parse_arguments, run_command
 from handlers import MAX_CANDIDATES, MAX_COMPLETIONS, Handlers
 from transformers import Pipeline, pipeline
 
@@ -29,32 +28,29 @@ ON_THE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "show_progres
 AT_ONCE = {"queue": False, "show_progress": "hidden"}
 
 
-@dataclass
-class PageArguments:
-    """What the page draws with, and where it is."""
+class Parser(argparse.ArgumentParser):
+    """Reports an error in one line, and exits with status 2."""
 
-    model: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder or Hub id of a language model with its classifier. By default what the variable MODEL_ID "
-            "names, or the shipped weights."
-        },
-    )
-    port: int | None = field(default=None, metadata={"help": "By default the first free one from 7860 on."})
-
-    def __post_init__(self):
-        if self.port is not None and not 1 <= self.port <= 65535:
-            raise ValueError(f"port is {self.port}; allowed is 1 to 65535")
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    run_command(PROG, serve, argv)
-
-
-def serve(argv: Sequence[str]) -> None:
-    (args,) = parse_arguments([PageArguments], argv, PROG, __doc__)
-    draw = load_pipeline(args.model or os.environ.get("MODEL_ID"))
-    launch(build_page(draw), server_port=args.port)
+    parser = Parser(PROG, description="Serve a page to play with.", allow_abbrev=False)
+    parser.add_argument(
+        "--model",
+        default=os.environ.get("MODEL_ID"),
+        help="Folder or Hub id of a language model with its classifier. By default what the variable MODEL_ID names, "
+        "or the shipped weights.",
+    )
+    parser.add_argument("--port", type=int, help="By default the first free one from 7860 on.")
+    args = parser.parse_args(argv)
+    if args.port is not None and not 1 <= args.port <= 65535:
+        parser.error(f"port is {args.port}; allowed is 1 to 65535")
+    try:
+        launch(build_page(load_pipeline(args.model)), server_port=args.port)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 def load_pipeline(model: str | None) -> Pipeline:
@@ -64,10 +60,9 @@ def load_pipeline(model: str | None) -> Pipeline:
         ValueError or OSError: for a model that is not there or does not fit.
     """
     if importlib.util.find_spec("mnist_text_gen"):
-        from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-        from mnist_text_gen.loading import load_pipeline as load
+        import mnist_text_gen
 
-        return load(model or str(SHIPPED_CHECKPOINT))
+        return mnist_text_gen.load_pipeline(model) if model else mnist_text_gen.load_pipeline()
     if not model:
         raise ValueError(
             "there is no model, and mnist_text_gen is not installed; allowed is a folder or a Hub id, as --model or "
@@ -89,12 +84,12 @@ def launch(page: gr.Blocks, **options) -> tuple:
     )
 
 
-def build_page(draw: Pipeline) -> gr.Blocks:
-    handlers, size = Handlers(draw), draw.tokenizer.image_size
+def build_page(pipe: Pipeline) -> gr.Blocks:
+    handlers, size = Handlers(pipe), pipe.tokenizer.image_size
     with gr.Blocks(title="mnist-text-gen", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(
-            f"# {_plural(draw.class_word).capitalize()}, drawn as text\nA small GPT-2 writes an image of "
-            f"{size}×{size} pixels as {draw.tokenizer.num_pixel_symbols} characters."
+            f"# {_plural(pipe.class_word).capitalize()}, drawn as text\nA small GPT-2 writes an image of "
+            f"{size}×{size} pixels as {pipe.tokenizer.num_pixel_symbols} characters."
         )
         with gr.Tab("Draw"):
             drawn = add_drawing(handlers)
@@ -111,7 +106,7 @@ def add_status(elem_id: str) -> gr.HTML:
 
 
 def add_drawing(handlers: Handlers) -> gr.State:
-    names, word = handlers.pipeline.class_names, handlers.pipeline.class_word
+    names, word = handlers.pipe.class_names, handlers.pipe.class_word
     digit = gr.Radio(list(names), value="7" if "7" in names else names[0], label=word.capitalize(), elem_id="digit")
     with gr.Row():
         temperature = gr.Number(0.8, label="Temperature", step=0.1, min_width=100)
@@ -128,7 +123,7 @@ def add_drawing(handlers: Handlers) -> gr.State:
 
 
 def add_completion(handlers: Handlers) -> None:
-    word, size = handlers.pipeline.class_word, handlers.pipeline.tokenizer.image_size
+    word, size = handlers.pipe.class_word, handlers.pipe.tokenizer.image_size
     num_rows, scale = size // 2, max(1, 600 // size)
     gr.Markdown(f"Draw the upper half of {'a digit' if word == 'digit' else 'an image'}, or upload a picture of one.")
     pad = gr.HTML(
@@ -142,7 +137,7 @@ def add_completion(handlers: Handlers) -> None:
     # any file, so that what is wrong with it is said here and not by the browser's silence
     upload = gr.UploadButton("Upload a picture", elem_id="upload")
     with gr.Row():
-        any_class, names = handlers.any_class, handlers.pipeline.class_names
+        any_class, names = handlers.any_class, handlers.pipe.class_names
         label = gr.Dropdown(
             [any_class, *names], value=any_class, label=word.capitalize(), filterable=False, min_width=100
         )
@@ -158,9 +153,9 @@ def add_completion(handlers: Handlers) -> None:
 
 
 def add_text(handlers: Handlers, drawn: gr.State) -> None:
-    word, tokenizer = handlers.pipeline.class_word, handlers.pipeline.tokenizer
+    word, tokenizer = handlers.pipe.class_word, handlers.pipe.tokenizer
     is_mnist = (
-        word == "digit" and EXAMPLE[0] in handlers.pipeline.class_names and len(EXAMPLE) == tokenizer.model_max_length
+        word == "digit" and EXAMPLE[0] in handlers.pipe.class_names and len(EXAMPLE) == tokenizer.model_max_length
     )
     text = gr.Textbox(
         EXAMPLE if is_mnist else "",

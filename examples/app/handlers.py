@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-import torch
 from rendering import render_completions, render_growing, render_results, render_symbols, say, say_error
 from transformers import Pipeline
 from uploads import read_upper_half
@@ -52,13 +51,13 @@ class Handlers:
     """The functions behind the buttons. Nothing of a visitor is kept here.
 
     Args:
-        draw (`MnistTextGenerationPipeline`): draws, completes and scores.
+        pipe (`MnistTextGenerationPipeline`): draws, completes and scores.
     """
 
-    def __init__(self, draw: Pipeline):
-        self.pipeline = draw
+    def __init__(self, pipe: Pipeline):
+        self.pipe = pipe
         # a class may be called anything
-        self.any_class = ANY if ANY not in draw.class_names else f"({ANY})"
+        self.any_class = ANY if ANY not in pipe.class_names else f"({ANY})"
 
     @staticmethod
     def wait() -> str:
@@ -75,11 +74,11 @@ class Handlers:
         """
         label, seed, temperature = self._find_label(digit), check_seed(seed), check_temperature(temperature)
         num_candidates = check_count(num_candidates, "candidates", MAX_CANDIDATES)
-        size = self.pipeline.tokenizer.image_size
+        size = self.pipe.tokenizer.image_size
         images = np.zeros((num_candidates, size, size), dtype=np.uint8)
 
-        def generate(callback: Callable) -> torch.LongTensor:
-            return self.pipeline.generate_candidates(label, num_candidates, temperature, seed, callback=callback)
+        def sample(callback: Callable) -> Any:
+            return self.pipe.sample(label, num_candidates, temperature, seed=seed, callback=callback)
 
         def show(_, start: int, block: np.ndarray) -> tuple:
             num_rows = block.shape[1]
@@ -90,10 +89,9 @@ class Handlers:
             return status, render_growing(images, f"{num_candidates} candidates of {digit}. {progress}"), gr.skip()
 
         yield say(f"Drawing {num_candidates} candidates of {digit}."), "", []
-        input_ids = yield from follow(generate, show)
-        probabilities = self.pipeline.classify_candidates(input_ids)
-        results = self.pipeline.postprocess(self.pipeline.rerank(label, input_ids, probabilities, num_candidates))
-        num_taken = int((probabilities.argmax(dim=-1) == label).sum())
+        candidates = yield from follow(sample, show)
+        results = self.pipe.show(candidates, candidates.rank(label), [label] * num_candidates)
+        num_taken = int((candidates.probabilities.argmax(axis=1) == label).sum())
         done = (
             f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. The "
             f"best {min(NUM_SHOWN, num_candidates)} are shown."
@@ -103,7 +101,7 @@ class Handlers:
     @says_errors(num_outputs=2)
     def read_upload(self, path: str) -> Iterator[tuple[str, Any]]:
         """Take the upper half of a picture to the pad."""
-        upper_half = read_upper_half(path, self.pipeline.tokenizer)
+        upper_half = read_upper_half(path, self.pipe.tokenizer)
         yield say("The upper half of the picture is on the pad."), "".join(map(str, upper_half.ravel()))
 
     @says_errors(num_outputs=2)
@@ -112,17 +110,15 @@ class Handlers:
         seed, image, known = check_seed(seed), *self._read_pad(pad)
         label = None if digit == self.any_class else self._find_label(digit)
         num_completions = check_count(num_completions, "completions", MAX_COMPLETIONS)
-        yield say(f"Completing: {num_completions} pictures of {digit} {self.pipeline.class_word}."), gr.skip()
-        results = self.pipeline.complete(
-            image, label=label, known=known, seed=seed, num_return_sequences=num_completions
-        )
+        yield say(f"Completing: {num_completions} pictures of {digit} {self.pipe.class_word}."), gr.skip()
+        results = self.pipe.complete(image, label=label, known=known, seed=seed, num_return_sequences=num_completions)
         images = np.stack([np.asarray(result["image"]) for result in results]) // 255
         # by number: a name may be the number of another class
-        nats = -self.pipeline.log_likelihood(images, [int(result["generated_text"][0]) for result in results])
+        nats = -self.pipe.log_likelihood(images, [int(result["generated_text"][0]) for result in results])
         yield say(f"Done: {len(results)} completions."), render_completions(results, nats, int(known[:, 0].sum()))
 
     def _find_label(self, name: str) -> int:
-        names, word = self.pipeline.class_names, self.pipeline.class_word
+        names, word = self.pipe.class_names, self.pipe.class_word
         if name not in names:
             allowed = f"{names[0]} to {names[-1]}" if word == "digit" else ", ".join(names)
             raise ValueError(f"the {word} is {name!r}; allowed is {allowed}")
@@ -130,7 +126,7 @@ class Handlers:
 
     def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
         """The image, uint8 `[30, 30]`, and which of its pixels are known, bool: the rows of the pad."""
-        size = self.pipeline.tokenizer.image_size
+        size = self.pipe.tokenizer.image_size
         num_rows = size // 2
         if not isinstance(pad, str) or len(pad) != num_rows * size or not set(pad) <= {"0", "1"}:
             raise ValueError(f"the pad is {pad!r}; allowed are {num_rows * size} characters, 0 and 1")
@@ -154,10 +150,10 @@ class Handlers:
         yield *self._explain(text), text
 
     def _explain(self, text: str) -> tuple[str, str]:
-        (image,) = self.pipeline.tokenizer.decode_images([text])
+        (image,) = self.pipe.tokenizer.decode_images([text])
         label = int(text[0])
-        nats = self.pipeline.surprise(image, label)
-        symbols = render_symbols(text, image, nats, self.pipeline.class_names[label])
+        nats = self.pipe.surprise(image, label)
+        symbols = render_symbols(text, image, nats, self.pipe.class_names[label])
         return say("Shown. Choose a symbol to see its six pixels."), symbols
 
 

@@ -9,12 +9,12 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from drawing import draw_contact_sheet, draw_grid, format_score, is_digit
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 
 _PIXELS_A_SYMBOL = 6
 _GAP = 2
+_COLUMNS, _MARGIN, _CAPTION_HEIGHT = 8, 10, 22  # of a sheet
 
 
 def say(message: str) -> str:
@@ -55,11 +55,13 @@ def render_results(results: Sequence[dict[str, Any]], num_shown: int) -> str:
         _figure(result, f"Rank {rank}", "shown" if rank <= num_shown else "passed over")
         for rank, result in enumerate(results, start=1)
     ]
+    captions = list(map(_caption_of_drawn, results))
+    best_sheet, sheet = _draw_sheet(shown, captions[:num_shown]), _draw_sheet(results, captions)
     return (
-        f"{_group(f'The best {len(shown)}', best)}{_downloads(shown, draw_contact_sheet(shown), f'{label}-best')}"
+        f"{_group(f'The best {len(shown)}', best)}{_downloads(shown, best_sheet, f'{label}-best')}"
         f"<details><summary>All {len(results)} candidates, {len(results) - len(shown)} of them passed over</summary>"
         f"{_group('All candidates', everything)}"
-        f"{_downloads(results, draw_contact_sheet(results), f'{label}-all')}</details>"
+        f"{_downloads(results, sheet, f'{label}-all')}</details>"
     )
 
 
@@ -75,13 +77,11 @@ def render_completions(results: Sequence[dict[str, Any]], nats: np.ndarray, num_
         _figure(result, _article(result["label"]), f"{surprise:.1f} nats", num_known_rows)
         for result, surprise in zip(results, nats, strict=True)
     ]
-    captions = [_caption(result["label"], format_score(result["score"])) for result in results]
-    sheet = draw_grid([result["image"] for result in results], captions)
     return (
         f"{_group('Completions', figures)}<p>Above the line is what was given. The percentage is the classifier's "
         f"probability of the {_word(results[0]['label'])}; the fewer nats, the likelier is the whole image to the "
         "language model.</p>"
-        f"{_downloads(results, sheet, 'completions')}"
+        f"{_downloads(results, _draw_sheet(results, list(map(_caption, results))), 'completions')}"
     )
 
 
@@ -102,7 +102,7 @@ def render_symbols(text: str, image: np.ndarray, nats: np.ndarray, label: str) -
         for index, (symbol, pixels, surprise) in enumerate(zip(text[1:-1], bits, surprises, strict=True))
     ]
     picture = Image.fromarray(image * 255)
-    what, name = ("a ", "") if is_digit(label) else ("", f", {escape(label)}")
+    what, name = ("a ", "") if _is_digit(label) else ("", f", {escape(label)}")
     alternative = escape(f"The image of the text, {what}{label}")
     return (
         f'<div class="symbols" style="--size: {image.shape[1]}; --columns: {symbols_a_row}"><div>'
@@ -130,7 +130,7 @@ def _symbol(index: int, symbol: str, bits: str, surprise: float, row: int, group
 
 
 def _figure(result: dict[str, Any], name: str, note: str, num_known_rows: int = 0) -> str:
-    score = format_score(result["score"])
+    score = _format_score(result["score"])
     alternative = escape(f"{name}, {note}: the classifier gives {score} for {result['label']}")
     line = f'<i style="top: {num_known_rows / result["image"].height:.2%}"></i>' if num_known_rows else ""
     kind = "passed-over" if note == "passed over" else "shown"
@@ -140,17 +140,51 @@ def _figure(result: dict[str, Any], name: str, note: str, num_known_rows: int = 
     )
 
 
+def _draw_sheet(results: Sequence[dict[str, Any]], captions: Sequence[str]) -> Image.Image:
+    """A picture of results to keep, eight in a row, each over its caption."""
+    scale = max(1, round(120 / results[0]["image"].width))
+    size = scale * results[0]["image"].width
+    columns, rows = min(len(results), _COLUMNS), -(-len(results) // _COLUMNS)
+    width, height = size + _MARGIN, size + _CAPTION_HEIGHT + _MARGIN
+    sheet = Image.new("L", (columns * width + _MARGIN, rows * height + _MARGIN), 255)
+    font = ImageFont.load_default(size=15)
+    for index, (result, caption) in enumerate(zip(results, captions, strict=True)):
+        cell = Image.new("L", (width, height), 255)
+        cell.paste(ImageOps.scale(result["image"], scale, Image.Resampling.NEAREST))
+        # in the middle, and what is too wide for its cell from the left on, cut
+        left, anchor = (size / 2, "ma") if font.getlength(caption) <= width else (0, "la")
+        ImageDraw.Draw(cell).text((left, size + 4), caption, fill=0, font=font, anchor=anchor)
+        sheet.paste(cell, (_MARGIN + index % columns * width, _MARGIN + index // columns * height))
+    return sheet
+
+
+def _is_digit(label: str) -> bool:
+    return label in tuple("0123456789")
+
+
+def _format_score(score: float) -> str:
+    """A probability as a percentage, rounded down, so that it says 100 only where it is 1."""
+    hundredths = math.floor(score * 1e4 + 1e-6)  # 0.57 * 1e4 is 5699.99…
+    return f"{hundredths / 1e2 if score == 1 else min(hundredths / 1e2, 99.99):.2f} %"
+
+
 def _word(label: str) -> str:
-    return "digit" if is_digit(label) else "class"
+    return "digit" if _is_digit(label) else "class"
 
 
 def _article(label: str) -> str:
-    return f"A {label}" if is_digit(label) else label
+    return f"A {label}" if _is_digit(label) else label
 
 
-def _caption(label: str, score: str) -> str:
-    # a long name is cut, and not the score
-    return f"{label}: {score}" if is_digit(label) else f"{score} {label}"
+def _caption(result: dict[str, Any]) -> str:
+    # where a long name is cut, the score is not
+    label, score = result["label"], _format_score(result["score"])
+    return f"{label}: {score}" if _is_digit(label) else f"{score} {label}"
+
+
+def _caption_of_drawn(result: dict[str, Any]) -> str:
+    # who sees a 7 need not read that it is one
+    return _format_score(result["score"]) if _is_digit(result["label"]) else _caption(result)
 
 
 def _group(name: str, figures: Sequence[str]) -> str:

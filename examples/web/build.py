@@ -1,8 +1,9 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Assemble the page that draws without a server: `python web/build.py --onnx_dir onnx --output_dir web/dist`.
+"""Assemble the page that draws without a server: `python examples/web/build.py --onnx_dir onnx`.
 
-`python export_onnx.py` makes the first folder, `npm ci --prefix web` brings ONNX Runtime Web. The second folder works
-from where it is, opened as a file, and on any static host.
+`mnist-text-gen-export-onnx` makes that folder, `npm ci --prefix examples/web` brings ONNX Runtime Web. The page,
+`examples/web/dist` where no `--output_dir` says otherwise, works from where it is, opened as a file, and on any static
+host.
 """
 
 import base64
@@ -33,7 +34,7 @@ GLUE = "ort-wasm-simd-threaded"
 class BuildArguments:
     """What the page draws with, and where to."""
 
-    onnx_dir: str = field(default="onnx", metadata={"help": "Folder that export_onnx.py wrote."})
+    onnx_dir: str = field(default="onnx", metadata={"help": "Folder that mnist-text-gen-export-onnx wrote."})
     output_dir: str = field(default=str(FOLDER / "dist"), metadata={"help": "Folder of the page."})
 
 
@@ -52,10 +53,10 @@ def build(argv: Sequence[str]) -> None:
         if not path.is_file():
             raise ValueError(
                 f"onnx_dir is {args.onnx_dir!r}, which has no {path.relative_to(onnx_dir)}; allowed is a folder that "
-                "export_onnx.py wrote"
+                "mnist-text-gen-export-onnx wrote"
             )
     if not RUNTIME.is_dir():
-        raise ValueError(f"there is no {RUNTIME}; `npm ci --prefix web` brings it")
+        raise ValueError(f"there is no {RUNTIME}; `npm ci --prefix examples/web` brings it")
     worker = [path.read_bytes() for path in (RUNTIME / "ort.wasm.min.js", FOLDER / "worker.js")]
     files = {
         "worker": b"\n".join(worker),

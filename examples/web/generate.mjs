@@ -1,4 +1,4 @@
-// Generate with transformers.js in node, greedily and offline: `node web/generate.mjs onnx 7 3`.
+// Generate with transformers.js in node, greedily and offline: `node examples/web/generate.mjs onnx 7 3`.
 // Prints one line of JSON for each prompt: its ids and its text.
 import path from "node:path";
 import { AutoModelForCausalLM, AutoTokenizer, env } from "@huggingface/transformers";

@@ -1,6 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Share of images that a classifier takes for the wanted class, with exact intervals, per class, and as a table."""
 
+from numbers import Integral, Real
+
 import datasets
 import evaluate
 import numpy as np
@@ -65,10 +67,17 @@ class ClassAgreement(evaluate.Metric):
             ),
         )
 
+    def add_batch(self, **inputs):
+        """Add classes to those that `compute` looks at."""  # evaluate adds more to this docstring
+        # before evaluate makes True and "1" a 1 in its columns, and says nothing
+        for name in ("predictions", "references"):
+            check_numbers(name, inputs.get(name))
+        super().add_batch(**inputs)
+
     def _compute(self, predictions, references, num_classes=10, confidence_level=0.95):
-        if not isinstance(num_classes, int) or num_classes < 1:
+        if not isinstance(num_classes, Integral) or isinstance(num_classes, bool) or num_classes < 1:
             raise ValueError(f"num_classes is {num_classes!r}; allowed is an int, 1 or more")
-        if not 0 < confidence_level < 1:
+        if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
             raise ValueError(f"confidence_level is {confidence_level!r}; allowed is a number above 0 and below 1")
         if not predictions:
             raise ValueError("predictions are 0 images; allowed is 1 and more")
@@ -84,8 +93,15 @@ class ClassAgreement(evaluate.Metric):
         }
 
 
+def check_numbers(name, values):
+    """Raise a ValueError for the first value that is no number."""
+    for index, value in enumerate(np.asarray(values, dtype=object).flat):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise ValueError(f"`{name}[{index}]` must be a whole number, got {value!r}")
+
+
 def _check_classes(classes: list[float], num_classes: int, name: str) -> np.ndarray:
-    classes = np.asarray(classes, dtype=np.float64)  # None becomes NaN
+    classes = np.asarray(classes, dtype=np.float64)
     wrong = np.flatnonzero(~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes))))
     if wrong.size:
         raise ValueError(

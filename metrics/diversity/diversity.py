@@ -2,6 +2,7 @@
 """How far generated binary images are from the training images and from each other, beside real test images."""
 
 from collections import Counter
+from numbers import Integral, Real
 
 import datasets
 import evaluate
@@ -46,8 +47,9 @@ Returns:
             equally near ones), and its distance; only with return_neighbours.
 
 Raises:
-    ValueError: where images aren't [N, H, W] of one size with values 0 and 1; where there isn't one label an image;
-        where a class has one image, or only labels or only test_labels have it; where copy_distance is negative.
+    ValueError: where images aren't [N, H, W] of one size with values 0 and 1; where there isn't one label per image,
+        a whole number; where a class has one image, or only labels or only test_labels have it; where copy_distance is
+        no whole number, or negative.
 
 Examples:
     >>> import evaluate
@@ -72,8 +74,15 @@ class Diversity(evaluate.Metric):
             description=_DESCRIPTION,
             citation="",
             inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features({"predictions": image, "labels": datasets.Value("int64")}),
+            # evaluate would cut 3.7 to the integer 3 and say nothing
+            features=datasets.Features({"predictions": image, "labels": datasets.Value("float64")}),
         )
+
+    def add_batch(self, **inputs):
+        """Add images and labels to those that `compute` looks at."""  # evaluate adds more to this docstring
+        # before evaluate makes True and "1" a 1 in its columns, and says nothing
+        check_numbers("labels", inputs.get("labels"))
+        super().add_batch(**inputs)
 
     def _compute(
         self,
@@ -85,8 +94,11 @@ class Diversity(evaluate.Metric):
         copy_distance=None,
         return_neighbours=False,
     ):
-        if copy_distance is not None and copy_distance < 0:
-            raise ValueError(f"copy_distance is {copy_distance}; allowed are 0 pixels and more")
+        is_distance = (
+            isinstance(copy_distance, Integral) and not isinstance(copy_distance, bool) and copy_distance >= 0
+        )
+        if copy_distance is not None and not is_distance:
+            raise ValueError(f"`copy_distance` must be a whole number of pixels, 0 or more, got {copy_distance!r}")
         predictions = check_images("predictions", predictions)
         train_images = check_images("train_images", train_images, predictions)
         images = {"generated": predictions, "test": check_images("test_images", test_images, predictions)}
@@ -127,13 +139,23 @@ def check_images(name, images, predictions=None):
     return images.astype(np.float32)
 
 
+def check_numbers(name, values):
+    """Raise a ValueError for the first value that is no number."""
+    for index, value in enumerate(np.asarray(values, dtype=object).flat):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise ValueError(f"`{name}[{index}]` must be a whole number, got {value!r}")
+
+
 def check_labels(name, labels, images):
-    """The labels as an array of int, one an image, or a ValueError that names the set."""
-    labels = np.asarray(labels)
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{name} are {labels.dtype} {list(labels.shape)}; allowed are int [{len(images)}], one an image"
-        )
+    """The labels as int64 `[N]`, one per image, or a ValueError that names the set and the label."""
+    check_numbers(name, labels)
+    labels = np.asarray(labels, dtype=np.float64)
+    if labels.shape != (len(images),):
+        raise ValueError(f"`{name}` must have shape [{len(images)}], one per image, got {list(labels.shape)}")
+    wrong = np.flatnonzero(~(np.isfinite(labels) & (labels == np.floor(labels))))
+    if wrong.size:
+        raise ValueError(f"`{name}[{wrong[0]}]` must be a whole number, got {labels[wrong[0]]:g}")
+    labels = labels.astype(np.int64)
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 2:
             raise ValueError(

@@ -1,6 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Fréchet distance between features of generated and of real images, beside its real-against-real floor."""
 
+from numbers import Integral
+
 import datasets
 import evaluate
 import numpy as np
@@ -44,7 +46,7 @@ Returns:
 Raises:
     ValueError: where a set isn't [N, D] with N above 1 and D above 0, holds NaN or infinity, or differs from the
         others in its shape; where floor_references are the images of references; where num_folds isn't 0 or from 2 to
-        N / 2.
+        N / 2; where seed is no integer, or negative.
 
 Examples:
     >>> import evaluate
@@ -71,8 +73,11 @@ class FrechetDistance(evaluate.Metric):
             sets["floor_references"] = floor_references
         sets = check_features(sets)
         num_samples = len(sets["predictions"])
-        if num_folds not in (0, *range(2, num_samples // 2 + 1)):
+        is_integer = isinstance(num_folds, Integral) and not isinstance(num_folds, bool)
+        if not is_integer or num_folds not in (0, *range(2, num_samples // 2 + 1)):
             raise ValueError(f"num_folds is {num_folds}; allowed are 0, and 2 to half of the {num_samples} images")
+        if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+            raise ValueError(f"`seed` must be an integer, 0 or more, got {seed!r}")
         results = compare(**sets)
         intervals = jackknife_intervals(sets, results, num_folds, seed) if num_folds else dict.fromkeys(results)
         return {

@@ -2,6 +2,7 @@
 """Nats an image and bits a pixel from the losses of an image's tokens."""
 
 import math
+from numbers import Integral
 
 import datasets
 import evaluate
@@ -20,6 +21,10 @@ Args:
 Returns:
     nats_per_image (float): mean over the images of the summed losses.
     bits_per_pixel (float): the same in bits, divided by the number of pixels.
+
+Raises:
+    ValueError: where token_losses aren't [N, T] with N and T above 0, or hold a negative value, NaN or infinity; where
+        num_pixels is no integer, or less than 1.
 
 Examples:
     >>> import evaluate
@@ -44,5 +49,7 @@ class ImageNats(evaluate.Metric):
             raise ValueError(f"token_losses have shape {list(losses.shape)}; allowed is [N, T] with N and T above 0")
         if not np.isfinite(losses).all() or (losses < 0).any():
             raise ValueError("token_losses hold a negative value, NaN or infinity; allowed are nats, 0 or more")
+        if not isinstance(num_pixels, Integral) or isinstance(num_pixels, bool) or num_pixels < 1:
+            raise ValueError(f"`num_pixels` must be an integer, 1 or more, got {num_pixels!r}")
         nats = float(losses.sum(axis=1).mean())
         return {"nats_per_image": nats, "bits_per_pixel": nats / math.log(2) / num_pixels}

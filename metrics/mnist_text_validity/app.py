@@ -14,10 +14,12 @@ BLANK = ":" * 150
 metric = evaluate.load(str(Path(__file__).with_name("mnist_text_validity.py")), keep_in_memory=True)
 
 
-def compute(predictions: str, references: str) -> dict:
+def compute(predictions: str, references: str, image_size: float) -> dict:
     try:
         # a line each and no JSON, in which the pixel symbol \ would have to be doubled
-        return metric.compute(predictions=predictions.split("\n"), references=json.loads(references))
+        return metric.compute(
+            predictions=predictions.split("\n"), references=json.loads(references), image_size=int(image_size)
+        )
     except (ValueError, TypeError, OverflowError) as error:
         raise gr.Error(f"predictions are texts, a line each, references a list with a digit each: {error}") from error
 
@@ -27,6 +29,7 @@ page = gr.Interface(
     inputs=[
         gr.Textbox(f"5{BLANK})\n0{BLANK}", label="predictions: texts, a line each"),
         gr.Textbox("[5, 0]", label="references: a list of the wanted digits"),
+        gr.Dropdown(list(range(6, 49, 6)), value=30, label="image_size: height and width of the images"),
     ],
     outputs=gr.JSON(label="validity, interval, num_samples, errors"),
     title="MNIST text validity",

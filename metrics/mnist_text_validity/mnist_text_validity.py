@@ -1,17 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Share of texts that are valid images of their class digit, with the kinds of error."""
 
+from numbers import Integral, Real
+
 import datasets
 import evaluate
 import numpy as np
 from scipy.stats import binomtest
 
-from .tokenization_mnist_text import CLASS_SYMBOLS, END_SYMBOL, NUM_PIXEL_SYMBOLS, PIXEL_SYMBOLS, TEXT_LENGTH
-
 
 _DESCRIPTION = """
-Share of texts that are valid images of their class digit: the digit, 150 pixel symbols, `)`, and nothing else. Each
-other text counts for the first error in reading order.
+Share of texts that are valid images of their class digit: the digit, the pixel symbols (150 for 30×30 pixels), `)`,
+and nothing else. Each other text counts for the first error in reading order.
 """
 
 _CITATION = """
@@ -30,6 +30,8 @@ _KWARGS_DESCRIPTION = """
 Args:
     predictions (list of str): texts.
     references (list of int, 0 to 9): the class digit that was wanted of each text.
+    image_size (int, defaults to 30): height and width of the images: 6, 12, 18, 24, 30, 36, 42 or 48. A text has
+        image_size² / 6 pixel symbols.
 
 Returns:
     validity (float): share of texts that are valid images of their class digit, in [0, 1].
@@ -38,8 +40,8 @@ Returns:
     errors (dict of str to int): number of texts for each kind of error; with the valid ones they are all texts.
 
 Raises:
-    ValueError: for no texts, another number of references than texts, a text that is None, and a reference that is no
-        integer from 0 to 9.
+    ValueError: for no texts, another number of references than texts, a text that is no str, a reference that is no
+        integer from 0 to 9, and another image_size.
 
 Examples:
     >>> import evaluate
@@ -49,6 +51,13 @@ Examples:
     >>> result["validity"], result["errors"]["cut_short"]
     (0.5, 1)
 """
+
+# the text form, as the tokenizer of mnist-text-gen writes it
+CLASS_SYMBOLS = "0123456789"
+PIXEL_SYMBOLS = "".join(map(chr, range(58, 122)))  # ":" to "y"
+END_SYMBOL = ")"
+PIXELS_PER_SYMBOL = 6
+IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)
 
 # in reading order
 ERRORS = (
@@ -62,12 +71,13 @@ ERRORS = (
 )
 
 
-def find_error(text: str, label: int) -> str | None:
+def find_error(text: str, label: int, image_size: int = 30) -> str | None:
     """Name the first error of a text in reading order.
 
     Args:
         text (`str`): the text.
         label (`int`): the class that was wanted, 0 to 9.
+        image_size (`int`, defaults to 30): height and width of the image, one of `IMAGE_SIZES`.
 
     Returns:
         `str` or `None`: one of `ERRORS`, or `None` for a valid image of the class.
@@ -76,14 +86,31 @@ def find_error(text: str, label: int) -> str | None:
         return "no_class_digit"
     if text[0] != CLASS_SYMBOLS[label]:
         return "wrong_class_digit"
-    for symbol in text[1 : 1 + NUM_PIXEL_SYMBOLS]:
+    end = 1 + image_size**2 // PIXELS_PER_SYMBOL
+    for symbol in text[1:end]:
         if symbol not in PIXEL_SYMBOLS:
             return "early_end" if symbol == END_SYMBOL else "misplaced_symbol"
-    if len(text) < TEXT_LENGTH:
+    if len(text) <= end:
         return "cut_short"
-    if text[TEXT_LENGTH - 1] != END_SYMBOL:
+    if text[end] != END_SYMBOL:
         return "missing_end"
-    return "text_after_end" if len(text) > TEXT_LENGTH else None
+    return "text_after_end" if len(text) > end + 1 else None
+
+
+def check_numbers(name, values):
+    """Raise a ValueError for the first value that is no number."""
+    for index, value in enumerate(np.asarray(values, dtype=object).flat):
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise ValueError(f"`{name}[{index}]` must be a whole number, got {value!r}")
+
+
+def check_texts(name, texts):
+    """Raise a ValueError for the first text that is no str, and for one str in the place of a list."""
+    if isinstance(texts, str):
+        raise ValueError(f"`{name}` must be a list of str, got one str")
+    for index, text in enumerate(np.asarray(texts, dtype=object).flat):
+        if not isinstance(text, str):
+            raise ValueError(f"`{name}[{index}]` must be a str, got {text!r}")
 
 
 class MnistTextValidity(evaluate.Metric):
@@ -98,17 +125,23 @@ class MnistTextValidity(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references):
+    def add_batch(self, **inputs):
+        """Add texts and digits to those that `compute` looks at."""  # evaluate adds more to this docstring
+        # before evaluate makes True and "1" a 1, and None a text, in its columns, and says nothing
+        check_texts("predictions", inputs.get("predictions"))
+        check_numbers("references", inputs.get("references"))
+        super().add_batch(**inputs)
+
+    def _compute(self, predictions, references, image_size=30):
+        if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
+            raise ValueError(f"`image_size` must be 6, 12, 18, 24, 30, 36, 42 or 48, got {image_size!r}")
         if not predictions:
             raise ValueError("predictions are 0 texts; allowed is 1 and more")
-        for index, text in enumerate(predictions):
-            if text is None:
-                raise ValueError(f"predictions[{index}] is None; allowed is a str")
-        labels = np.asarray(references, dtype=np.float64)  # None becomes NaN
+        labels = np.asarray(references, dtype=np.float64)
         wrong = np.flatnonzero(~np.isin(labels, range(len(CLASS_SYMBOLS))))
         if wrong.size:
             raise ValueError(f"references[{wrong[0]}] is {labels[wrong[0]]:g}; allowed are the integers 0 to 9")
-        found = [find_error(text, int(label)) for text, label in zip(predictions, labels, strict=True)]
+        found = [find_error(text, int(label), image_size) for text, label in zip(predictions, labels, strict=True)]
         num_valid = found.count(None)
         interval = binomtest(num_valid, len(found)).proportion_ci(confidence_level=0.95, method="exact")
         return {

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Options of the commands, recipes before them, and errors of one line."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,12 @@ class Meal:
     guest: str | None = None
     sides: list[int] = field(default_factory=lambda: [1])
     course: Literal["first", "second"] = "first"
+    extras: dict | str | None = None
+
+
+@dataclass
+class Names:
+    names: list[str] | None = None
 
 
 @dataclass
@@ -75,6 +82,49 @@ def test_options_behind_a_recipe_override_it(recipe):
     assert (meal.dish, meal.hot, meal.sides, table.seats) == ("pie", False, [7], 9)
 
 
+@pytest.mark.parametrize("text", ["no", "Yes", "on", "null", "~", "007", "1_000", "0x1F", "1:30", "2024-01-31", "1e3"])
+def test_text_in_a_recipe_is_what_was_written(recipe, text):
+    assert parse(recipe(f"dish: {text}\n"))[0].dish == text
+    assert parse_arguments([Names], [recipe(f"names: [{text}, pie]\n")], "cook.py", "")[0].names == [text, "pie"]
+
+
+def test_mapping_in_a_recipe_is_read_as_yaml(recipe):
+    meal, _ = parse(recipe("extras: {spoons: 2, hot: yes, salt: 0.5, dish: null, of: [no, 007]}\n"))
+    assert json.loads(meal.extras) == {"spoons": 2, "hot": True, "salt": 0.5, "dish": None, "of": [False, 7]}
+
+
+@pytest.mark.parametrize("text", ["null", "~", "", "# nobody"])
+def test_null_in_a_recipe_is_none_where_an_option_is_none_by_default(recipe, text):
+    meal, _ = parse(recipe(f"guest: {text}\nextras: {text}\n"))
+    assert (meal.guest, meal.extras) == (None, None)
+    assert parse(recipe('guest: "null"\n'))[0].guest == "null"
+
+
+def test_recipe_overrides_its_base_and_that_its_own(recipe, tmp_path):
+    (tmp_path / "more").mkdir()
+    recipe("dish: stew\nservings: 3\nguest: Ada\nseats: 9\n")
+    (tmp_path / "more" / "large.yaml").write_text("base: ../meal.yaml\nservings: 30\nseats: 90\n")
+    (tmp_path / "huge.yaml").write_text("base: more/large.yaml\nservings: 300\nguest: null\n")
+    assert parse(str(tmp_path / "huge.yaml"), "--hot") == (Meal("stew", 300, hot=True), Table(90))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("base: meal.yaml\n", "the `base` of a recipe must not lead back to it"),
+        ("base: other.yaml\n", "the `base` of a recipe must not lead back to it"),
+        ("base: missing.yaml\n", "missing.yaml"),
+        ("base: [a.yaml, b.yaml]\n", "`base` must be the file name of a recipe, got ['a.yaml', 'b.yaml']"),
+        ("base: list.yaml\n", "list.yaml holds a list; a recipe is a mapping"),
+        ("base:\n", "`base` must be the file name of a recipe, got ''"),
+    ],
+)
+def test_base_that_cannot_be_used_is_refused(error_of, recipe, tmp_path, content, found):
+    (tmp_path / "other.yaml").write_text("base: ./meal.yaml\n")
+    (tmp_path / "list.yaml").write_text("- dish\n")
+    assert found in error_of(cook, recipe(content))
+
+
 def test_recipe_with_the_ending_yml(tmp_path):
     (tmp_path / "meal.yml").write_text("dish: stew\n")
     assert parse(str(tmp_path / "meal.yml"))[0].dish == "stew"
@@ -124,6 +174,7 @@ def test_value_that_does_not_fit_is_named(error_of, argv, found):
         ("- dish\n- stew\n", "holds a list; a recipe is a mapping"),
         ("stew\n", "holds a str; a recipe is a mapping"),
         ("", "holds a NoneType; a recipe is a mapping"),
+        ("? [dish]\n: stew\n", "is not YAML"),
         ("servings: many\n", "--servings"),
         (b"dish: \xff\xfe\n", "decode"),
     ],

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Bulk generation: what the data set holds, that processes and interruptions leave no trace, and what is refused."""
+"""Drawing a data set: what it holds, that processes and interruptions leave no trace, and what is refused."""
 
 import json
 import os
@@ -22,12 +22,14 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from mnist_text_gen.commands import draw_dataset as bulk
-from mnist_text_gen.commands import sample_hf
+from mnist_text_gen import MnistTextGenerationPipeline, load_pipeline
+from mnist_text_gen.commands import draw_dataset
+from mnist_text_gen.commands.sampling import SamplingArguments
+from mnist_text_gen.publishing import dataset_card
 from mnist_text_gen.tokenizer import check_text
 
 
-ROOT = Path(__file__).parents[2]
+MODULE = "mnist_text_gen.commands.draw_dataset"
 TWENTY = ("--num_images", "20", "--num_images_per_shard", "8")
 
 
@@ -45,7 +47,7 @@ def write(options_of, tmp_path):
     """Run the command into a folder of its own; the folder is the result."""
 
     def run(*options, name="out"):
-        sample_hf.main(options_of(*options, name=name))
+        draw_dataset.main(options_of(*options, name=name))
         return tmp_path / name
 
     return run
@@ -54,14 +56,14 @@ def write(options_of, tmp_path):
 @pytest.fixture
 def choosy(tiny_checkpoint):
     """Options with which about half of the images are drawn again; of one class, so that each can reach the score."""
-    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
-    rows = bulk.draw_block(draw, settings_of(classes=[4]), [(index, 0) for index in range(20)])
+    pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
+    rows = draw_dataset.draw_block(pipe, settings_of(classes=[4]), [(index, 0) for index in range(20)])
     return ("--digits", 4, "--min_score", float(np.median([row["score"] for row in rows])))
 
 
 @pytest.fixture
 def error_of(refusal_of, options_of):
-    return lambda *options, name="out": refusal_of(sample_hf, *options_of(*options, name=name))
+    return lambda *options, name="out": refusal_of(draw_dataset, *options_of(*options, name=name))
 
 
 def read_bytes(folder) -> dict[str, bytes]:
@@ -96,7 +98,7 @@ def settings_of(**changes):
         "classifier_temperature": 0.8,
         "decoding": "exact",
     }
-    return bulk.Settings(**settings | changes)
+    return draw_dataset.Settings(**settings | changes)
 
 
 def test_files_are_shards_settings_and_card(write):
@@ -127,15 +129,12 @@ def test_data_set_reads_back_in_order(write, tokenizer):
 
 def test_images_and_scores_are_those_of_the_pipeline(write, tiny_checkpoint):
     rows = rows_of(write("--seed", 7, "--temperature", 0.7, "--classifier_temperature", 1.5))
-    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
     labels = [index % 10 for index in range(8, 16)]
-    input_ids = draw.generate_texts(
-        labels, [(7, bulk.TEXT_STREAM, index, 0) for index in range(8, 16)], temperature=0.7
-    )
-    probabilities = draw.classify_candidates(input_ids, classifier_temperature=1.5)
-    assert [row["text"] for row in rows[8:16]] == draw.tokenizer.batch_decode(input_ids)
-    expected = [probabilities[row, label].item() for row, label in enumerate(labels)]
-    assert [row["score"] for row in rows[8:16]] == expected
+    seed_keys = [(7, draw_dataset.TEXT_STREAM, index, 0) for index in range(8, 16)]
+    candidates = pipe.sample_texts(labels, seed_keys, temperature=0.7, classifier_temperature=1.5)
+    assert [row["text"] for row in rows[8:16]] == candidates.texts
+    assert [row["score"] for row in rows[8:16]] == candidates.scores(labels).tolist()
 
 
 def test_folders_of_the_same_name_are_not_mixed_up(write):
@@ -181,13 +180,13 @@ def test_same_arguments_write_the_same_bytes(write):
 @pytest.mark.parametrize("decoding", ["exact", "bf16", "generate"])
 def test_decoding_is_passed_on(write, decoding, monkeypatch):
     seen = []
-    generate_texts = sample_hf.MnistTextGenerationPipeline.generate_texts
+    sample_texts = MnistTextGenerationPipeline.sample_texts
 
-    def spy(self, *arguments, decoding, **kwargs):
-        seen.append(decoding)
-        return generate_texts(self, *arguments, decoding=decoding, **kwargs)
+    def spy(self, *arguments):
+        seen.append(arguments[-1])
+        return sample_texts(self, *arguments)
 
-    monkeypatch.setattr(sample_hf.MnistTextGenerationPipeline, "generate_texts", spy)
+    monkeypatch.setattr(MnistTextGenerationPipeline, "sample_texts", spy)
     folder = write("--decoding", decoding, "--num_images", 3)
     assert seen == [decoding]
     assert json.loads((folder / "generation.json").read_text())["decoding"] == decoding
@@ -226,7 +225,7 @@ def test_class_shares_go_before_digits(write):
     assert set(labels) == {5, 8}
     settings = json.loads((folder / "generation.json").read_text())
     assert settings["classes"] is None
-    assert labels == [bulk.Settings(**settings).label_of(index) for index in range(20)]
+    assert labels == [draw_dataset.Settings(**settings).label_of(index) for index in range(20)]
 
 
 def test_min_score_keeps_good_images_and_replaces_the_others(write, choosy):
@@ -241,13 +240,15 @@ def test_min_score_keeps_good_images_and_replaces_the_others(write, choosy):
 
 
 def test_rejected_image_is_the_next_attempt_that_passes(tiny_checkpoint):
-    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
+    pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
     settings = settings_of(num_images=3, classes=[4])
-    blocks = [bulk.draw_block(draw, settings, [(index, attempt) for index in range(3)]) for attempt in range(6)]
+    blocks = [
+        draw_dataset.draw_block(pipe, settings, [(index, attempt) for index in range(3)]) for attempt in range(6)
+    ]
     attempts = list(zip(*blocks, strict=True))
     # each image reaches it, and a block of another size may change the last bits of a score
     threshold = min(max(row["score"] for row in rows) for rows in attempts) - 1e-6
-    drawn = bulk.draw_rows(draw, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 6)
+    drawn = draw_dataset.draw_rows(pipe, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 6)
     assert [row["text"] for row in drawn] == [
         next(row["text"] for row in rows if row["score"] >= threshold) for rows in attempts
     ]
@@ -262,10 +263,10 @@ def test_min_score_that_is_never_reached_ends_with_one_line(error_of, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["generation.json"]
 
 
-def write_in_threads(num_processes, draw, options):
+def write_in_threads(num_processes, pipe, options):
     """The processes of a launch as threads, which wait for each other at a barrier."""
-    args, bulk_args = sample_hf.parse_arguments(
-        [sample_hf.SampleArguments, bulk.BulkArguments], options, sample_hf.PROG, ""
+    args, dataset_args = draw_dataset.parse_arguments(
+        [SamplingArguments, draw_dataset.DatasetArguments], options, draw_dataset.PROG, ""
     )
     barrier = threading.Barrier(num_processes, timeout=120)
     errors = []
@@ -278,7 +279,7 @@ def write_in_threads(num_processes, draw, options):
             wait_for_everyone=barrier.wait,
         )
         try:
-            bulk.write_data_set(draw, args, bulk_args, state)
+            draw_dataset.write_dataset(pipe, args, dataset_args, state)
         except Exception as error:
             errors.append(error)
             barrier.abort()
@@ -297,23 +298,23 @@ def test_number_of_processes_changes_nothing(
 ):
     one = write(*choosy, name="one")
     one_output = capsys.readouterr().out
-    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
-    write_in_threads(num_processes, draw, options_of(*choosy, name="several"))
+    pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
+    write_in_threads(num_processes, pipe, options_of(*choosy, name="several"))
     assert read_bytes(tmp_path / "several") == read_bytes(one)
     assert len(capsys.readouterr().out.splitlines()) == len(one_output.splitlines()) == 1
 
 
 def test_process_makes_the_shards_that_fall_to_it(options_of, tiny_checkpoint, monkeypatch):
     drawn = []
-    draw_shards = bulk.draw_shards
+    draw_shards = draw_dataset.draw_shards
 
-    def spy(draw, settings, max_attempts, output_dir, shards, show_progress):
+    def spy(pipe, settings, max_attempts, output_dir, shards, show_progress):
         drawn.append((shards, show_progress))
-        draw_shards(draw, settings, max_attempts, output_dir, shards, show_progress)
+        draw_shards(pipe, settings, max_attempts, output_dir, shards, show_progress)
 
-    monkeypatch.setattr(bulk, "draw_shards", spy)
-    draw = sample_hf.load_pipeline(str(tiny_checkpoint), torch.device("cpu"))
-    write_in_threads(2, draw, options_of())
+    monkeypatch.setattr(draw_dataset, "draw_shards", spy)
+    pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
+    write_in_threads(2, pipe, options_of())
     assert sorted(drawn) == [([0, 2], True), ([1], False)]
 
 
@@ -326,8 +327,7 @@ def test_two_launched_processes_write_what_one_writes(write, options_of, choosy,
         free.bind(("", 0))
         port = str(free.getsockname()[1])
     result = subprocess.run(
-        [sys.executable, "-m", *launcher, port, "sample_hf.py", *options_of(*choosy, name="two")],
-        cwd=ROOT,
+        [sys.executable, "-m", *launcher, port, "-m", MODULE, *options_of(*choosy, name="two")],
         env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -346,8 +346,7 @@ def test_killed_run_goes_on_where_it_was(write, options_of, tmp_path):
     options = ("--num_images", 200, "--num_images_per_shard", 8)
     output_dir = tmp_path / "killed"
     process = subprocess.Popen(
-        [sys.executable, "sample_hf.py", *options_of(*options, name="killed")],
-        cwd=ROOT,
+        [sys.executable, "-m", MODULE, *options_of(*options, name="killed")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -399,7 +398,7 @@ def test_complete_run_started_again_draws_nothing(write, capsys, monkeypatch):
     (folder / "README.md").write_text("mine")
     before = read_bytes(folder)
     capsys.readouterr()
-    monkeypatch.setattr(bulk, "draw_rows", None)
+    monkeypatch.setattr(draw_dataset, "draw_rows", None)
     write()
     assert read_bytes(folder) == before
     captured = capsys.readouterr()
@@ -408,15 +407,15 @@ def test_complete_run_started_again_draws_nothing(write, capsys, monkeypatch):
 
 
 def test_error_while_drawing_leaves_whole_shards_only(write, tmp_path, monkeypatch):
-    draw_block = bulk.draw_block
+    draw_block = draw_dataset.draw_block
 
-    def fail_in_the_last_shard(draw, settings, block):
+    def fail_in_the_last_shard(pipe, settings, block):
         if block[0][0] >= 16:
             raise RuntimeError("out of ink")
-        return draw_block(draw, settings, block)
+        return draw_block(pipe, settings, block)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="out of ink"):
-        patch.setattr(bulk, "draw_block", fail_in_the_last_shard)
+        patch.setattr(draw_dataset, "draw_block", fail_in_the_last_shard)
         write()
     left = read_bytes(tmp_path / "out")
     assert set(left) == {"generation.json", *sorted(shard_names(3))[:2]}
@@ -437,10 +436,10 @@ def test_error_while_writing_leaves_no_half_shard(write, tmp_path, monkeypatch):
 
 def test_shard_that_is_not_there_at_the_end_is_named(write):
     folder = write()
-    settings = bulk.Settings(**json.loads((folder / "generation.json").read_text()))
+    settings = draw_dataset.Settings(**json.loads((folder / "generation.json").read_text()))
     (folder / "data" / "train-00001-of-00003.parquet").unlink()
     with pytest.raises(ValueError, match=r"train-00001-of-00003.parquet is missing or does not have 8 rows"):
-        bulk.finish_folder(folder, settings)
+        draw_dataset.finish_folder(folder, settings)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +485,7 @@ def test_weights_are_known_by_what_they_are_and_not_where(write, tiny_checkpoint
 
 
 def test_weights_of_the_hub_are_known_by_id_and_commit():
-    assert bulk.identify_weights("you/digits", "abc") == {"id": "you/digits", "commit": "abc"}
+    assert draw_dataset.identify_weights("you/digits", "abc") == {"id": "you/digits", "commit": "abc"}
 
 
 def test_nothing_written_names_a_path(write, tmp_path):
@@ -547,16 +546,6 @@ def test_bad_option_is_refused_by_name_before_anything_is_written(error_of, tmp_
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [("min_score", ["0.5"]), ("class_shares", ["1"] * 10), ("push_to_hub_id", ["you/digits"])],
-)
-def test_options_of_a_data_set_need_num_images(refusal_of, name, values):
-    line = refusal_of(sample_hf, f"--{name}", *values)
-    assert f"{name} is " in line
-    assert "num_images is missing" in line
-
-
 def test_checkpoint_that_does_not_fit_is_named_before_anything_is_written(error_of, tiny_checkpoint, tmp_path):
     shutil.rmtree(tiny_checkpoint / "classifier")
     assert "no classifier" in error_of()
@@ -564,8 +553,8 @@ def test_checkpoint_that_does_not_fit_is_named_before_anything_is_written(error_
 
 
 def test_packages_that_are_missing_are_named(error_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(bulk, "PACKAGES", ("accelerate", "no_such_package"))
-    assert "num_images needs no_such_package, not installed here; the extra 'train' has them" in error_of()
+    monkeypatch.setattr(draw_dataset, "PACKAGES", ("accelerate", "no_such_package"))
+    assert "drawing a data set needs no_such_package, not installed here; the extra 'train' has them" in error_of()
     assert not (tmp_path / "out").exists()
 
 
@@ -597,13 +586,15 @@ def test_card_says_how_to_read_and_what_is_there(write):
     ],
 )
 def test_size_category(num_images, category):
-    assert bulk.size_category(num_images) == category
+    assert dataset_card._size_category(num_images) == category
 
 
 def test_folder_is_pushed_only_if_asked_for(write, monkeypatch):
     calls = []
-    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: calls.append((repo_id, kwargs)) or repo_id)
-    monkeypatch.setattr(bulk, "push_folder", lambda *args: calls.append(args))
+    monkeypatch.setattr(
+        draw_dataset, "open_repository", lambda repo_id, **kwargs: calls.append((repo_id, kwargs)) or repo_id
+    )
+    monkeypatch.setattr(draw_dataset, "push_folder", lambda *args: calls.append(args))
     folder = write()
     assert calls == []
     write("--push_to_hub_id", "you/digits")
@@ -616,11 +607,11 @@ def test_push_without_a_network_is_refused_before_anything_is_drawn(error_of, tm
 
 
 def test_push_whose_network_breaks_ends_with_one_line_and_keeps_the_images(options_of, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bulk, "open_repository", lambda repo_id, **kwargs: repo_id)
+    monkeypatch.setattr(draw_dataset, "open_repository", lambda repo_id, **kwargs: repo_id)
     with pytest.raises(SystemExit) as stop:
-        sample_hf.main(options_of("--push_to_hub_id", "you/digits"))
+        draw_dataset.main(options_of("--push_to_hub_id", "you/digits"))
     assert stop.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("sample_hf.py: error: ")
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{draw_dataset.PROG}: error: ")
     assert len(load(tmp_path / "out")) == 20
 
 
@@ -630,7 +621,7 @@ def write_named(named_files, tmp_path):
 
     def run(*options, name="out"):
         options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / name, *TWENTY, *options)
-        sample_hf.main([str(option) for option in options])
+        draw_dataset.main([str(option) for option in options])
         return tmp_path / name
 
     return run
@@ -664,9 +655,9 @@ def test_named_classes_are_chosen_by_name_and_shares_are_as_many(write_named):
 
 def test_unknown_class_and_shares_of_other_classes_are_refused(named_files, refusal_of, tmp_path):
     options = ("--model_name_or_path", named_files, "--output_dir", tmp_path / "none", *TWENTY)
-    line = refusal_of(sample_hf, *options, "--class_shares", *["1"] * 10)
+    line = refusal_of(draw_dataset, *options, "--class_shares", *["1"] * 10)
     assert "allowed are 3 finite numbers of 0 or more" in line
-    assert "class is 'Hat'; allowed are 0 to 2 and the names" in refusal_of(sample_hf, *options, "--digits", "Hat")
+    assert "class is 'Hat'; allowed are 0 to 2 and the names" in refusal_of(draw_dataset, *options, "--digits", "Hat")
     assert not (tmp_path / "none").exists()
 
 

@@ -41,7 +41,9 @@ def command_of(path):
 
 
 def read(stem):
-    return yaml.safe_load((ROOT / "recipes" / f"{stem}.yaml").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((ROOT / "recipes" / f"{stem}.yaml").read_text(encoding="utf-8"))
+    base = recipe.pop("base", None)
+    return (read(Path(base).stem) if base else {}) | recipe
 
 
 def parse_recipe(path, *options):
@@ -209,7 +211,7 @@ def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_ar
 
 
 @pytest.mark.slow
-def test_launch_file_for_two_cpu_processes_trains_on_two(tmp_path):
+def test_launch_file_for_two_cpu_processes_trains_on_two(tiny_files, tmp_path):
     """The command of the README, on another port."""
     (command,) = (command for command in launch_commands() if "recipes/accelerate/two_cpu_processes.yaml" in command)
     script = command.index("train_hf.py")
@@ -217,6 +219,7 @@ def test_launch_file_for_two_cpu_processes_trains_on_two(tmp_path):
         [
             *(sys.executable, "-m", "accelerate.commands.launch", *command[2:script], "--main_process_port", "0"),
             *(*command[script:], "--per_device_train_batch_size", "4", "--output_dir", str(tmp_path / "run")),
+            *("--model_name_or_path", str(tiny_files)),
         ],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -199,7 +199,7 @@ def test_cells_call_what_the_readme_calls(stored):
 
     blocks = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
     both = set.intersection(calls("\n".join(blocks)), calls("\n".join(cell.source for cell in code_cells(stored))))
-    ours = {"pipeline", "draw", "MnistTextTokenizer", "MnistTextLogitsProcessor", "encode_images", "decode_images"}
+    ours = {"pipeline", "MnistTextTokenizer", "MnistTextLogitsProcessor", "encode_images", "decode_images"}
     assert ours | {"generate", "batch_decode", "save_pretrained"} <= both
 
 

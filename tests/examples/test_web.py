@@ -16,7 +16,7 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from mnist_text_gen import MnistTextGenerationPipeline
+from mnist_text_gen import load_pipeline
 from mnist_text_gen.tokenizer import check_text
 
 
@@ -27,7 +27,7 @@ NAMES = ["shirt", "trousers", "coat & hat", "<b>dress</b>", "4", "5", "6", "7", 
 
 def needs_package(name):
     place = FOLDER / "node_modules" / name
-    return pytest.mark.skipif(not place.is_dir(), reason=f"there is no {name}: npm ci --prefix web")
+    return pytest.mark.skipif(not place.is_dir(), reason=f"there is no {name}: npm ci --prefix examples/web")
 
 
 def marked(test):
@@ -99,7 +99,7 @@ def test_missing_runtime_is_refused_with_the_command_that_brings_it(
 ):
     monkeypatch.setattr(build, "RUNTIME", tmp_path / "nothing")
     line = refusal_of(build, "--onnx_dir", tiny_onnx, "--output_dir", tmp_path / "dist")
-    assert f"there is no {tmp_path / 'nothing'}; `npm ci --prefix web` brings it" in line
+    assert f"there is no {tmp_path / 'nothing'}; `npm ci --prefix examples/web` brings it" in line
     assert not (tmp_path / "dist").exists()
 
 
@@ -206,14 +206,12 @@ def gumbel_of(seed, label, index):
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_files):
-    from mnist_text_gen.loading import load_pipeline
-
-    return load_pipeline(str(tiny_files), torch.device("cpu"))
+def pipe(tiny_files):
+    return load_pipeline(tiny_files, "cpu")
 
 
 @marked
-def test_opened_as_a_file_it_draws_what_python_would_with_its_noise(visit, pipeline: MnistTextGenerationPipeline):
+def test_opened_as_a_file_it_draws_what_python_would_with_its_noise(visit, pipe):
     page = visit()
     assert page.locator("#classes label").all_inner_texts() == NAMES
     found = draw(page, "<b>dress</b>", 12, 5)
@@ -222,19 +220,19 @@ def test_opened_as_a_file_it_draws_what_python_would_with_its_noise(visit, pipel
     for text in texts:
         check_text(text)
         assert text[0] == "3"
-    input_ids = pipeline.tokenizer(texts, return_tensors="pt")["input_ids"]
+    input_ids = pipe.tokenizer(texts, return_tensors="pt")["input_ids"]
     images = np.stack([image for _, image, *_ in found])
-    np.testing.assert_array_equal(images, pipeline.tokenizer.decode_images(texts) * 255)
+    np.testing.assert_array_equal(images, pipe.tokenizer.decode_images(texts) * 255)
 
     # the classifier's probability, rounded down to hundredths of a per cent
     scores = [score for _, _, score, _ in found]
-    expected = pipeline.classify_candidates(input_ids)[:, 3].numpy()
+    expected = pipe.judge(images // 255)[:, 3]
     np.testing.assert_allclose(scores, expected - 0.5e-4, rtol=0, atol=0.51e-4)
     assert scores == sorted(scores, reverse=True)
 
     # every symbol is the best that the grammar allows, of the logits at temperature 0.8 with its own noise
     with torch.no_grad():
-        logits = pipeline.model(input_ids).logits[:, :150, 10:74].double()
+        logits = pipe.model(input_ids).logits[:, :150, 10:74].double()
     noise = torch.stack([gumbel_of(5, 3, index) for index, *_ in found])
     chosen = (input_ids[:, 1:151] - 10)[..., None]
     noisy = logits / 0.8 + noise
@@ -345,19 +343,18 @@ def test_served_by_a_static_host_it_draws_the_same_with_the_keyboard_on_a_dark_p
 @marked
 def test_three_classes_of_12_pixels_are_drawn_as_python_reads_them(visit, build, named_files, tmp_path):
     from mnist_text_gen.commands import export_onnx
-    from mnist_text_gen.loading import load_pipeline
 
     export_onnx.main(["--model_name_or_path", str(named_files), "--output_dir", str(tmp_path / "onnx")])
     build.main(["--onnx_dir", str(tmp_path / "onnx"), "--output_dir", str(tmp_path / "dist")])
     page = visit((tmp_path / "dist" / "index.html").as_uri())
     assert page.locator("#classes label").all_inner_texts() == ["T-shirt/top", "Ankle boot", "Bag"]
     found = draw(page, "Ankle boot", 4, 0, size=12)
-    pipeline = load_pipeline(str(named_files), torch.device("cpu"))
+    pipe = load_pipeline(named_files, "cpu")
     texts = [text for *_, text in found]
     assert {text[0] for text in texts} == {"1"}
     images = np.stack([image for _, image, *_ in found])
-    np.testing.assert_array_equal(images, pipeline.tokenizer.decode_images(texts) * 255)
-    expected = pipeline.classify_candidates(pipeline.tokenizer(texts, return_tensors="pt")["input_ids"])[:, 1].numpy()
+    np.testing.assert_array_equal(images, pipe.tokenizer.decode_images(texts) * 255)
+    expected = pipe.judge(images // 255)[:, 1]
     np.testing.assert_allclose([score for *_, score, _ in found], expected - 0.5e-4, rtol=0, atol=0.51e-4)
 
 

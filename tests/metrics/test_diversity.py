@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import math
 
 import evaluate
 import numpy as np
@@ -194,9 +195,11 @@ IMAGES = {
         ({"labels": [3]}, r"number of predictions \(2\) and labels \(1\)"),
         ({"labels": [3, 4]}, "labels have class 3 once; allowed are 2 images and more"),
         ({"labels": [4, 4]}, "labels and test_labels differ in class 3; allowed are the same classes"),
-        ({"test_labels": [3, 3, 3]}, r"test_labels are int64 \[3\]; allowed are int \[2\], one an image"),
-        ({"test_labels": [3.0, 3.0]}, r"test_labels are float64 \[2\]; allowed are int \[2\], one an image"),
-        ({"copy_distance": -1}, "copy_distance is -1; allowed are 0 pixels and more"),
+        ({"test_labels": [3, 3, 3]}, r"`test_labels` must have shape \[2\], one per image, got \[3\]"),
+        ({"test_labels": [[3, 3]]}, r"`test_labels` must have shape \[2\], one per image, got \[1, 2\]"),
+        ({"copy_distance": -1}, "`copy_distance` must be a whole number of pixels, 0 or more, got -1"),
+        ({"copy_distance": math.nan}, "`copy_distance` must be a whole number of pixels, 0 or more, got nan"),
+        ({"copy_distance": True}, "`copy_distance` must be a whole number of pixels, 0 or more, got True"),
     ],
 )
 def test_input_that_is_not_allowed_is_refused(diversity, change, message):
@@ -204,3 +207,13 @@ def test_input_that_is_not_allowed_is_refused(diversity, change, message):
         diversity.compute(**IMAGES | change)
     # and the next computation is not disturbed
     assert diversity.compute(**IMAGES)["generated"]["nearest_distance_mean"] == 1.5
+
+
+@pytest.mark.parametrize("name", ["labels", "test_labels"])
+@pytest.mark.parametrize("bad", [3.7, math.nan, math.inf, None, True, "3"])
+def test_labels_that_are_no_whole_numbers_are_refused(diversity, name, bad):
+    with pytest.raises(ValueError, match=rf"`{name}\[1\]` must be a whole number, got {bad!r}"):
+        diversity.compute(**IMAGES | {name: [3, bad]})
+    # a whole number is one, whatever its type
+    whole = diversity.compute(**IMAGES | {name: np.array([3.0, 3.0])})
+    assert whole == diversity.compute(**IMAGES) and list(whole["test"]["pairwise_distance_per_class"]) == ["3"]

@@ -200,6 +200,9 @@ FEATURES = {"predictions": [[0.0], [2.0]], "references": [[3.0], [5.0]], "floor_
         ({"floor_references": [[5.0], [3.0]]}, "floor_references are the images of references; allowed are other"),
         ({"num_folds": 2}, "num_folds is 2; allowed are 0, and 2 to half of the 2 images"),
         ({"num_folds": -1}, "num_folds is -1; allowed are 0"),
+        ({"num_folds": 0.0}, r"num_folds is 0\.0; allowed are 0"),
+        ({"seed": -1}, "`seed` must be an integer, 0 or more, got -1"),
+        ({"seed": None}, "`seed` must be an integer, 0 or more, got None"),
     ],
 )
 def test_input_that_is_not_allowed_is_refused(frechet_distance, change, message):

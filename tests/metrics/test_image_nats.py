@@ -65,3 +65,9 @@ def test_losses_that_are_no_losses_are_refused(image_nats, token_losses, message
         image_nats.compute(token_losses=token_losses)
     # and the next computation is not disturbed
     assert image_nats.compute(token_losses=[[2.0]])["nats_per_image"] == 2.0
+
+
+@pytest.mark.parametrize("num_pixels", [0, -1, 2.5, math.nan, None, True])
+def test_number_of_pixels_that_is_none_is_refused(image_nats, num_pixels):
+    with pytest.raises(ValueError, match=f"`num_pixels` must be an integer, 1 or more, got {num_pixels!r}"):
+        image_nats.compute(token_losses=[[1.0]], num_pixels=num_pixels)

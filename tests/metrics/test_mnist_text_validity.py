@@ -4,18 +4,17 @@
 import importlib
 import json
 import re
-from pathlib import Path
 
 import evaluate
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mnist_text_gen.metrics import METRICS_FOLDER
-from mnist_text_gen.tokenizer import check_text
+from mnist_text_gen.tokenizer import IMAGE_SIZES, MnistTextTokenizer, check_text
 
 
-ROOT = Path(__file__).parents[2]
 BLANK_TEXT = "5" + ":" * 150 + ")"
 # What each kind of error is, for a text of which the digit 5 is wanted. No text matches two.
 PATTERNS = {
@@ -77,17 +76,12 @@ def real_texts(tokenizer, mnist_5k):
 
 
 def is_valid(text, label):
-    """What the tokenizer of the package says, not the copy beside the metric."""
+    """What the tokenizer of the package says; the metric has constants of its own."""
     try:
         check_text(text)
     except ValueError:
         return False
     return text[0] == str(label)
-
-
-def test_code_beside_the_metric_is_the_tokenizers():
-    copy = METRICS_FOLDER / "mnist_text_validity" / "tokenization_mnist_text.py"
-    assert copy.read_text() == (ROOT / "tokenizer" / copy.name).read_text(), f"copy it again: {copy} is old"
 
 
 @pytest.mark.parametrize(("text", "error"), [(BLANK_TEXT, None), *FAULTS.items()])
@@ -103,6 +97,27 @@ def test_real_texts_are_valid_for_their_class_alone(validity, real_texts):
     assert (result["validity"], set(result["errors"].values())) == (1.0, {0})
     result = validity.compute(predictions=real_texts, references=[(label + 1) % 10 for label in labels])
     assert (result["validity"], result["errors"]["wrong_class_digit"]) == (0.0, len(real_texts))
+
+
+@pytest.mark.parametrize("image_size", IMAGE_SIZES)
+def test_texts_of_another_size_are_valid_for_that_size_alone(validity, image_size):
+    tokenizer = MnistTextTokenizer(image_size=image_size)
+    images = np.random.default_rng(0).integers(2, size=(10, image_size, image_size), dtype=np.uint8)
+    labels = list(range(10))
+    texts = tokenizer.encode_images(images, labels)
+    for size in IMAGE_SIZES:
+        result = validity.compute(predictions=texts, references=labels, image_size=size)
+        expected = "early_end" if size > image_size else "missing_end" if size < image_size else None
+        assert result["validity"] == (expected is None)
+        assert {error: count for error, count in result["errors"].items() if count} == (
+            {expected: 10} if expected else {}
+        )
+
+
+@pytest.mark.parametrize("image_size", [0, 5, 25, 54, 30.5, None, True, "30"])
+def test_image_size_that_no_text_has_is_refused(validity, image_size):
+    with pytest.raises(ValueError, match=f"`image_size` must be 6, 12, 18, 24, 30, 36, 42 or 48, got {image_size!r}"):
+        validity.compute(predictions=[BLANK_TEXT], references=[5], image_size=image_size)
 
 
 SYMBOLS = st.sampled_from([*"0459:;Gxy)", "z", "/", "(", "\\", "\n", " ", "é", "٥", "😀"])
@@ -171,12 +186,16 @@ def test_batches_add_up_to_the_whole(validity):
     [
         ([], [], "predictions are 0 texts; allowed is 1 and more"),
         ([BLANK_TEXT, "5"], [5], r"number of predictions \(2\) and references \(1\)"),
-        ([BLANK_TEXT, None], [5, 5], r"predictions\[1\] is None; allowed is a str"),
-        ([5], [5], "don't match the expected format"),
+        ([BLANK_TEXT, None], [5, 5], r"`predictions\[1\]` must be a str, got None"),
+        ([5], [5], r"`predictions\[0\]` must be a str, got 5"),
+        ("5", [5], "`predictions` must be a list of str, got one str"),
         ([BLANK_TEXT] * 2, [5, 10], r"references\[1\] is 10; allowed are the integers 0 to 9"),
         ([BLANK_TEXT] * 2, [5, -1], r"references\[1\] is -1; allowed are the integers 0 to 9"),
         ([BLANK_TEXT] * 2, [5, 5.5], r"references\[1\] is 5\.5; allowed are the integers 0 to 9"),
-        ([BLANK_TEXT] * 2, [5, None], r"references\[1\] is nan; allowed are the integers 0 to 9"),
+        ([BLANK_TEXT] * 2, [5, float("nan")], r"references\[1\] is nan; allowed are the integers 0 to 9"),
+        ([BLANK_TEXT] * 2, [5, None], r"`references\[1\]` must be a whole number, got None"),
+        ([BLANK_TEXT] * 2, [True, False], r"`references\[0\]` must be a whole number, got True"),
+        ([BLANK_TEXT] * 2, [5, "5"], r"`references\[1\]` must be a whole number, got '5'"),
     ],
 )
 def test_what_are_no_texts_or_digits_is_refused(validity, predictions, references, message):

@@ -119,43 +119,43 @@ def test_label2id_of_a_classifier_follows_its_id2label():
 
 
 @pytest.fixture(scope="module")
-def draw(named_files):
+def pipe(named_files):
     return load_pipeline(str(named_files))
 
 
 ARGUMENTS = {"num_candidates": 4, "num_return_sequences": 3, "seed": 0}
 
 
-def test_a_class_is_drawn_by_name_and_by_number(draw):
-    assert draw.class_names == CLASS_NAMES
-    results = draw("Ankle boot", **ARGUMENTS)
+def test_a_class_is_drawn_by_name_and_by_number(pipe):
+    assert pipe.class_names == CLASS_NAMES
+    results = pipe("Ankle boot", **ARGUMENTS)
     assert [result["label"] for result in results] == ["Ankle boot"] * 3
-    assert draw("1", **ARGUMENTS) == draw(1, **ARGUMENTS) == results
+    assert pipe("1", **ARGUMENTS) == pipe(1, **ARGUMENTS) == results
     for result in results:
         assert re.fullmatch(r"1[:-y]{24}\)", result["generated_text"])
         assert result["image"].size == (12, 12)
-    mixed = draw(["Bag", 0, "Ankle boot", "2"], **ARGUMENTS)
+    mixed = pipe(["Bag", 0, "Ankle boot", "2"], **ARGUMENTS)
     assert [of_class[0]["label"] for of_class in mixed] == ["Bag", "T-shirt/top", "Ankle boot", "Bag"]
     assert mixed[2] == results
     assert mixed[3] != mixed[0]  # the second time of the same class
 
 
 def test_digits_have_their_own_names_and_numbers(tiny_model, tiny_classifier, tokenizer):
-    draw = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)
-    assert draw.class_names == DIGITS
-    by_name = draw("7", num_candidates=2, num_return_sequences=1, seed=0)
-    assert by_name == draw(7, num_candidates=2, num_return_sequences=1, seed=0)
+    pipe = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)
+    assert pipe.class_names == DIGITS
+    by_name = pipe("7", num_candidates=2, num_return_sequences=1, seed=0)
+    assert by_name == pipe(7, num_candidates=2, num_return_sequences=1, seed=0)
     assert by_name[0]["label"] == "7"
 
 
-def test_an_unknown_class_is_refused_by_every_method(draw):
+def test_an_unknown_class_is_refused_by_every_method(pipe):
     image, known = np.zeros((12, 12)), np.ones((12, 12), dtype=bool)
     for call in (
-        lambda: draw("Sneaker"),
-        lambda: draw(["Bag", 3]),
-        lambda: draw.complete(image, "Sneaker", known),
-        lambda: draw.log_likelihood(image, 3),
-        lambda: draw.surprise(image, "7"),
+        lambda: pipe("Sneaker"),
+        lambda: pipe(["Bag", 3]),
+        lambda: pipe.complete(image, "Sneaker", known),
+        lambda: pipe.log_likelihood(image, 3),
+        lambda: pipe.surprise(image, "7"),
     ):
         with pytest.raises(ValueError, match=rf"class is .*; allowed are 0 to 2 and the names {NAMES}"):
             call()
@@ -166,55 +166,54 @@ def test_drawing_several_tokens_a_step_is_drawing_one_at_a_time(size):
     tokenizer = MnistTextTokenizer(image_size=size)
     model = build_tiny_model(tokenizer, CLASS_NAMES)
     classifier = build_tiny_classifier(image_size=size, id2label=dict(enumerate(CLASS_NAMES)))
-    draw = MnistTextGenerationPipeline(model, tokenizer, classifier)
-    entropies = [(0, index) for index in range(3)]
-    rows = []
-    exact = draw.generate_texts([0, 1, 2], entropies, callback=rows.append)
-    assert torch.equal(exact, draw.generate_texts([0, 1, 2], entropies, decoding="generate"))
-    assert exact.shape == (3, 2 + size * size // 6)
-    assert torch.equal(rows[-1], exact)
+    pipe = MnistTextGenerationPipeline(model, tokenizer, classifier)
+    seed_keys = [(0, index) for index in range(3)]
+    seen = []
+    exact = pipe.sample_texts([0, 1, 2], seed_keys, callback=lambda start, images: seen.append(images))
+    assert exact.texts == pipe.sample_texts([0, 1, 2], seed_keys, decoding="generate").texts
+    assert {len(text) for text in exact.texts} == {2 + size * size // 6}
+    np.testing.assert_array_equal(seen[-1], exact.images)
 
 
-def test_the_classifier_judges_the_classes_that_there_are(draw):
-    ids = draw.generate_candidates(2, num_candidates=5)
-    probabilities = draw.classify_candidates(ids)
+def test_the_classifier_judges_the_classes_that_there_are(pipe):
+    candidates = pipe.sample(2, num_candidates=5)
+    probabilities = candidates.probabilities
     assert probabilities.shape == (5, 3)
-    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(5))
-    best = draw.rerank(2, ids, probabilities, 2)
-    assert best["scores"].tolist() == sorted(probabilities[:, 2].tolist(), reverse=True)[:2]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert probabilities[candidates.rank(2, 2), 2].tolist() == sorted(probabilities[:, 2].tolist(), reverse=True)[:2]
 
 
-def test_likelihoods_are_of_the_classes_that_there_are(draw):
+def test_likelihoods_are_of_the_classes_that_there_are(pipe):
     images = np.random.default_rng(0).integers(0, 2, (2, 12, 12))
-    posterior = draw.classify(images)
+    posterior = pipe.classify(images)
     assert posterior.shape == (2, 3)
-    joint = np.stack([draw.log_likelihood(images, [label] * 2) for label in range(3)], axis=1)
-    assert np.array_equal(joint[:, 2], draw.log_likelihood(images, ["Bag", "2"]))
+    joint = np.stack([pipe.log_likelihood(images, [label] * 2) for label in range(3)], axis=1)
+    assert np.array_equal(joint[:, 2], pipe.log_likelihood(images, ["Bag", "2"]))
     weights = np.exp(joint - joint.max(axis=1, keepdims=True))
     np.testing.assert_allclose(posterior, weights / weights.sum(axis=1, keepdims=True), rtol=1e-9)
     # 24 symbols, each over its six pixels, and the end token, by the stock model
-    texts = draw.tokenizer.encode_images(images, [1, 2])
-    ids = draw.tokenizer(texts, return_tensors="pt")["input_ids"]
+    texts = pipe.tokenizer.encode_images(images, [1, 2])
+    ids = pipe.tokenizer(texts, return_tensors="pt")["input_ids"]
     with torch.no_grad():
-        nats = -draw.model(ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
-    surprise = draw.surprise(images, ["Ankle boot", 2])
+        nats = -pipe.model(ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
+    surprise = pipe.surprise(images, ["Ankle boot", 2])
     assert surprise.shape == (2, 12, 12)
     np.testing.assert_allclose(surprise.reshape(2, 24, 6).sum(axis=2), nats[:, :-1], rtol=1e-4)
-    np.testing.assert_allclose(draw.log_likelihood(images, [1, 2]), -nats.sum(dim=1), rtol=1e-5)
+    np.testing.assert_allclose(pipe.log_likelihood(images, [1, 2]), -nats.sum(dim=1), rtol=1e-5)
 
 
-def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(draw):
+def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(pipe):
     image = np.random.default_rng(1).integers(0, 2, (12, 12))
-    results = draw.complete(image, seed=0, num_return_sequences=6, num_particles=12)
+    results = pipe.complete(image, seed=0, num_return_sequences=6, num_particles=12)
     assert {result["label"] for result in results} <= set(CLASS_NAMES)
     for result in results:
         assert result["label"] == CLASS_NAMES[int(result["generated_text"][0])]
         assert np.array_equal(np.asarray(result["image"])[:6] // 255, image[:6])
     # three particles are enough for three classes, and two are not
-    draw.complete(image, seed=0, num_particles=3)
+    pipe.complete(image, seed=0, num_particles=3)
     with pytest.raises(ValueError, match="num_particles is 2; allowed is 3, one for each label, or more"):
-        draw.complete(image, seed=0, num_particles=2)
-    (named,) = draw.complete(image, "Bag", seed=0)
+        pipe.complete(image, seed=0, num_particles=2)
+    (named,) = pipe.complete(image, "Bag", seed=0)
     assert named["label"] == "Bag"
 
 
@@ -291,16 +290,16 @@ def test_a_classifier_of_another_size_is_refused():
 @pytest.mark.slow
 def test_a_saved_pipeline_draws_by_name_in_a_fresh_process_without_the_package(tmp_path):
     names = ("T-shirt/top", "Ankle boot", "Bag")
-    draw = load_pipeline(str(build_named_checkpoint(tmp_path / "first", image_size=24, class_names=names)))
-    draw.save_pretrained(tmp_path / "second")
-    expected = draw("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)[0]
+    pipe = load_pipeline(str(build_named_checkpoint(tmp_path / "first", image_size=24, class_names=names)))
+    pipe.save_pretrained(tmp_path / "second")
+    expected = pipe("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)[0]
     code = """
 import json, sys
 from transformers import pipeline
-draw = pipeline("mnist-text-gen", model=sys.argv[1], trust_remote_code=True)
+pipe = pipeline("mnist-text-gen", model=sys.argv[1], trust_remote_code=True)
 assert "mnist_text_gen" not in sys.modules
-(result,) = draw("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)
-print(json.dumps([result["label"], result["generated_text"], result["image"].size, result["score"], draw.class_names]))
+(result,) = pipe("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)
+print(json.dumps([result["label"], result["generated_text"], result["image"].size, result["score"], pipe.class_names]))
 """
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
     command = [sys.executable, "-c", code, str(tmp_path / "second")]

@@ -18,7 +18,6 @@ from mnist_text_gen.modeling import (
     build_language_model_config,
     completion,
     gumbel_noise,
-    pipeline_mnist_text_generation,
     sample_particles,
     symbol_nats,
 )
@@ -41,7 +40,7 @@ def model(tokenizer):
 
 
 @pytest.fixture
-def draw(model, tokenizer, tiny_classifier):
+def pipe(model, tokenizer, tiny_classifier):
     return MnistTextGenerationPipeline(model, tokenizer, tiny_classifier, device="cpu")
 
 
@@ -94,11 +93,11 @@ MANY = {"num_particles": 2000, "num_return_sequences": 2000}
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_completions_follow_the_exact_conditional(draw, model, tokenizer, images, temperature, monkeypatch):
+def test_completions_follow_the_exact_conditional(pipe, model, tokenizer, images, temperature, monkeypatch):
     resamplings = []
     monkeypatch.setattr(completion, "resample", lambda *args: resamplings.append(1) or resample(*args))
     known = mask_without(SYMBOLS)
-    found = frequencies(draw.complete(images[1], 7, known, seed=0, temperature=temperature, **MANY), known, [7])
+    found = frequencies(pipe.complete(images[1], 7, known, seed=0, temperature=temperature, **MANY), known, [7])
     with torch.no_grad():
         model.lm_head.weight /= temperature
     exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
@@ -107,21 +106,20 @@ def test_completions_follow_the_exact_conditional(draw, model, tokenizer, images
     assert distance(found[:, 0], exact) < 0.25
 
 
-def test_a_painter_without_weights_is_told_from_the_exact_conditional(draw, model, tokenizer, images, monkeypatch):
-    for module in (completion, pipeline_mnist_text_generation):
-        monkeypatch.setattr(module, "resample", lambda log_weights, num_samples, uniform: np.arange(num_samples))
+def test_a_painter_without_weights_is_told_from_the_exact_conditional(pipe, model, tokenizer, images, monkeypatch):
+    monkeypatch.setattr(completion, "resample", lambda log_weights, num_samples, uniform: np.arange(num_samples))
     known = mask_without(SYMBOLS)
-    found = frequencies(draw.complete(images[1], 7, known, seed=0, **MANY), known, [7])
+    found = frequencies(pipe.complete(images[1], 7, known, seed=0, **MANY), known, [7])
     exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
     assert distance(found[:, 0], exact) > 0.4
 
 
-def test_labels_follow_their_exact_posterior_with_the_pixels(draw, model, tokenizer, images):
+def test_labels_follow_their_exact_posterior_with_the_pixels(pipe, model, tokenizer, images):
     with torch.no_grad():  # digits so much alike that several of them are likely
         digits = model.transformer.wte.weight[:10]
         digits.copy_(0.06 * digits + 0.94 * digits[3])
     known, labels = mask_without([126, 133]), list(range(10))
-    found = frequencies(draw.complete(images[1], None, known, seed=1, **MANY), known, labels)
+    found = frequencies(pipe.complete(images[1], None, known, seed=1, **MANY), known, labels)
     exact = enumerate_conditional(model, tokenizer, images[1], known, labels).flatten().softmax(0).view(16, 10)
     assert (exact.sum(0) > 0.02).sum() > 2 and exact.sum(0).max() < 0.8
     assert distance(found.sum(0), exact.sum(0)) < 0.1
@@ -185,8 +183,8 @@ masks = st.one_of(
 
 @given(known=masks.filter(np.any), label=st.sampled_from([None, 3]), seed=st.integers(0, 2**64 - 1))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_known_pixels_are_kept_whatever_the_mask(draw, images, known, label, seed):
-    results = draw.complete(torch.from_numpy(images[1]), label, torch.from_numpy(known), seed, 3, num_particles=10)
+def test_known_pixels_are_kept_whatever_the_mask(pipe, images, known, label, seed):
+    results = pipe.complete(torch.from_numpy(images[1]), label, torch.from_numpy(known), seed, 3, num_particles=10)
     assert len(results) == 3
     np.testing.assert_array_equal(pixels_of(results)[:, known], images[1][known][None].repeat(3, 0))
     for result in results:
@@ -194,8 +192,8 @@ def test_known_pixels_are_kept_whatever_the_mask(draw, images, known, label, see
         assert result["label"] == result["generated_text"][0] and (label is None or result["label"] == "3")
 
 
-def test_a_result_is_the_pipelines_and_the_upper_half_is_what_is_known(draw, tokenizer, images, tiny_classifier):
-    (result,) = draw.complete(images[0], "7", seed=0)
+def test_a_result_is_the_pipelines_and_the_upper_half_is_what_is_known(pipe, tokenizer, images, tiny_classifier):
+    (result,) = pipe.complete(images[0], "7", seed=0)
     assert list(result) == ["label", "generated_text", "image", "score"] and result["label"] == "7"
     (pixels,) = pixels_of([result])
     np.testing.assert_array_equal(pixels, tokenizer.decode_images([result["generated_text"]])[0])
@@ -206,27 +204,27 @@ def test_a_result_is_the_pipelines_and_the_upper_half_is_what_is_known(draw, tok
     assert result["score"] == pytest.approx((logits / 0.8).softmax(-1)[0, 7].item(), abs=1e-6)
 
 
-def test_an_image_gives_the_same_alone_and_in_a_batch(draw, images):
+def test_an_image_gives_the_same_alone_and_in_a_batch(pipe, images):
     few = {"num_particles": 12, "num_return_sequences": 2}
-    batch = draw.complete(images[[0, 1, 0]], ["3", "5", "3"], seed=4, **few)
+    batch = pipe.complete(images[[0, 1, 0]], ["3", "5", "3"], seed=4, **few)
     assert [len(results) for results in batch] == [2, 2, 2]
-    assert draw.complete(images[0], 3, seed=4, **few) == batch[0]
-    assert draw.complete(images[1:2], [5], seed=4, **few) == [batch[1]]
+    assert pipe.complete(images[0], 3, seed=4, **few) == batch[0]
+    assert pipe.complete(images[1:2], [5], seed=4, **few) == [batch[1]]
     assert batch[2] != batch[0]
     state = torch.random.get_rng_state()
     masks = np.zeros((2, 30, 30), dtype=bool)
     masks[0, :15], masks[1, :, 20:] = True, True
-    assert draw.complete(images[[0, 1]], [3, 5], masks, seed=4, **few)[0] == batch[0]
-    assert draw.complete(images[0], 3, seed=5, **few) != batch[0]
-    assert draw.complete(images[0], 4, seed=4, **few) != batch[0]
+    assert pipe.complete(images[[0, 1]], [3, 5], masks, seed=4, **few)[0] == batch[0]
+    assert pipe.complete(images[0], 3, seed=5, **few) != batch[0]
+    assert pipe.complete(images[0], 4, seed=4, **few) != batch[0]
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_without_a_seed_torchs_global_seed_decides(draw, images):
+def test_without_a_seed_torchs_global_seed_decides(pipe, images):
     torch.manual_seed(1)
-    first, second = (draw.complete(images[0], 3, num_particles=2) for _ in range(2))
+    first, second = (pipe.complete(images[0], 3, num_particles=2) for _ in range(2))
     torch.manual_seed(1)
-    assert draw.complete(images[0], 3, num_particles=2) == first != second
+    assert pipe.complete(images[0], 3, num_particles=2) == first != second
 
 
 @given(
@@ -260,20 +258,20 @@ def test_effective_sample_size_by_hand():
 
 
 @torch.no_grad()
-def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(draw, model, tokenizer, images):
+def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(pipe, model, tokenizer, images):
     image = images[0].copy()
     image[3, :6] = 1
     model.lm_head.weight[tokenizer.pixel_ids[63], 0] = -math.inf  # six pixels that are all on
     with pytest.raises(ValueError, match="what is known up to there the probability 0 behind all 16 particles at"):
-        draw.complete(image, 7, seed=0, num_particles=16)
+        pipe.complete(image, 7, seed=0, num_particles=16)
     # where one of the six is not known, there is a way
     known = np.ones((30, 30), dtype=bool)
     known[3, 2], known[4:] = False, False
-    (result,) = draw.complete(image, 7, known, seed=0, num_particles=16)
+    (result,) = pipe.complete(image, 7, known, seed=0, num_particles=16)
     assert np.asarray(result["image"])[3, :6].tolist() == [255, 255, 0, 255, 255, 255]
     model.lm_head.weight[:] = math.nan
     with pytest.raises(ValueError, match="the model gives NaN"):
-        draw.complete(image, 7, seed=0, num_particles=16)
+        pipe.complete(image, 7, seed=0, num_particles=16)
 
 
 def test_particles_that_cannot_be_are_refused(tiny_classifier, model, tokenizer, images):
@@ -314,17 +312,17 @@ HALF = np.arange(30)[:, None].repeat(30, axis=1) < 15
         ({"seed": -1}, "seed is -1; allowed is an integer from 0"),
     ],
 )
-def test_bad_input_is_refused(draw, images, arguments, message):
+def test_bad_input_is_refused(pipe, images, arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        draw.complete(**{"image": images[0], **arguments})
+        pipe.complete(**{"image": images[0], **arguments})
 
 
-def test_all_images_are_checked_before_the_first_is_completed(draw, images, monkeypatch):
-    monkeypatch.setattr(pipeline_mnist_text_generation, "sample_particles", lambda *_: pytest.fail("drew an image"))
+def test_all_images_are_checked_before_the_first_is_completed(pipe, images, monkeypatch):
+    monkeypatch.setattr(completion, "sample_particles", lambda *_: pytest.fail("drew an image"))
     masks = np.stack([HALF, ~HALF & HALF])
     with pytest.raises(ValueError, match="known has no pixel in mask 1"):
-        draw.complete(images[:2], known=masks)
+        pipe.complete(images[:2], known=masks)
     with pytest.raises(ValueError, match="image 1 has the value 3"):
-        draw.complete(np.stack([images[0], images[1] * 3]))
+        pipe.complete(np.stack([images[0], images[1] * 3]))
     with pytest.raises(ValueError, match="there are 1 labels; allowed are 2"):
-        draw.complete(images[:2], 3)
+        pipe.complete(images[:2], 3)

@@ -134,13 +134,13 @@ def test_at_positions_is_a_call_for_each_token(tokenizer, data, dtype):
 
 def test_noise_is_finite_for_the_largest_draw(monkeypatch):
     class Largest:
-        def __init__(self, seed):
+        def __init__(self, bit_generator):
             pass
 
-        def random_raw(self, size):
-            return np.full(size, 2**64 - 1, np.uint64)
+        def randint(self, high, size, dtype):
+            return np.full(size, high - 1, dtype)
 
-    monkeypatch.setattr(np.random, "Philox", Largest)
+    monkeypatch.setattr(np.random, "RandomState", Largest)
     assert gumbel_noise([(0,)], 1, 1).isfinite().all()
 
 
@@ -204,3 +204,25 @@ def test_masks_that_do_not_fit_are_refused(tokenizer):
     ]:
         with pytest.raises(ValueError, match=message):
             KnownPixelsLogitsProcessor(tokenizer, *arguments)
+
+
+@pytest.mark.parametrize("kind", ["grammar", "pixels", "noise"])
+def test_padding_on_the_left_does_not_count(tokenizer, kind):
+    images, known = random_pixels(0, (2,))
+    processor = {
+        "grammar": lambda: MnistTextLogitsProcessor(tokenizer),
+        "pixels": lambda: KnownPixelsLogitsProcessor(tokenizer, images, known),
+        "noise": lambda: GumbelNoiseLogitsProcessor(gumbel_noise([(0,), (1,)], 150, 64), tokenizer.pixel_ids),
+    }[kind]()
+    scores = torch.zeros(2, 75)
+    texts = torch.full((2, 151), 12)
+    texts[:, 0] = 3
+    for lengths in ((1, 11), (150, 140), (151, 141)):
+        width = max(lengths)
+        padded = torch.full((2, width), tokenizer.pad_token_id)
+        for row, length in enumerate(lengths):
+            padded[row, width - length :] = texts[row, :length]
+        found = processor(padded, scores)
+        for row, length in enumerate(lengths):
+            expected = processor(texts[:, :length], scores)[row]
+            assert torch.equal(found[row], expected), (lengths, row)

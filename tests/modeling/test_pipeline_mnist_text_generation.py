@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 import inspect
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import evaluate
@@ -11,12 +12,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel, P
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.metrics import METRICS_FOLDER
-from mnist_text_gen.modeling import build_language_model_config, decode, token_losses
+from mnist_text_gen.modeling import Candidates, build_language_model_config, decode, token_losses
+from mnist_text_gen.modeling import candidates as candidates_module
 from mnist_text_gen.tokenizer import binarize_images, check_text
 
 
 @pytest.fixture
-def draw(tiny_model, tiny_classifier, tokenizer):
+def pipe(tiny_model, tiny_classifier, tokenizer):
     return MnistTextGenerationPipeline(
         tiny_model, tokenizer, tiny_classifier, device="cpu", num_candidates=6, num_return_sequences=3
     )
@@ -26,8 +28,8 @@ def texts_of(results):
     return [result["generated_text"] for result in results]
 
 
-def test_a_result_holds_label_text_image_and_score(draw, tokenizer):
-    results = draw("7", seed=0)
+def test_a_result_holds_label_text_image_and_score(pipe, tokenizer):
+    results = pipe("7", seed=0)
     assert len(results) == 3
     for result in results:
         assert list(result) == ["label", "generated_text", "image", "score"]
@@ -41,9 +43,9 @@ def test_a_result_holds_label_text_image_and_score(draw, tokenizer):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_the_best_of_all_candidates_are_returned(draw, tiny_classifier, tokenizer):
-    everything = draw(3, seed=1, num_candidates=10, num_return_sequences=10)
-    assert texts_of(draw(3, seed=1, num_candidates=10)) == texts_of(everything)[:3]
+def test_the_best_of_all_candidates_are_returned(pipe, tiny_classifier, tokenizer):
+    everything = pipe(3, seed=1, num_candidates=10, num_return_sequences=10)
+    assert texts_of(pipe(3, seed=1, num_candidates=10)) == texts_of(everything)[:3]
     images = torch.from_numpy(tokenizer.decode_images(texts_of(everything)))[:, None].float()
     with torch.no_grad():
         probabilities = (tiny_classifier(images).logits / 0.8).softmax(-1)[:, 3]
@@ -51,18 +53,18 @@ def test_the_best_of_all_candidates_are_returned(draw, tiny_classifier, tokenize
 
 
 def test_default_arguments_are_those_of_the_specification(tiny_model, tiny_classifier, tokenizer):
-    draw = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier, device="cpu")
-    explicit = draw(
+    pipe = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier, device="cpu")
+    explicit = pipe(
         "1", num_candidates=64, num_return_sequences=8, temperature=0.8, classifier_temperature=0.8, seed=5
     )
     assert len(explicit) == 8
-    assert draw("1", seed=5) == explicit
+    assert pipe("1", seed=5) == explicit
 
 
-def test_candidates_are_those_of_a_loop_without_cache(draw, tiny_model, tokenizer):
+def test_candidates_are_those_of_a_loop_without_cache(pipe, tiny_model, tokenizer):
     from mnist_text_gen.modeling import gumbel_noise
 
-    candidates = draw.generate_candidates(4, num_candidates=3, temperature=0.7, seed=9, occurrence=2)
+    candidates = pipe.sample(4, num_candidates=3, temperature=0.7, seed=9, occurrence=2)
     noise = gumbel_noise([(9, 4, 2, index) for index in range(3)], 150, 64)
     ids = torch.full((3, 1), 4)
     with torch.no_grad():
@@ -70,115 +72,113 @@ def test_candidates_are_those_of_a_loop_without_cache(draw, tiny_model, tokenize
             logits = tiny_model(ids, use_cache=False).logits[:, -1, 10:74]
             ids = torch.cat([ids, 10 + (logits / 0.7 + noise[:, step]).argmax(-1, keepdim=True)], dim=1)
     ids = torch.cat([ids, torch.full((3, 1), 74)], dim=1)
-    assert torch.equal(candidates, ids)
+    assert candidates.texts == tokenizer.batch_decode(ids)
 
 
-def test_a_digit_gives_the_same_alone_and_in_a_list(draw):
-    several = draw(["3", 7, "3", 7], seed=2)
-    assert texts_of(several[1]) == texts_of(draw("7", seed=2)) == texts_of(draw(7, seed=2))
-    assert texts_of(several[0]) == texts_of(draw("3", seed=2))
+def test_a_digit_gives_the_same_alone_and_in_a_list(pipe):
+    several = pipe(["3", 7, "3", 7], seed=2)
+    assert texts_of(several[1]) == texts_of(pipe("7", seed=2)) == texts_of(pipe(7, seed=2))
+    assert texts_of(several[0]) == texts_of(pipe("3", seed=2))
     assert set(texts_of(several[0])).isdisjoint(texts_of(several[2]))
-    assert texts_of(draw(["7", "7"], seed=2)[1]) == texts_of(several[3])
+    assert texts_of(pipe(["7", "7"], seed=2)[1]) == texts_of(several[3])
 
 
-def test_a_digit_may_be_a_number_of_numpy(draw):
-    assert draw(np.int64(3), num_candidates=2, num_return_sequences=1, seed=0) == draw(
+def test_a_digit_may_be_a_number_of_numpy(pipe):
+    assert pipe(np.int64(3), num_candidates=2, num_return_sequences=1, seed=0) == pipe(
         3, num_candidates=2, num_return_sequences=1, seed=0
     )
 
 
-def test_a_seed_gives_the_same_whatever_was_drawn_before(draw):
-    first = draw("5", seed=3)
+def test_a_seed_gives_the_same_whatever_was_drawn_before(pipe):
+    first = pipe("5", seed=3)
     torch.manual_seed(99)
     np.random.seed(99)
-    draw("6", seed=4)
-    assert draw("5", seed=3) == first
-    assert texts_of(draw("5", seed=4)) != texts_of(first)
-    assert texts_of(draw("5", seed=2**64 - 1)) != texts_of(first)
+    pipe("6", seed=4)
+    assert pipe("5", seed=3) == first
+    assert texts_of(pipe("5", seed=4)) != texts_of(first)
+    assert texts_of(pipe("5", seed=2**64 - 1)) != texts_of(first)
 
 
-def test_drawing_with_a_seed_leaves_the_global_state_alone(draw):
+def test_drawing_with_a_seed_leaves_the_global_state_alone(pipe):
     state = torch.random.get_rng_state()
-    draw("5", seed=3)
+    pipe("5", seed=3)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_without_a_seed_torchs_global_seed_decides(draw):
+def test_without_a_seed_torchs_global_seed_decides(pipe):
     torch.manual_seed(1)
-    first, second = draw("5"), draw("5")
+    first, second = pipe("5"), pipe("5")
     torch.manual_seed(1)
-    assert draw("5") == first
+    assert pipe("5") == first
     assert texts_of(first) != texts_of(second)
 
 
-def test_the_first_64_of_more_candidates_are_the_64(draw):
-    few = draw.generate_candidates(2, num_candidates=64, seed=0)
-    many = draw.generate_candidates(2, num_candidates=70, seed=0)
-    assert many.shape == (70, 152)
-    assert torch.equal(many[:64], few)
-    assert len({tuple(row) for row in many.tolist()}) == 70
+def test_the_first_64_of_more_candidates_are_the_64(pipe):
+    few = pipe.sample(2, num_candidates=64, seed=0)
+    many = pipe.sample(2, num_candidates=70, seed=0)
+    assert many.texts[:64] == few.texts
+    assert len(set(many.texts)) == 70
 
 
-def test_temperature_changes_the_drawing(draw, tiny_model):
-    cold = draw.generate_candidates(0, num_candidates=4, temperature=1e-3, seed=0)
+def test_temperature_changes_the_drawing(pipe, tiny_model):
+    cold = pipe.sample(0, num_candidates=4, temperature=1e-3, seed=0)
     ids = torch.tensor([[0]])
     with torch.no_grad():
         for _ in range(20):
             ids = torch.cat([ids, 10 + tiny_model(ids).logits[:, -1:, 10:74].argmax(-1)], dim=1)
-    assert torch.equal(cold[:, :21], ids.expand(4, -1))
-    assert not torch.equal(cold, draw.generate_candidates(0, num_candidates=4, temperature=5.0, seed=0))
+    assert {text[:21] for text in cold.texts} == {pipe.tokenizer.decode(ids[0])}
+    assert cold.texts != pipe.sample(0, num_candidates=4, temperature=5.0, seed=0).texts
 
 
-def test_inputs_may_be_empty_a_tuple_or_a_generator(draw):
-    assert draw([], seed=0) == []
-    expected = draw(["1", "2"], seed=0)
-    assert draw(("1", "2"), seed=0) == expected
-    assert list(draw((digit for digit in "12"), seed=0)) == expected
+def test_inputs_may_be_empty_a_tuple_or_a_generator(pipe):
+    assert pipe([], seed=0) == []
+    expected = pipe(["1", "2"], seed=0)
+    assert pipe(("1", "2"), seed=0) == expected
+    assert list(pipe((digit for digit in "12"), seed=0)) == expected
 
 
 def test_equal_scores_keep_the_order_of_the_candidates():
-    ids = torch.arange(5)[:, None]
-    probabilities = torch.tensor([0.2, 0.5, 0.2, 0.5, 0.1])[:, None]
-    best = MnistTextGenerationPipeline.rerank(0, ids, probabilities, 4)
-    assert best["input_ids"].flatten().tolist() == [1, 3, 0, 2]
+    probabilities = np.array([0.2, 0.5, 0.2, 0.5, 0.1], dtype=np.float32)[:, None]
+    candidates = Candidates([""] * 5, np.zeros((5, 30, 30), dtype=np.uint8), probabilities, {})
+    assert candidates.rank(0, 4).tolist() == [1, 3, 0, 2]
 
 
 @pytest.mark.parametrize("digit", ["10", "a", "", "-1", -1, 10, 1.0, True, None, "７", "7 "])
-def test_what_is_no_digit_is_refused(draw, digit):
+def test_what_is_no_digit_is_refused(pipe, digit):
     with pytest.raises(ValueError, match=r"allowed are '0' to '9'") as error:
-        draw([digit], seed=0)
+        pipe([digit], seed=0)
     assert repr(digit) in str(error.value)
 
 
-def test_a_list_is_checked_before_anything_is_drawn(draw, monkeypatch):
-    monkeypatch.setattr(draw, "generate_candidates", lambda *args, **kwargs: pytest.fail("drew an image"))
+def test_a_list_is_checked_before_anything_is_drawn(pipe, monkeypatch):
+    monkeypatch.setattr(pipe, "sample", lambda *args, **kwargs: pytest.fail("drew an image"))
     with pytest.raises(ValueError, match="'x'"):
-        draw(["1", "x"])
+        pipe(["1", "x"])
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[("num_candidates", value) for value in (0, -1, 1.5, "8", True, None)],
+        *[("num_candidates", value) for value in (0, -1, 1.5, "8", True)],
         *[("num_return_sequences", value) for value in (0, -3, 7)],
-        *[("temperature", value) for value in (0, -0.5, math.nan, math.inf, "1", None)],
+        *[("temperature", value) for value in (0, -0.5, math.nan, math.inf, "1")],
         *[("classifier_temperature", value) for value in (0, -1, math.nan)],
         *[("seed", value) for value in (-1, 2**64, 0.5, "0", True)],
         ("top_p", 0.5),
     ],
 )
-def test_bad_arguments_are_refused_in_a_call_and_at_the_start(draw, name, value):
+def test_bad_arguments_are_refused_in_a_call_and_at_the_start(pipe, name, value):
     with pytest.raises(ValueError, match=name) as error:
-        draw("7", **{name: value})
+        pipe("7", **{name: value})
     assert "allowed" in str(error.value)
     if (name, value) != ("num_return_sequences", 7):  # too many for 6 candidates, not for 64
         with pytest.raises(ValueError, match=name):
-            MnistTextGenerationPipeline(draw.model, draw.tokenizer, draw.classifier, **{name: value})
+            MnistTextGenerationPipeline(pipe.model, pipe.tokenizer, pipe.classifier, **{name: value})
 
 
-def test_a_saved_pipeline_draws_the_same(draw, tmp_path):
-    expected = draw("8", seed=1)
-    draw.save_pretrained(tmp_path)
+def test_a_saved_pipeline_draws_the_same(pipe, tmp_path):
+    expected = pipe("8", seed=1)
+    pipe.save_pretrained(tmp_path)
     assert (tmp_path / "classifier" / "model.safetensors").is_file()
     for file in tmp_path.rglob("*.json"):
         assert str(tmp_path) not in file.read_text() and "checkpoints" not in file.read_text()
@@ -186,10 +186,10 @@ def test_a_saved_pipeline_draws_the_same(draw, tmp_path):
     assert loaded("8", seed=1, num_candidates=6, num_return_sequences=3) == expected
 
 
-def test_the_registered_task_loads_a_trained_folder_and_its_classifier(tiny_checkpoint, draw):
+def test_the_registered_task_loads_a_trained_folder_and_its_classifier(tiny_checkpoint, pipe):
     loaded = pipeline("mnist-text-gen", model=str(tiny_checkpoint), device="cpu", num_candidates=6)
     assert isinstance(loaded, MnistTextGenerationPipeline)
-    assert loaded("8", seed=1, num_return_sequences=3) == draw("8", seed=1)
+    assert loaded("8", seed=1, num_return_sequences=3) == pipe("8", seed=1)
 
 
 def test_text_generation_without_our_code_needs_no_grammar(tiny_checkpoint):
@@ -240,22 +240,22 @@ def test_a_stock_tokenizer_is_refused(tiny_checkpoint, tiny_model, tiny_classifi
         MnistTextGenerationPipeline(tiny_model, stock, tiny_classifier)
 
 
-def test_exact_decoding_gives_what_stock_generate_gives(draw):
+def test_exact_decoding_gives_what_stock_generate_gives(pipe):
     arguments = {"seed": 3, "num_candidates": 64, "num_return_sequences": 64}
-    exact, stock = (draw("6", decoding=decoding, **arguments) for decoding in ("exact", "generate"))
+    exact, stock = (pipe("6", decoding=decoding, **arguments) for decoding in ("exact", "generate"))
     assert exact == stock
 
 
-def test_bfloat16_decoding_gives_valid_texts(draw):
-    for result in draw("6", seed=3, decoding="bf16"):
+def test_bfloat16_decoding_gives_valid_texts(pipe):
+    for result in pipe("6", seed=3, decoding="bf16"):
         check_text(result["generated_text"])
 
 
-def test_a_candidate_is_the_same_among_any_number(draw):
-    many = draw.generate_candidates(2, num_candidates=100, seed=0)
+def test_a_candidate_is_the_same_among_any_number(pipe):
+    many = pipe.sample(2, num_candidates=100, seed=0)
     for num_candidates in (3, 64):
-        few = draw.generate_candidates(2, num_candidates=num_candidates, seed=0)
-        assert torch.equal(many[:num_candidates], few)
+        few = pipe.sample(2, num_candidates=num_candidates, seed=0)
+        assert many.texts[:num_candidates] == few.texts
 
 
 def refuse_batches(monkeypatch, limit, error):
@@ -281,42 +281,42 @@ def refuse_batches(monkeypatch, limit, error):
     ],
     ids=["cuda", "python", "cpu"],
 )
-def test_what_does_not_fit_in_memory_is_decoded_in_halves(draw, monkeypatch, error, decoding):
-    expected = draw.generate_candidates(2, num_candidates=64, seed=0, decoding=decoding)
+def test_what_does_not_fit_in_memory_is_decoded_in_halves(pipe, monkeypatch, error, decoding):
+    expected = pipe.sample(2, num_candidates=64, seed=0, decoding=decoding)
     sizes = refuse_batches(monkeypatch, 16, error)
-    assert torch.equal(draw.generate_candidates(2, num_candidates=64, seed=0, decoding=decoding), expected)
+    assert pipe.sample(2, num_candidates=64, seed=0, decoding=decoding).texts == expected.texts
     assert sizes == [64, 32, 16, 16, 32, 16, 16]
 
 
-def test_an_odd_number_of_texts_is_halved_too(draw, monkeypatch):
-    entropies = [(0, index) for index in range(7)]
-    expected = draw.generate_texts([1, 2, 3, 4, 5, 6, 7], entropies)
+def test_an_odd_number_of_texts_is_halved_too(pipe, monkeypatch):
+    seed_keys = [(0, index) for index in range(7)]
+    expected = pipe.sample_texts([1, 2, 3, 4, 5, 6, 7], seed_keys)
     sizes = refuse_batches(monkeypatch, 2, torch.OutOfMemoryError("CUDA out of memory"))
-    assert torch.equal(draw.generate_texts([1, 2, 3, 4, 5, 6, 7], entropies), expected)
+    assert pipe.sample_texts([1, 2, 3, 4, 5, 6, 7], seed_keys).texts == expected.texts
     assert sizes == [7, 3, 1, 2, 4, 2, 2]
 
 
-def test_another_error_of_the_model_is_not_swallowed(draw, monkeypatch):
+def test_another_error_of_the_model_is_not_swallowed(pipe, monkeypatch):
     sizes = refuse_batches(monkeypatch, 16, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        draw("2", seed=0)
+        pipe("2", seed=0)
     assert sizes == [64]
 
 
-def test_one_text_that_does_not_fit_in_memory_is_an_error(draw, monkeypatch):
+def test_one_text_that_does_not_fit_in_memory_is_an_error(pipe, monkeypatch):
     sizes = refuse_batches(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
-        draw("2", seed=0)
+        pipe("2", seed=0)
     assert sizes == [64, 32, 16, 8, 4, 2, 1]
 
 
 @pytest.mark.parametrize("decoding", ["exact", "bf16", "generate"])
-def test_a_callback_sees_the_images_grow(draw, tokenizer, decoding):
+def test_a_callback_sees_the_images_grow(pipe, decoding):
     seen = []
-    candidates = draw.generate_candidates(
+    candidates = pipe.sample(
         3, num_candidates=100, seed=0, decoding=decoding, callback=lambda *block: seen.append(block)
     )
-    images = tokenizer.decode_images(tokenizer.batch_decode(candidates))
+    images = candidates.images
     for start in (0, 64):
         parts = [part for label, first, part in seen if first == start]
         heights = [part.shape[1] for part in parts]
@@ -328,55 +328,55 @@ def test_a_callback_sees_the_images_grow(draw, tokenizer, decoding):
     assert {(label, start) for label, start, _ in seen} == {(3, 0), (3, 64)}
 
 
-def test_a_callback_of_a_call_changes_no_result(draw):
+def test_a_callback_of_a_call_changes_no_result(pipe):
     labels = []
-    results = draw(["3", "7"], seed=2, callback=lambda label, start, images: labels.append(label))
-    assert results == draw(["3", "7"], seed=2)
+    results = pipe(["3", "7"], seed=2, callback=lambda label, start, images: labels.append(label))
+    assert results == pipe(["3", "7"], seed=2)
     assert sorted(set(labels)) == [3, 7] == sorted(set(labels), key=labels.index)
 
 
-def test_a_callback_sees_whole_images_where_memory_is_short(draw, tokenizer, monkeypatch):
+def test_a_callback_sees_whole_images_where_memory_is_short(pipe, monkeypatch):
     seen = []
     refuse_batches(monkeypatch, 16, torch.OutOfMemoryError("CUDA out of memory"))
-    candidates = draw.generate_candidates(3, seed=0, callback=lambda label, start, images: seen.append(images))
+    candidates = pipe.sample(3, seed=0, callback=lambda label, start, images: seen.append(images))
     assert seen, "the callback was never called"
-    np.testing.assert_array_equal(seen[-1], tokenizer.decode_images(tokenizer.batch_decode(candidates)))
+    np.testing.assert_array_equal(seen[-1], candidates.images)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[("decoding", value) for value in ("fast", "", "Exact", None, 1)],
+        *[("decoding", value) for value in ("fast", "", "Exact", 1)],
         *[("callback", value) for value in (1, "print", [print])],
     ],
 )
-def test_bad_decodings_and_callbacks_are_refused(draw, name, value):
+def test_bad_decodings_and_callbacks_are_refused(pipe, name, value):
     with pytest.raises(ValueError, match=f"{name} is .*; allowed") as error:
-        draw("7", **{name: value})
+        pipe("7", **{name: value})
     assert repr(value) in str(error.value)
     with pytest.raises(ValueError, match=f"{name} is "):
-        MnistTextGenerationPipeline(draw.model, draw.tokenizer, draw.classifier, **{name: value})
+        MnistTextGenerationPipeline(pipe.model, pipe.tokenizer, pipe.classifier, **{name: value})
 
 
-def test_a_saved_pipeline_carries_its_decoding_as_custom_generate(draw, tmp_path):
-    draw.save_pretrained(tmp_path)
+def test_a_saved_pipeline_carries_its_decoding_as_custom_generate(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
     saved = (tmp_path / "custom_generate" / "generate.py").read_text()
     assert saved == Path(inspect.getfile(inspect.unwrap(decode))).read_text()
     prompts = torch.tensor([[3], [4]])
     arguments = {"attention_mask": torch.ones_like(prompts), "do_sample": True, "seeds": [1, 2], "max_length": 40}
-    expected = draw.model.generate(prompts, custom_generate=decode, **arguments)
+    expected = pipe.model.generate(prompts, custom_generate=decode, **arguments)
     remote = {"trust_remote_code": True}
-    named = draw.model.generate(prompts, custom_generate=str(tmp_path), **remote, **arguments)
+    named = pipe.model.generate(prompts, custom_generate=str(tmp_path), **remote, **arguments)
     assert torch.equal(named, expected)
     # from_pretrained puts the folder's function in the place of model.generate
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, **remote).eval()
     assert torch.equal(loaded.generate(prompts, **arguments), expected)
     assert torch.equal(loaded.generate(input_ids=prompts, **arguments), expected)
     assert torch.equal(loaded.generate(prompts, custom_generate=str(tmp_path), **remote, **arguments), expected)
-    again = MnistTextGenerationPipeline(loaded, draw.tokenizer, draw.classifier, device="cpu")
+    again = MnistTextGenerationPipeline(loaded, pipe.tokenizer, pipe.classifier, device="cpu")
     for decoding in ("exact", "generate"):
-        candidates = again.generate_candidates(3, 4, seed=1, decoding=decoding)
-        assert torch.equal(candidates, draw.generate_candidates(3, 4, seed=1, decoding=decoding))
+        candidates = again.sample(3, 4, seed=1, decoding=decoding)
+        assert candidates.texts == pipe.sample(3, 4, seed=1, decoding=decoding).texts
 
 
 @pytest.fixture
@@ -385,33 +385,33 @@ def real_images(mnist_5k):
     return binarize_images(images), labels
 
 
-def test_scores_agree_with_the_metric_of_the_trainer(draw, tiny_model, tokenizer, real_images):
+def test_scores_agree_with_the_metric_of_the_trainer(pipe, tiny_model, tokenizer, real_images):
     images, labels = real_images
     metric = evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
     input_ids = tokenizer(tokenizer.encode_images(images, labels), return_tensors="pt")["input_ids"]
     with torch.no_grad():
         losses = token_losses(tiny_model(input_ids).logits, input_ids)
     expected = metric.compute(token_losses=losses.numpy())["nats_per_image"]
-    found = draw.log_likelihood(images, labels)
+    found = pipe.log_likelihood(images, labels)
     assert (found.shape, found.dtype) == ((5,), np.float64)
     assert -found.mean() == pytest.approx(expected, rel=1e-6)
-    pixels = draw.surprise(images, labels).sum(axis=(1, 2))
+    pixels = pipe.surprise(images, labels).sum(axis=(1, 2))
     assert (pixels + losses[:, -1].numpy()).mean() == pytest.approx(expected, rel=1e-6)
 
 
-def test_classify_is_bayes_rule_over_the_likelihoods(draw, real_images):
+def test_classify_is_bayes_rule_over_the_likelihoods(pipe, real_images):
     images, _ = real_images
-    found = draw.classify(torch.from_numpy(images[:3]))
+    found = pipe.classify(torch.from_numpy(images[:3]))
     assert (found.shape, found.dtype) == ((3, 10), np.float64)
-    likelihoods = np.stack([draw.log_likelihood(images[:3], [label] * 3) for label in range(10)], axis=1)
+    likelihoods = np.stack([pipe.log_likelihood(images[:3], [label] * 3) for label in range(10)], axis=1)
     expected = np.exp(likelihoods - likelihoods.max(1, keepdims=True))
     np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), rtol=1e-3, atol=1e-9)
     assert found.std(axis=1).min() > 0.01
 
 
-def test_a_symbols_nats_are_spread_over_its_pixels(draw, tiny_model, tokenizer, real_images):
+def test_a_symbols_nats_are_spread_over_its_pixels(pipe, tiny_model, tokenizer, real_images):
     images, labels = real_images
-    found = draw.surprise(images, labels)
+    found = pipe.surprise(images, labels)
     assert (found.shape, found.dtype) == ((5, 30, 30), np.float64)
     ids = tokenizer(tokenizer.encode_images(images[1:2], labels[1:2]), return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -421,15 +421,15 @@ def test_a_symbols_nats_are_spread_over_its_pixels(draw, tiny_model, tokenizer, 
         assert found[1, row, column] == pytest.approx(nats[position - 1, ids[0, position]].item() / 6, rel=1e-4)
 
 
-def test_one_image_is_scored_as_in_a_batch_and_labels_may_be_digits(draw, real_images):
+def test_one_image_is_scored_as_in_a_batch_and_labels_may_be_digits(pipe, real_images):
     images, labels = real_images
-    one = draw.log_likelihood(images[2], str(labels[2]))
+    one = pipe.log_likelihood(images[2], str(labels[2]))
     assert one.shape == (1,)
-    assert one == pytest.approx(draw.log_likelihood(images, labels)[2:3], rel=1e-6)
-    assert draw.classify(images[2]).shape == (1, 10)
-    single = draw.surprise(torch.from_numpy(images[2]), torch.tensor(labels[2]))
+    assert one == pytest.approx(pipe.log_likelihood(images, labels)[2:3], rel=1e-6)
+    assert pipe.classify(images[2]).shape == (1, 10)
+    single = pipe.surprise(torch.from_numpy(images[2]), torch.tensor(labels[2]))
     assert single.shape == (30, 30)
-    np.testing.assert_allclose(single, draw.surprise(images, [str(label) for label in labels])[2], atol=1e-5)
+    np.testing.assert_allclose(single, pipe.surprise(images, [str(label) for label in labels])[2], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -444,10 +444,26 @@ def test_one_image_is_scored_as_in_a_batch_and_labels_may_be_digits(draw, real_i
         (np.zeros((30, 30)), None, r"digit is None; allowed are '0' to '9' and 0 to 9"),
     ],
 )
-def test_images_and_labels_that_cannot_be_scored_are_refused(draw, images, labels, message):
-    for method in (draw.log_likelihood, draw.surprise):
+def test_images_and_labels_that_cannot_be_scored_are_refused(pipe, images, labels, message):
+    for method in (pipe.log_likelihood, pipe.surprise):
         with pytest.raises(ValueError, match=message):
             method(images, labels)
     if "image" in message and "labels" not in message:
         with pytest.raises(ValueError, match=message):
-            draw.classify(images)
+            pipe.classify(images)
+
+
+@pytest.mark.parametrize("num_candidates", [5, 70])
+def test_blocks_decoded_together_are_those_decoded_alone(pipe, monkeypatch, num_candidates):
+    """What a GPU does with a list."""
+    arguments = {"num_candidates": num_candidates, "num_return_sequences": 3, "seed": 4}
+    expected = pipe([3, 7, 7], **arguments)
+    monkeypatch.setitem(candidates_module.BLOCKS_TOGETHER, "cpu", 2)
+    assert pipe([3, 7, 7], **arguments) == expected
+    assert pipe([], **arguments) == []
+
+
+def test_two_threads_draw_on_one_pipeline(pipe):
+    expected = [pipe.sample(label, seed=1).texts for label in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda label: pipe.sample(label, seed=1).texts, range(4))) == expected

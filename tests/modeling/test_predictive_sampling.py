@@ -5,6 +5,8 @@ Sums in another order differ in the last bits. Where the two best scores lie wit
 there, another token may be chosen; such a text is compared up to that token.
 """
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,8 +32,16 @@ from transformers import (
 
 from mnist_text_gen import MnistTextLogitsProcessor
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, build_generation_config, decode, gumbel_noise
-from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise, _CachedGPT2
+from mnist_text_gen.modeling import (
+    GumbelNoiseLogitsProcessor,
+    build_generation_config,
+    cached_gpt2,
+    decode,
+    gumbel_noise,
+    predictive_sampling,
+)
+from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
+from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise
 from mnist_text_gen.tokenizer import check_text
 
 
@@ -193,10 +203,8 @@ def test_right_drafts_save_steps(model, monkeypatch):
     prompts = torch.tensor([[1, 2], [1, 2]])
     draft = reference(model, prompts)[0][0, 2:].tolist()
     steps = []
-    run = _CachedGPT2.__call__
-    monkeypatch.setattr(
-        _CachedGPT2, "__call__", lambda self, ids, *args: steps.append(ids.shape) or run(self, ids, *args)
-    )
+    run = CachedGPT2._run
+    monkeypatch.setattr(CachedGPT2, "_run", lambda self, ids, *args: steps.append(ids.shape) or run(self, ids, *args))
     continue_with(model, prompts, num_draft_tokens=0)
     assert len(steps) == 18
     steps.clear()
@@ -267,7 +275,7 @@ def test_cached_logits_are_those_of_the_model(shipped_model):
     torch.manual_seed(0)
     ids = torch.randint(0, 75, (3, 60))
     expected = shipped_model(ids).logits
-    network = _CachedGPT2(shipped_model, 3, 60, None)
+    network = CachedGPT2(shipped_model, 3, 60, None)
     logits, start = [], 0
     for size in (7, 1, 1, 20, 31):  # windows of several sizes
         positions = torch.arange(start, start + size).expand(3, -1)
@@ -281,7 +289,7 @@ def test_cached_rows_may_stand_at_their_own_positions_and_be_written_again(model
     torch.manual_seed(0)
     ids = torch.randint(0, 7, (3, 12))
     expected = model(ids).logits
-    network = _CachedGPT2(model, 3, 12, None)
+    network = CachedGPT2(model, 3, 12, None)
     network(ids[:, :4], torch.arange(4).expand(3, -1))
     starts = torch.tensor([4, 2, 3])
     network((ids + 1) % 7, torch.arange(12).clamp(min=4).expand(3, -1))  # wrong drafts, to be written over
@@ -548,7 +556,7 @@ def test_products_in_bfloat16_give_nearly_the_same_logits_and_valid_texts(shippe
     ids = torch.randint(0, 75, (2, 20))
     positions = torch.arange(20).expand(2, -1)
     with torch.no_grad():
-        logits = [_CachedGPT2(shipped_model, 2, 20, dtype)(ids, positions) for dtype in (None, torch.bfloat16)]
+        logits = [CachedGPT2(shipped_model, 2, 20, dtype)(ids, positions) for dtype in (None, torch.bfloat16)]
     assert logits[1].dtype == torch.float32
     assert 0 < (logits[0] - logits[1]).abs().max() < 0.1 * logits[0].abs().max()
     texts = continue_with(
@@ -573,3 +581,152 @@ def test_a_model_of_another_dtype_decodes(dtype):
     expected, gaps = reference(model, prompts, noise_of(seeds, prompts, 20, model))
     assert ids.shape == (3, 20)
     assert_same_texts(ids, expected, gaps, gap=0.5 if dtype == torch.bfloat16 else GAP)
+
+
+SAMPLED = {"do_sample": True, "top_k": 0, "temperature": 3.0, "eos": [3, 8]}
+
+
+@pytest.fixture
+def many():
+    """A model and prompts whose texts end at different lengths."""
+    return build_model(vocab_size=12, n_positions=40), torch.arange(40)[:, None] % 12
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 40, 64])
+def test_blocks_static_shapes_and_rare_checks_change_nothing(many, monkeypatch, block_size):
+    """What a GPU does, without its graphs."""
+    arguments = {"seeds": list(range(40)), **SAMPLED}
+    expected = continue_with(*many, **arguments)
+    assert torch.equal(continue_with(*many, block_size=block_size, **arguments), expected)
+    monkeypatch.setattr(cached_gpt2, "CachedGPT2", partial(CachedGPT2, static=True))
+    monkeypatch.setattr(predictive_sampling, "STEPS_PER_CHECK", {"cpu": 4})
+    assert torch.equal(continue_with(*many, block_size=block_size, **arguments), expected)
+
+
+class Graph:
+    """A CUDA graph as a CPU can have it: it reads and writes its own memory."""
+
+    made = 0
+
+    def __init__(self, network, num_tokens):
+        type(self).made += 1
+        self.network, self.read, self.drop, self.reset = network, network.read, network.drop, network.reset
+        self.inputs = torch.zeros(2, network.batch_size, num_tokens, dtype=torch.int64)
+        self.logits = network(*self.inputs)
+
+    def __call__(self, *inputs):
+        self.inputs.copy_(torch.stack(inputs))
+        return self.logits
+
+    def join(self):
+        self.logits.copy_(self.network(*self.inputs))
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    monkeypatch.setattr(cached_gpt2, "GRAPHED_DEVICES", {"cpu"})
+    monkeypatch.setattr(cached_gpt2, "_GraphedGPT2", Graph)
+    monkeypatch.setattr(Graph, "made", 0)
+    return Graph
+
+
+@pytest.mark.parametrize("linear_dtype", [None, torch.float64])
+def test_graphs_are_used_again_with_the_weights_of_now(many, graphs, linear_dtype):
+    model, prompts = many
+    arguments = {"seeds": list(range(40)), "block_size": 16, "linear_dtype": linear_dtype, **SAMPLED}
+    first = continue_with(model, prompts, **arguments)
+    assert graphs.made == 3  # blocks of 16, 16 and 8
+    assert torch.equal(continue_with(model, prompts, **arguments), first)
+    assert graphs.made == 3
+    for weight in model.parameters():
+        weight.data.mul_(0.5)
+    second = continue_with(model, prompts, **arguments)
+    assert graphs.made == 3 and not torch.equal(second, first)
+    cached_gpt2._GRAPHS.clear()
+    assert torch.equal(continue_with(model, prompts, **arguments), second)
+    model.load_state_dict({name: value.clone() for name, value in model.state_dict().items()}, assign=True)
+    graphs.made = 0
+    continue_with(model, prompts, **arguments)
+    assert graphs.made == 3  # a graph would have read the old memory
+
+
+def test_graphs_of_few_shapes_are_kept_and_none_where_memory_is_short(many, graphs, monkeypatch):
+    model, prompts = many
+    for size in range(1, 6):
+        continue_with(model, prompts[:size], seeds=list(range(size)), **SAMPLED)
+    assert len(cached_gpt2._GRAPHS[model]) == cached_gpt2.MAX_GRAPH_SHAPES
+
+    def run_out(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Graph, "__call__", run_out)
+    with pytest.raises(torch.OutOfMemoryError):
+        continue_with(model, prompts[:5], seeds=list(range(5)), **SAMPLED)
+    assert model not in cached_gpt2._GRAPHS
+
+
+def test_where_capturing_fails_a_warning_says_so_once(many, graphs, monkeypatch):
+    model, prompts = many
+    arguments = {"seeds": list(range(40)), "block_size": 16, **SAMPLED}
+    expected = continue_with(model, prompts, **arguments)
+
+    def fail(network, num_tokens):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(cached_gpt2, "_GraphedGPT2", fail)
+    cached_gpt2._GRAPHS.clear()
+    warnings = []
+    monkeypatch.setattr(cached_gpt2.logger, "warning", warnings.append)
+    for _ in range(2):
+        assert torch.equal(continue_with(model, prompts, **arguments), expected)
+    assert len(warnings) == 1 and "cannot be captured as a CUDA graph" in warnings[0]
+
+
+LEFT_TO_STOCK = {
+    "beams": {"num_beams": 2},
+    "dictionary": {"return_dict_in_generate": True},
+    "time": {"max_time": 600.0},
+    "no cache": {"use_cache": False},
+    "padding": {"attention_mask": torch.tensor([[0, 1], [1, 1]])},
+    "ours": {},
+}
+
+
+@pytest.mark.parametrize("name", LEFT_TO_STOCK)
+def test_what_decode_does_not_do_is_left_to_stock_generate(model, name):
+    prompts = torch.tensor([[1, 2], [2, 2]])
+    arguments = {"attention_mask": torch.ones_like(prompts), "max_length": 12, "do_sample": False, "pad_token_id": PAD}
+    arguments |= LEFT_TO_STOCK[name]
+    found, expected = (
+        generate(prompts, **arguments)
+        for generate in (partial(predictive_sampling.generate, model=model), model.generate)
+    )
+    if name == "dictionary":
+        found, expected = found.sequences, expected.sequences
+    assert torch.equal(found, expected)
+
+
+def test_an_argument_of_decode_is_not_lost_on_the_way_to_stock_generate(model):
+    with pytest.raises(ValueError, match="num_beams or return_dict_in_generate is set"):
+        predictive_sampling.generate(torch.tensor([[1]]), model=model, num_beams=2, draft_lookback=2, max_length=9)
+
+
+def test_autocast_gives_the_dtype_of_products(many):
+    arguments = {"seeds": list(range(40)), **SAMPLED}
+    expected = continue_with(*many, linear_dtype=torch.bfloat16, **arguments)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(continue_with(*many, **arguments), expected)
+    assert not torch.equal(continue_with(*many, **arguments), expected)
+
+
+def test_a_compiled_model_is_unwrapped(model):
+    prompts = torch.tensor([[1, 2], [2, 2]])
+    found = predictive_sampling.generate(prompts, model=torch.compile(model), max_length=12, do_sample=False)
+    assert torch.equal(found, continue_with(model, prompts, max_length=12))
+
+
+def test_a_model_on_several_devices_is_refused():
+    model = build_model()
+    model.transformer.h[1].to("meta")
+    with pytest.raises(ValueError, match="the model must be on one device, with its weights, got cpu and meta"):
+        continue_with(model, torch.tensor([[1]]))

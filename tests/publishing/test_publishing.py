@@ -2,7 +2,7 @@
 """What is published arrives whole, and a stranger draws the same pictures with it.
 
 The real clients of Transformers, `datasets`, `evaluate` and the Hub, in processes of their own, against the server in
-`loopback_hub.py`; its docstring says what the true Hub does besides. `pytest tests/test_publishing.py -k stranger` is
+`loopback_hub.py`; its docstring says what the true Hub does besides. `pytest tests/publishing -k stranger` is
 the short way from a push to a stranger's pictures.
 """
 
@@ -23,8 +23,8 @@ from huggingface_hub import HfApi, constants
 from loopback_hub import LoopbackHub
 from transformers import pipeline
 
-from mnist_text_gen import MnistTextGenerationPipeline
-from mnist_text_gen.commands import sample_hf, train_classifier, train_hf
+from mnist_text_gen import MnistTextGenerationPipeline, load_pipeline
+from mnist_text_gen.commands import draw_dataset, sample_hf, train_classifier, train_hf
 from mnist_text_gen.publishing import GENERATED, hash_weights, open_repository, upload_folder
 
 
@@ -100,19 +100,12 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
     assert set(files) - {".gitattributes"} == {
         *("README.md", "config.json", "generation_config.json", "model.safetensors"),
         *("tokenizer.json", "tokenizer_config.json", "custom_generate/generate.py"),
+        *("cached_gpt2.py", "custom_generate/cached_gpt2.py"),
         *("classifier/config.json", "classifier/model.safetensors"),
         *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py"),
-        *(
-            "class_names.py",
-            "completion.py",
-            "configuration_mnist_cnn.py",
-            "hub.py",
-            "language_model.py",
-            "likelihood.py",
-        ),
-        *("logits_process.py", "model_card.py"),
-        *("modeling_mnist_cnn.py", "pipeline_mnist_text_generation.py", "predictive_sampling.py"),
-        "tokenization_mnist_text.py",
+        *("candidates.py", "class_names.py", "completion.py", "configuration_mnist_cnn.py", "language_model.py"),
+        *("likelihood.py", "logits_process.py", "modeling_mnist_cnn.py", "pipeline_mnist_text_generation.py"),
+        *("predictive_sampling.py", "sampling_arguments.py", "tokenization_mnist_text.py"),
     }
     first, second = pushed["commits"]
     assert first == second
@@ -153,12 +146,12 @@ def test_stranger_draws_the_same_pictures_offline_too_and_from_what_was_saved_ag
     third = STRANGER + SHOW + load.format(model=str(saved)) + f"draw.save_pretrained({str(again)!r})\n"
     assert run(third + "print(json.dumps(before))", HF_HUB_OFFLINE="1") == pushed["before"]
     names = [{str(path.relative_to(folder)) for path in folder.rglob("*.*")} for folder in (saved, again)]
-    assert names[0] == names[1] >= {"classifier/model.safetensors", "model_card.py", "custom_generate/generate.py"}
+    assert names[0] == names[1] >= {"classifier/model.safetensors", "custom_generate/generate.py"}
 
 
 def test_stranger_draws_a_class_by_name_from_images_of_another_size(online, run, named_files):
     online("ada")
-    draw = sample_hf.load_pipeline(str(named_files))
+    draw = load_pipeline(named_files)
     draw.push_to_hub("ada/clothes")
     arguments = {"num_candidates": 2, "num_return_sequences": 1, "seed": 3}
     (expected,) = draw("Ankle boot", **arguments)
@@ -255,7 +248,7 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
         "you/": "ada/",
         "recipes/fast.yaml": f"{ROOT}/recipes/smoke.yaml",
         "runs/": f"{tmp_path}/runs/",
-        "build_dataset.py": f"{ROOT}/build_dataset.py --dataset_name mnist-5k {FEW}",
+        "mnist-text-gen-dataset": f"mnist-text-gen-dataset --dataset_name mnist-5k {FEW}",
         "train_hf.py": f"{ROOT}/train_hf.py",
         "metrics/image_nats": f"{ROOT}/metrics/image_nats",
     }
@@ -267,7 +260,7 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
     code = (
         "import json, evaluate\n"
         "from datasets import load_dataset\n"
-        "from mnist_text_gen.corpus import load_images\n"
+        "from mnist_text_gen.data import load_images\n"
         "rows = load_dataset('ada/mnist-text')\n"
         "first = next(iter(load_dataset('ada/mnist-text', split='test', streaming=True)))\n"
         "nats = evaluate.load('ada/image_nats').compute(token_losses=[[1.0, 2.0]])['nats_per_image']\n"
@@ -448,7 +441,9 @@ def test_pinned_revision_is_loaded_with_its_own_classifier(online, tiny_checkpoi
 def test_labelled_data_set_is_pushed_under_the_name_of_the_tokens_owner(hub, online, tiny_checkpoint, tmp_path):
     online("ada")
     options = ["--num_images", "6", "--num_images_per_shard", "4", "--push_to_hub_id", "drawn"]
-    sample_hf.main([*options, "--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "drawn")])
+    draw_dataset.main(
+        [*options, "--model_name_or_path", str(tiny_checkpoint), "--output_dir", str(tmp_path / "drawn")]
+    )
     files = hub.files("ada/drawn", repo_type="dataset")
     local = {str(path.relative_to(tmp_path / "drawn")): path for path in (tmp_path / "drawn").rglob("*.*")}
     assert {name: files[name] for name in local} == {name: path.read_bytes() for name, path in local.items()}
@@ -458,7 +453,7 @@ def test_labelled_data_set_is_pushed_under_the_name_of_the_tokens_owner(hub, onl
 def test_weights_on_the_hub_draw_a_data_set_that_names_their_commit(hub, online, pushed, tmp_path):
     online("ada")
     options = ["--num_images", "2", "--model_name_or_path", pushed["id"], "--output_dir", str(tmp_path / "drawn")]
-    sample_hf.main(options)
+    draw_dataset.main(options)
     settings = json.loads((tmp_path / "drawn" / "generation.json").read_text())
     assert settings["weights"] == {"id": pushed["id"], "commit": pushed["commits"][0]}
 

@@ -10,13 +10,15 @@ import pytest
 import torch
 from PIL import Image
 from transformers import GPT2LMHeadModel, TrainerCallback, TrainingArguments, default_data_collator
+from transformers.integrations import integration_utils
 
 from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import train_classifier, train_hf
 from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_language_model_config, decode, token_losses
 from mnist_text_gen.training import monitoring
-from mnist_text_gen.training.curve import read_curve
-from mnist_text_gen.training.monitoring import MonitoredTrainer, ThroughputMeter, TrainingProgressCallback, draw_digits
+from mnist_text_gen.training.history import read_history
+from mnist_text_gen.training.monitoring import ThroughputMeter, TrainingProgressCallback, draw_digits
+from mnist_text_gen.training.trainer import MnistTrainer
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def build_trainer(tiny_model, tokenizer, mnist_5k, tmp_path):
             "use_cpu": True,
             "learning_rate": 1e-2,
         }
-        return MonitoredTrainer(
+        return MnistTrainer(
             model=tiny_model,
             args=TrainingArguments(**{**settings, **changes}),
             train_dataset=rows,
@@ -51,7 +53,7 @@ def build_trainer(tiny_model, tokenizer, mnist_5k, tmp_path):
             preprocess_logits_for_metrics=token_losses,
             callbacks=callbacks,
             recipe={},
-            quantities=train_hf.QUANTITIES,
+            quantities=train_hf.build_quantities(),
             draw_samples=draw_samples,
         )
 
@@ -134,13 +136,13 @@ def test_throughput_is_of_training_since_the_last_reading_and_nothing_else(monke
     assert meter.read() == 12 / 3
 
 
-def test_every_evaluation_draws_into_the_output_folder(build_trainer, tmp_path):
+def test_every_evaluation_draws_into_the_output_folder(build_trainer, tokenizer, tmp_path):
     trainer = build_trainer()
     trainer.train()
     assert samples_of(tmp_path / "run") == ["step-000002.png", "step-000004.png"]
     first, second = (Image.open(tmp_path / "run" / "samples" / name) for name in samples_of(tmp_path / "run"))
     assert first.size == second.size and first.tobytes() != second.tobytes()
-    assert draw_digits(trainer.model, trainer.draw_samples.__closure__[0].cell_contents).tobytes() == second.tobytes()
+    assert draw_digits(trainer.model, tokenizer).tobytes() == second.tobytes()
     assert [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")] == []
 
 
@@ -249,7 +251,7 @@ class StopAt(TrainerCallback):
         control.should_training_stop |= state.global_step == self.step
 
 
-def test_resumed_run_goes_on_in_bar_and_curve(build_trainer, monkeypatch):
+def test_resumed_run_goes_on_in_bar_and_history(build_trainer, monkeypatch):
     settings = {"draw_samples": None, "save_strategy": "steps", "save_steps": 2}
     build_trainer(callbacks=[StopAt(2)], **settings).train()
     terminal = Terminal()
@@ -257,9 +259,9 @@ def test_resumed_run_goes_on_in_bar_and_curve(build_trainer, monkeypatch):
     trainer = build_trainer(**settings)
     trainer.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-2")
     assert "2/4" in terminal.getvalue() and "0/4" not in terminal.getvalue()
-    curve = read_curve(trainer.state.log_history, train_hf.QUANTITIES, 2)
-    assert (curve.steps.tolist(), curve.evaluation_steps.tolist()) == ([1, 2, 3, 4], [2, 4])
-    assert (np.diff(curve.seconds) > 0).all()
+    history = read_history(trainer.state.log_history, train_hf.build_quantities(), 2)
+    assert (history.steps.tolist(), history.evaluation_steps.tolist()) == ([1, 2, 3, 4], [2, 4])
+    assert (np.diff(history.seconds) > 0).all()
 
 
 def test_tensorboard_gets_figures_and_samples(build_trainer, tmp_path):
@@ -304,11 +306,19 @@ def test_trackio_gets_figures_and_samples_in_one_run(build_trainer, tmp_path):
         assert Image.open(MEDIA_DIR / picture["file_path"]).convert("L").tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("tracker", ["tensorboard", "trackio"])
 @pytest.mark.parametrize("command", [train_hf, train_classifier])
-def test_tracker_that_is_not_installed_is_named_with_its_extra(refusal_of, monkeypatch, tmp_path, command, tracker):
-    monkeypatch.setitem(monitoring._TRACKERS, tracker, lambda: False)
-    options = ["--dataset_name", "mnist-5k", "--do_train", "--use_cpu", "--output_dir", tmp_path / "out"]
+@pytest.mark.parametrize(
+    ("tracker", "how"),
+    [
+        ("tensorboard", 'pip install "mnist-text-gen[tensorboard]"'),
+        ("trackio", 'pip install "mnist-text-gen[trackio]"'),
+        ("wandb", "pip install wandb"),
+        ("abacus", "abacus is not supported"),
+    ],
+)
+def test_tracker_that_cannot_be_used_is_named_at_the_start(refusal_of, monkeypatch, tmp_path, command, tracker, how):
+    monkeypatch.setattr(f"{integration_utils.__name__}.is_{tracker}_available", lambda: False, raising=False)
+    options = ["--dataset_name", tmp_path / "missing", "--do_train", "--use_cpu", "--output_dir", tmp_path / "out"]
     line = refusal_of(command, *options, "--report_to", tracker)
-    assert f"report_to is '{tracker}'" in line and f'pip install "mnist-text-gen[{tracker}]"' in line
+    assert tracker in line and how in line
     assert list(tmp_path.iterdir()) == []

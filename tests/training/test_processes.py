@@ -9,6 +9,7 @@ from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from torch.utils.data import BatchSampler, SequentialSampler
 
 from mnist_text_gen.commands import train_classifier, train_hf
+from mnist_text_gen.files import locked_folder
 from mnist_text_gen.training.processes import ProcessArguments, ProcessBatchSampler, check_num_processes
 
 
@@ -71,6 +72,23 @@ def test_other_number_than_expected_is_refused_before_anything_is_made(refusal_o
     line = refusal_of(command, *argv, "--expected_num_processes", 2)
     assert "expected_num_processes is 2, and 1 at work" in line
     assert "expected_num_processes is 0; allowed is 1" in refusal_of(command, *argv, "--expected_num_processes", 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [train_hf, train_classifier])
+def test_second_run_in_an_output_folder_is_refused_at_its_start(refusal_of, tmp_path, command):
+    argv = [
+        "--do_train",
+        "true",
+        "--use_cpu",
+        "--output_dir",
+        tmp_path / "run",
+        "--dataset_name",
+        tmp_path / "missing",
+    ]
+    with locked_folder(tmp_path / "run"):
+        line = refusal_of(command, *argv)
+    assert f"got {str(tmp_path / 'run')!r}, where one is at work" in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,9 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 from transformers import HfArgumentParser
@@ -23,25 +25,82 @@ class CommandParser(HfArgumentParser):
 def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: str, description: str) -> tuple:
     """Parse `[recipe.yaml] [--option value ...]` into one instance a dataclass; an option overrides the recipe.
 
+    A recipe is a YAML mapping of options to values. Values are the text that was written, so that a name such as `no`
+    or `007` is one; only mappings are read as YAML reads them. `null`, or nothing, leaves an option `None` that is so
+    by default. `base: other.yaml` takes over the options of another recipe, whose name is relative to this one.
+
     Exits with status 2 for an option, in the recipe or behind it, that none of the dataclasses has.
     """
     parser = CommandParser(dataclass_types, prog=prog, description=description)
     if argv and argv[0].endswith((".yaml", ".yml")):
-        argv = [*_recipe_options(Path(argv[0])), *argv[1:]]
+        optional = {
+            field.name for dataclass in dataclass_types for field in fields(dataclass) if field.default is None
+        }
+        argv = [*_write_options(read_recipe(Path(argv[0])), optional), *argv[1:]]
     return parser.parse_args_into_dataclasses(args=list(argv))
 
 
-def _recipe_options(path: Path) -> list[str]:
+def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a recipe, and the one that it names as its `base`, whose options it overrides.
+
+    Args:
+        path (`Path`): of a YAML file.
+        above (`tuple[Path, ...]`, *optional*): the recipes that have this one as their base.
+
+    Returns:
+        `dict[str, Any]`: option to the text that was written, a list of texts, or a mapping as YAML reads it.
+
+    Raises:
+        ValueError: for a file that is no YAML mapping of options, and for one that is its own base.
+        OSError: for a file that cannot be read.
+    """
+    if path.resolve() in above:
+        raise ValueError(f"the `base` of a recipe must not lead back to it, got {path} in {above[-1]}")
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+        recipe = yaml.load(path.read_text(encoding="utf-8"), _RecipeLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(recipe, dict):
         raise ValueError(f"{path} holds a {type(recipe).__name__}; a recipe is a mapping of options to values")
+    if "base" not in recipe:
+        return recipe
+    base = recipe.pop("base")
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"`base` must be the file name of a recipe, got {base!r} in {path}")
+    return read_recipe(path.parent / base, (*above, path.resolve())) | recipe
+
+
+class _Null(str):
+    """What was written for `null`, if anything."""
+
+
+class _RecipeLoader(yaml.SafeLoader):
+    """Reads the values of the outer mapping, and those in lists there, as text."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_document(node)
+        return {self.construct_scalar(name): self._construct_option(value) for name, value in node.value}
+
+    def _construct_option(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.SequenceNode):
+            return [self._construct_option(part) for part in node.value]
+        if isinstance(node, yaml.ScalarNode):
+            return _Null(node.value) if node.tag == "tag:yaml.org,2002:null" else node.value
+        return super().construct_document(node)
+
+
+def _write_options(recipe: dict[str, Any], optional: set[str]) -> list[str]:
+    """The recipe as a command line has it; `null` leaves an option out that is `None` by default."""
     options = []
     for name, value in recipe.items():
+        if isinstance(value, _Null) and name in optional:
+            continue
         values = value if isinstance(value, list) else [value]
-        options += [f"--{name}", *(json.dumps(v) if isinstance(v, dict | bool | None) else str(v) for v in values)]
+        options += [
+            f"--{name}",
+            *(part if isinstance(part, str) else json.dumps(part, default=str) for part in values),
+        ]
     return options
 
 

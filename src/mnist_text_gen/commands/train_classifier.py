@@ -6,25 +6,25 @@ The first argument may be a YAML recipe; options behind it override it. `--do_tr
 that model draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from datasets import DatasetDict
 from transformers import EvalPrediction, TrainingArguments, default_data_collator, set_seed
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from mnist_text_gen.data import load_image_corpus
+from mnist_text_gen.data import LabelledImages, load_image_corpus
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
-from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps
 from mnist_text_gen.training.augmentation import AugmentationCallback
-from mnist_text_gen.training.curve import Quantities
-from mnist_text_gen.training.monitoring import MonitoredTrainer, check_trackers
-from mnist_text_gen.training.processes import ProcessArguments, check_num_processes
-from mnist_text_gen.training.recipe import describe_arguments
-from mnist_text_gen.training.resuming import collect_recipe
-from mnist_text_gen.training.run import describe_images, describe_recipe, load_weights, run_trainer
+from mnist_text_gen.training.checkpoints import staged_model
+from mnist_text_gen.training.history import Quantities
+from mnist_text_gen.training.processes import ProcessArguments, check_num_processes, locked_output_dir
+from mnist_text_gen.training.recipe import collect_recipe, describe_arguments
+from mnist_text_gen.training.run import describe_images, describe_recipe, describe_stage, load_weights, write_training
+from mnist_text_gen.training.trainer import MnistTrainer, check_training_arguments
 
 from .arguments import parse_arguments, run_command
 
@@ -64,50 +64,55 @@ def main(argv: Sequence[str] | None = None) -> None:
 def train(argv: Sequence[str]) -> None:
     model_args, data_args, process_args, training_args = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
     check_num_processes(process_args, training_args)
-    check_trackers(training_args.report_to)
+    check_training_arguments(training_args)
     if training_args.push_to_hub:
         raise ValueError(
             "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
         )
-    augmentation = AugmentationCallback(data_args, training_args)
-    set_seed(training_args.seed)
-    with training_args.main_process_first(desc="images"):
-        splits = data_args.load_images()
-        corpus = load_image_corpus(
-            splits,
-            num_train_samples=data_args.num_train_samples,
-            num_eval_samples=data_args.num_eval_samples,
-            augmentation=data_args.augmentation,
-            seed=training_args.seed,
-            binarization=data_args.binarization,
-            threshold=data_args.threshold,
-            image_size=data_args.image_size,
+    with locked_output_dir(training_args):
+        # Data and model
+        set_seed(training_args.seed)
+        with training_args.main_process_first(desc="images"):
+            splits = data_args.load_images()
+            corpus = build_corpus(data_args, splits, training_args.seed)
+        train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
+        model = build_model(model_args, data_args.image_size, train_images.class_names)
+
+        trainer = MnistTrainer(
+            model,
+            training_args,
+            train_dataset=corpus["train"],
+            eval_dataset=corpus["test"],
+            data_collator=default_data_collator,
+            compute_loss_func=mean_loss,
+            compute_metrics=compute_accuracy,
+            callbacks=[AugmentationCallback(data_args)],
+            recipe=collect_recipe([model_args, data_args], train_images, training_args, model),
+            quantities=QUANTITIES,
         )
-    train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
-    # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
-    training_args.remove_unused_columns = False
-    model = build_model(model_args, data_args.image_size, train_images.class_names)
-    check_output_folder(training_args.output_dir)
-    trainer = MonitoredTrainer(
-        model=model,
-        args=training_args,
-        recipe=collect_recipe([model_args, data_args], train_images, training_args, model),
-        train_dataset=corpus["train"],
-        eval_dataset=corpus["test"],
-        data_collator=default_data_collator,
-        compute_loss_func=mean_loss,
-        compute_metrics=compute_accuracy,
-        callbacks=[augmentation],
-        quantities=QUANTITIES,
-    )
-    run_trainer(
-        trainer,
-        lambda model, folder: model.save_pretrained(folder),
-        lambda stage: describe_training(stage, model_args, data_args, training_args),
-        RESULT_NAMES,
-        data_args,
-        splits["train"],
-        model_args.model_name_or_path,
+
+        # Train, evaluate, save
+        if training_args.do_train:
+            trainer.train_from_last_checkpoint()
+            if trainer.is_world_process_zero():
+                with staged_model(training_args.output_dir) as folder:
+                    trainer.plain_model.save_pretrained(folder)
+        metrics = trainer.evaluate_and_save() if training_args.do_eval else {}
+        if training_args.do_train and trainer.is_world_process_zero():
+            stage = describe_training(trainer, splits["train"], model_args, data_args)
+            write_training(trainer, stage, RESULT_NAMES, metrics, model_args.model_name_or_path)
+
+
+def build_corpus(args: AugmentedSourceArguments, splits: Mapping[str, LabelledImages], seed: int) -> DatasetDict:
+    return load_image_corpus(
+        splits,
+        num_train_samples=args.num_train_samples,
+        num_eval_samples=args.num_eval_samples,
+        augmentation=args.augmentation,
+        seed=seed,
+        binarization=args.binarization,
+        threshold=args.threshold,
+        image_size=args.image_size,
     )
 
 
@@ -132,12 +137,13 @@ def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str
 
 
 def describe_training(
-    stage: dict[str, Any],
+    trainer: MnistTrainer,
+    source_images: LabelledImages,
     model_args: ModelArguments,
     data_args: AugmentedSourceArguments,
-    training_args: TrainingArguments,
 ) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
+    stage, training_args = describe_stage(trainer, data_args, source_images), trainer.args
     recipe = describe_recipe(stage, f"AdamW, {training_args.learning_rate:g}")
     description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
     arguments = describe_arguments(training_args, model_args, data_args)

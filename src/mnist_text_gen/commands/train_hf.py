@@ -8,7 +8,8 @@ classifier, code, pictures and card; whether it may is checked at the start.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,6 @@ from transformers import (
 
 from mnist_text_gen.data import LAYOUTS, LabelledImages, load_corpus
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
-from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
     build_generation_config,
@@ -40,14 +40,15 @@ from mnist_text_gen.publishing.publication import check_classifier, publish, tak
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer, get_text_length
 from mnist_text_gen.training.augmentation import AugmentationCallback
 from mnist_text_gen.training.causal_attention import CAUSAL
-from mnist_text_gen.training.curve import Quantities
+from mnist_text_gen.training.checkpoints import staged_model
+from mnist_text_gen.training.history import Quantities
 from mnist_text_gen.training.initialization import initialize_from_text_form
-from mnist_text_gen.training.monitoring import MonitoredTrainer, check_trackers, draw_digits
+from mnist_text_gen.training.monitoring import draw_digits
 from mnist_text_gen.training.optimizer import OptimizerArguments, build_optimizer
-from mnist_text_gen.training.processes import ProcessArguments, check_num_processes
-from mnist_text_gen.training.recipe import describe_arguments
-from mnist_text_gen.training.resuming import collect_recipe
-from mnist_text_gen.training.run import describe_images, describe_recipe, load_weights, run_trainer
+from mnist_text_gen.training.processes import ProcessArguments, check_num_processes, locked_output_dir
+from mnist_text_gen.training.recipe import collect_recipe, describe_arguments
+from mnist_text_gen.training.run import describe_images, describe_recipe, describe_stage, load_weights, write_training
+from mnist_text_gen.training.trainer import MnistTrainer, check_training_arguments
 
 from .arguments import parse_arguments, run_command
 
@@ -55,17 +56,6 @@ from .arguments import parse_arguments, run_command
 PROG = "train_hf.py"
 # from the names in run.json to those of the metrics
 RESULT_NAMES = {"image_nats": "nats_per_image", "bits_per_pixel": "bits_per_pixel"}
-QUANTITIES = Quantities(
-    loss="nats_per_image",
-    loss_scale=TEXT_LENGTH - 1,  # the class digit is given, not predicted
-    throughput="tokens_per_second",
-    items_per_row=TEXT_LENGTH,
-    formats={
-        "nats_per_image": "{:.2f} nats an image",
-        "tokens_per_second": "{:,.0f} tokens/s",
-        "eval_nats_per_image": "evaluation {:.2f}",
-    },
-)
 
 
 @dataclass
@@ -118,54 +108,54 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> None:
-    model_args, data_args, optimizer_args, process_args, training_args = parse_arguments(
-        ARGUMENTS, argv, PROG, __doc__
-    )
+    arguments = parse_arguments(ARGUMENTS, argv, PROG, __doc__)
+    model_args, data_args, optimizer_args, process_args, training_args = arguments
+    own_args, output_dir = (model_args, data_args, optimizer_args), Path(training_args.output_dir)
     check_num_processes(process_args, training_args)
-    check_trackers(training_args.report_to)
-    augmentation = AugmentationCallback(data_args, training_args)
-    set_seed(training_args.seed)
-    tokenizer = MnistTextTokenizer(data_args.image_size)
-    with training_args.main_process_first(desc="corpus"):
-        splits = data_args.load_images()
-        corpus = build_corpus(data_args, splits, tokenizer, training_args.seed)
-    train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
-    text_length = tokenizer.model_max_length
-    # Rows that are made when they are read have columns of their own; the Trainer must not drop them by name.
-    training_args.remove_unused_columns = False
-    model = build_model(model_args, tokenizer, train_images.class_names)
-    check_output_folder(training_args.output_dir)
-    output_dir = Path(training_args.output_dir)
-    if training_args.push_to_hub:
-        check_classifier(output_dir, model_args.classifier_name_or_path, model.config, tokenizer)
-    publication = take_publication(training_args)
-    trainer = MonitoredTrainer(
-        model=model,
-        args=training_args,
-        recipe=collect_recipe([model_args, data_args, optimizer_args], train_images, training_args, model, tokenizer),
-        train_dataset=corpus["train"],
-        eval_dataset=corpus["test"],
-        processing_class=tokenizer,
-        # DataCollatorForLanguageModeling would mask `)`, the pad token, and the model would never learn to stop.
-        data_collator=default_data_collator,
-        optimizers=(build_optimizer(model, optimizer_args, training_args), None),
-        compute_metrics=build_metrics(tokenizer.image_size**2),
-        preprocess_logits_for_metrics=token_losses,
-        callbacks=[augmentation, *callbacks],
-        quantities=replace(QUANTITIES, loss_scale=text_length - 1, items_per_row=text_length),
-        draw_samples=lambda model: draw_digits(model, tokenizer),
-    )
-    run_trainer(
-        trainer,
-        lambda model, folder: save_language_model(model, tokenizer, folder),
-        lambda stage: describe_training(stage, model_args, data_args, optimizer_args, training_args, text_length),
-        RESULT_NAMES,
-        data_args,
-        splits["train"],
-        model_args.model_name_or_path,
-    )
-    if publication is not None and trainer.is_world_process_zero():
-        publish(output_dir, publication, model_args.classifier_name_or_path)
+    check_training_arguments(training_args)
+    with locked_output_dir(training_args):
+        # Data and model
+        set_seed(training_args.seed)
+        tokenizer = MnistTextTokenizer(data_args.image_size)
+        with training_args.main_process_first(desc="corpus"):
+            splits = data_args.load_images()
+            corpus = build_corpus(data_args, splits, tokenizer, training_args.seed)
+        train_images = splits["train"].first(data_args.num_train_samples, "num_train_samples")
+        model = build_model(model_args, tokenizer, train_images.class_names)
+        if training_args.push_to_hub:
+            check_classifier(output_dir, model_args.classifier_name_or_path, model.config, tokenizer)
+        publication = take_publication(training_args)
+
+        trainer = MnistTrainer(
+            model,
+            training_args,
+            train_dataset=corpus["train"],
+            eval_dataset=corpus["test"],
+            processing_class=tokenizer,
+            # DataCollatorForLanguageModeling would mask `)`, the pad token, and the model would never learn to stop.
+            data_collator=default_data_collator,
+            optimizers=(build_optimizer(model, optimizer_args, training_args), None),
+            compute_metrics=build_metrics(tokenizer.image_size**2),
+            preprocess_logits_for_metrics=token_losses,
+            callbacks=[AugmentationCallback(data_args), *callbacks],
+            recipe=collect_recipe(own_args, train_images, training_args, model, tokenizer),
+            quantities=build_quantities(tokenizer.model_max_length),
+            draw_samples=partial(draw_digits, tokenizer=tokenizer),
+        )
+
+        # Train, evaluate, save, publish
+        if training_args.do_train:
+            trainer.train_from_last_checkpoint()
+            if trainer.is_world_process_zero():
+                with staged_model(output_dir) as folder:
+                    save_language_model(trainer.plain_model, tokenizer, folder)
+        metrics = trainer.evaluate_and_save() if training_args.do_eval else {}
+        if trainer.is_world_process_zero():
+            if training_args.do_train:
+                stage = describe_training(trainer, splits["train"], *own_args)
+                write_training(trainer, stage, RESULT_NAMES, metrics, model_args.model_name_or_path)
+            if publication is not None:
+                publish(output_dir, publication, model_args.classifier_name_or_path)
 
 
 def build_corpus(
@@ -218,6 +208,20 @@ def check_context(config: GPT2Config, tokenizer: MnistTextTokenizer, name: str) 
         )
 
 
+def build_quantities(text_length: int = TEXT_LENGTH) -> Quantities:
+    return Quantities(
+        loss="nats_per_image",
+        loss_scale=text_length - 1,  # the class is given, not predicted
+        throughput="tokens_per_second",
+        items_per_row=text_length,
+        formats={
+            "nats_per_image": "{:.2f} nats an image",
+            "tokens_per_second": "{:,.0f} tokens/s",
+            "eval_nats_per_image": "evaluation {:.2f}",
+        },
+    )
+
+
 def build_metrics(num_pixels: int = IMAGE_SIZE**2):
     metric = evaluate.load(str(METRICS_FOLDER / "image_nats"))
 
@@ -228,14 +232,14 @@ def build_metrics(num_pixels: int = IMAGE_SIZE**2):
 
 
 def describe_training(
-    stage: dict[str, Any],
+    trainer: MnistTrainer,
+    source_images: LabelledImages,
     model_args: ModelArguments,
     data_args: DataTrainingArguments,
     optimizer_args: OptimizerArguments,
-    training_args: TrainingArguments,
-    text_length: int,
 ) -> dict[str, Any]:
     """What `run.json` says of a training; nothing of the machine's folders."""
+    stage, training_args = describe_stage(trainer, data_args, source_images), trainer.args
     adam = f"{training_args.learning_rate:g}"
     optimizer = (
         f"Adam, {adam}"
@@ -250,7 +254,7 @@ def describe_training(
         "layout": data_args.layout,
         "dropout": model_args.dropout,
         "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
-        "num_tokens": stage["num_steps"] * stage["batch_size"] * text_length,
+        "num_tokens": stage["num_steps"] * stage["batch_size"] * trainer.quantities.items_per_row,
         "arguments": describe_arguments(training_args, model_args, data_args, optimizer_args),
         **stage,
     }

@@ -9,6 +9,7 @@ from typing import Literal
 import datasets
 import numpy as np
 import pyarrow as pa
+import torch
 
 from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer
 
@@ -260,10 +261,31 @@ class _PixelValues:
 
 
 class _BinaryImages:
-    """Images as an epoch sees them: distorted or as they are, and then made binary."""
+    """Images as an epoch sees them: distorted or as they are, and then made binary.
+
+    Epoch and strength stand in shared memory, so that the workers of a data loader that stay from one epoch to the
+    next learn that it has begun.
+    """
 
     def __init__(self, split: LabelledImages, options: dict, augmentation: float = 0.0, seed: int = 0, epoch: int = 0):
-        self.split, self.options, self.augmentation, self.seed, self.epoch = split, options, augmentation, seed, epoch
+        self.split, self.options, self.seed = split, options, seed
+        self.state = torch.tensor([epoch, augmentation], dtype=torch.float64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        return int(self.state[0])
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.state[0] = epoch
+
+    @property
+    def augmentation(self) -> float:
+        return float(self.state[1])
+
+    @augmentation.setter
+    def augmentation(self, augmentation: float) -> None:
+        self.state[1] = augmentation
 
     def __len__(self) -> int:
         return len(self.split.images)

@@ -1,7 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """The training images of both training commands: distorted, or drawn pixel by pixel, anew in each epoch."""
 
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback
 
 from mnist_text_gen.data import set_epoch
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
@@ -13,13 +13,7 @@ class AugmentationCallback(TrainerCallback):
     What an epoch sees depends on its number alone, so a resumed run, and one on more processes, sees the same.
     """
 
-    def __init__(self, args: AugmentedSourceArguments, training_args: TrainingArguments):
-        changes = args.augmentation or args.binarization == "sampled"
-        if changes and training_args.dataloader_persistent_workers:
-            raise ValueError(
-                "dataloader_persistent_workers is true; allowed with augmentation or sampled pixels is false, for "
-                "workers that stay do not learn that an epoch begins"
-            )
+    def __init__(self, args: AugmentedSourceArguments):
         self.args = args
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):

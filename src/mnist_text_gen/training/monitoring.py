@@ -3,7 +3,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,95 +11,51 @@ import numpy as np
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
-from transformers import GPT2LMHeadModel, PreTrainedModel, ProgressCallback, TrainerCallback
-from transformers.integrations import (
-    TensorBoardCallback,
-    TrackioCallback,
-    is_tensorboard_available,
-    is_trackio_available,
-)
+from transformers import GPT2LMHeadModel, ProgressCallback, TrainerCallback, TrainingArguments
+from transformers.integrations import TensorBoardCallback, TrackioCallback, get_reporting_integration_callbacks
 
 from mnist_text_gen.drawing import draw_grid
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_generation_config, decode, read_class_names
 from mnist_text_gen.tokenizer import DIGITS, MnistTextTokenizer
 
-from .checkpointing import CheckpointingTrainer
-from .curve import Quantities
-
 
 SAMPLES_FOLDER = "samples"
 TENSORBOARD_FOLDER = "tensorboard"
-_TRACKERS = {"tensorboard": is_tensorboard_available, "trackio": is_trackio_available}
+_EXTRAS = ("tensorboard", "trackio")  # of this package
 
 
 def check_trackers(report_to: Sequence[str]) -> None:
-    """Raise a `ValueError` that says what to install for a tracker, of those with an extra, that is not there."""
-    for name in report_to:
-        if name in _TRACKERS and not _TRACKERS[name]():
-            raise ValueError(f'report_to is {name!r}, which is not installed; pip install "mnist-text-gen[{name}]"')
+    """Raise a `ValueError` that says what to install for a tracker that Transformers does not know or cannot use."""
+    for name, callback in zip(report_to, get_reporting_integration_callbacks(report_to), strict=True):
+        try:
+            callback()
+        except (RuntimeError, ImportError) as error:
+            how = f'pip install "mnist-text-gen[{name}]"' if name in _EXTRAS else error
+            raise ValueError(f"report_to is {name!r}, which is not installed; {how}") from error
 
 
-class MonitoredTrainer(CheckpointingTrainer):
-    """A Trainer whose logs say more, and which draws samples at every evaluation.
+def name_run(args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> None:
+    """Have trackers name a run after its output folder, so that one that goes on later goes on in the same place."""
+    args.run_name = args.run_name or Path(args.output_dir).resolve().name
+    for callback in callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+            callback.logging_dir = str(Path(args.output_dir) / TENSORBOARD_FOLDER)
 
-    Logs have the loss and the throughput as `quantities` name them; the state, and so checkpoints, and trackers get
-    them too. Samples go to `samples/step-NNNNNN.png` in the output folder, and to TensorBoard and trackio.
 
-    Args:
-        *args, **kwargs: those of [`CheckpointingTrainer`].
-        quantities (`Quantities`): what the logs say.
-        draw_samples (`Callable[[PreTrainedModel], PIL.Image.Image]`, *optional*): draws what the model can do by now.
-    """
+def show_samples(image: Image.Image, output_dir: str, step: int, callbacks: Sequence[TrainerCallback]) -> None:
+    """Put a picture into `samples/step-NNNNNN.png` in the output folder, and into TensorBoard and trackio."""
+    with staged_folder(output_dir) as folder:
+        (folder / SAMPLES_FOLDER).mkdir()
+        image.save(folder / SAMPLES_FOLDER / f"step-{step:06d}.png")
+    for callback in callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            callback.tb_writer.add_image("samples", np.asarray(image), step, dataformats="HW")
+            callback.tb_writer.flush()
+        elif isinstance(callback, TrackioCallback):
+            import trackio
 
-    def __init__(
-        self,
-        *args,
-        quantities: Quantities,
-        draw_samples: Callable[[PreTrainedModel], Image.Image] | None = None,
-        **kwargs,
-    ):
-        super().__init__(*args, **kwargs)
-        self.quantities, self.draw_samples = quantities, draw_samples
-        self.meter = ThroughputMeter()
-        self.add_callback(self.meter)
-        if self.pop_callback(ProgressCallback):
-            self.add_callback(TrainingProgressCallback(quantities.formats))
-        # a run that goes on later goes on in the same place of a tracker
-        output_dir = Path(self.args.output_dir)
-        self.args.run_name = self.args.run_name or output_dir.resolve().name
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
-                callback.logging_dir = str(output_dir / TENSORBOARD_FOLDER)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        # of training, that is: an evaluation has "eval_loss"
-        if "loss" in logs:
-            logs[self.quantities.loss] = logs["loss"] * self.quantities.loss_scale
-            logs[self.quantities.throughput] = round(self.meter.read() * self.quantities.items_per_row, 1)
-        super().log(logs, start_time)
-
-    def evaluate(self, *args, **kwargs) -> dict[str, float]:
-        metrics = super().evaluate(*args, **kwargs)
-        if self.draw_samples is not None and self.is_world_process_zero():
-            self._show_samples()
-        self.meter.restart()
-        return metrics
-
-    def _show_samples(self) -> None:
-        step = self.state.global_step
-        image = self.draw_samples(self.accelerator.unwrap_model(self.model, keep_torch_compile=False))
-        with staged_folder(self.args.output_dir) as folder:
-            (folder / SAMPLES_FOLDER).mkdir()
-            image.save(folder / SAMPLES_FOLDER / f"step-{step:06d}.png")
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, TensorBoardCallback):
-                callback.tb_writer.add_image("samples", np.asarray(image), step, dataformats="HW")
-                callback.tb_writer.flush()
-            elif isinstance(callback, TrackioCallback):
-                import trackio
-
-                trackio.log({"samples": trackio.Image(image), "train/global_step": step})
+            trackio.log({"samples": trackio.Image(image), "train/global_step": step})
 
 
 class ThroughputMeter(TrainerCallback):

@@ -3,12 +3,15 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler, DataLoader
 from transformers import TrainingArguments
+
+from mnist_text_gen.files import locked_folder
 
 
 @dataclass
@@ -63,6 +66,21 @@ def agree_on_largest(value: int, args: TrainingArguments) -> int:
     largest = torch.tensor(value, device=args.device)
     torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
     return int(largest)
+
+
+@contextmanager
+def locked_output_dir(args: TrainingArguments) -> Iterator[None]:
+    """Keep `output_dir` from other runs inside the block; where one is at work in it, all processes raise."""
+    error = None
+    with ExitStack() as stack:
+        if args.process_index == 0:
+            try:
+                stack.enter_context(locked_folder(args.output_dir))
+            except (ValueError, OSError) as caught:
+                error = caught
+        if agree_on_largest(int(error is not None), args):
+            raise error or ValueError("`output_dir` was refused by the first process")
+        yield
 
 
 class ProcessBatchSampler(BatchSampler):

@@ -1,8 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What the two training commands share: go on from a checkpoint, train, save, evaluate, write down what was done."""
+"""The record of a training: what `run.json` says of it, and the picture of its history."""
 
 import os
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,8 @@ from mnist_text_gen.modeling import read_class_names
 from mnist_text_gen.publishing import hash_weights, read_run, write_run
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 
-from .checkpointing import explain_failed_write
-from .curve import CURVE_FILE, describe_curve, draw_training_curve, read_curve
-from .monitoring import MonitoredTrainer
-from .stopping import exit_if_stopped
+from .history import HISTORY_FILE, describe_history, draw_history, read_history
+from .trainer import MnistTrainer
 
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
@@ -35,72 +32,21 @@ def load_weights(model_class: type[PreTrainedModel], name_or_path: str, **overri
         raise ValueError(f"model_name_or_path is {name_or_path!r}, whose weights cannot be read: {error}") from error
 
 
-def run_trainer(
-    trainer: MonitoredTrainer,
-    save: Callable[[PreTrainedModel, Path], None],
-    describe: Callable[[dict[str, Any]], dict[str, Any]],
-    result_names: dict[str, str],
-    data_args: AugmentedSourceArguments,
-    source_images: LabelledImages,
-    model_name_or_path: str | None,
-) -> None:
-    """Train and evaluate as the trainer's arguments say; metrics go to `train_results.json` and `eval_results.json`.
-
-    Beside trained weights, `run.json` says how they came about and what was measured of them, and a picture shows the
-    curve.
+def describe_stage(
+    trainer: MnistTrainer, data_args: AugmentedSourceArguments, source_images: LabelledImages
+) -> dict[str, Any]:
+    """What any training can say of itself once it is over: steps, machine, images, and its history.
 
     Args:
-        trainer (`MonitoredTrainer`):
-            Goes on from the checkpoint that was named, else from the last whole one in its output folder.
-        save (`Callable`): writes the trained model into a folder; what it wrote then appears in the output folder.
-        describe (`Callable`): what only the command knows of the training, given what is known here.
-        result_names (`dict[str, str]`): what metrics of the evaluation are called in `run.json`.
+        trainer (`MnistTrainer`): that has trained, and evaluated if it does.
         data_args (`AugmentedSourceArguments`): which images, and what becomes of them.
         source_images (`LabelledImages`): all training images of the source.
-        model_name_or_path (`str`, *optional*): the weights that training began with.
     """
-    args = trainer.args
-    stage = None
-    if args.do_train:
-        result = trainer.train(resume_from_checkpoint=trainer.choose_checkpoint())
-        exit_if_stopped(trainer, trainer.stop_on_signal.stopped_by)
-        stage = _describe_stage(trainer)
-        trainer.save_metrics("train", result.metrics)
-        if trainer.is_world_process_zero():
-            with (
-                explain_failed_write(f"the model cannot be saved in {args.output_dir}", args.output_dir),
-                staged_folder(args.output_dir) as folder,
-            ):
-                save(trainer.accelerator.unwrap_model(trainer.model), folder)
-    metrics = {}
-    if args.do_eval:
-        metrics = trainer.evaluate()
-        trainer.log_metrics("eval", metrics)
-        trainer.save_metrics("eval", metrics)
-    if stage is not None and trainer.is_world_process_zero():
-        dataset = identify_source(data_args.dataset_name, source_images)
-        num_images = data_args.num_train_samples or len(trainer.train_dataset)
-        stage |= {
-            "dataset": dataset,
-            "num_train_samples": num_images,
-            "class_names": list(read_class_names(trainer.model.config) or DIGITS),
-            "image_size": data_args.image_size,
-            "binarization": describe_binarization(data_args),
-            "augmentation": data_args.augmentation,
-            "num_plain_epochs": data_args.num_plain_epochs,
-        }
-        stage |= _show_curve(trainer, stage)
-        results = name_results(metrics, result_names, len(trainer.eval_dataset), dataset) if metrics else {}
-        _record(Path(args.output_dir), [*_earlier_stages(model_name_or_path), describe(stage)], results)
-
-
-def _describe_stage(trainer: MonitoredTrainer) -> dict[str, Any]:
-    """What any run can say of itself."""
     args, state = trainer.args, trainer.state
-    return {
+    stage = {
         "num_steps": state.global_step,
         "num_epochs": round(state.epoch, 2),
-        "batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "batch_size": trainer.batch_size,
         "learning_rate": args.learning_rate,
         "train_seconds": trainer.train_seconds,
         "hardware": describe_device(args.device, args.world_size),
@@ -108,17 +54,46 @@ def _describe_stage(trainer: MonitoredTrainer) -> dict[str, Any]:
         "bf16": args.bf16,
         "seed": args.seed,
         "versions": {name: version(name) for name in PACKAGES},
+        "dataset": identify_source(data_args.dataset_name, source_images),
+        "num_train_samples": data_args.num_train_samples or len(trainer.train_dataset),
+        "class_names": list(read_class_names(trainer.model.config) or DIGITS),
+        "image_size": data_args.image_size,
+        "binarization": describe_binarization(data_args),
+        "augmentation": data_args.augmentation,
+        "num_plain_epochs": data_args.num_plain_epochs,
     }
+    history = read_history(state.log_history, trainer.quantities, trainer.batch_size)
+    if not len(history.steps):
+        return stage
+    return stage | describe_history(history, trainer.quantities, state.global_step * trainer.batch_size)
 
 
-def _show_curve(trainer: MonitoredTrainer, stage: dict[str, Any]) -> dict[str, Any]:
-    """Draw the curve into the output folder; what `run.json` says of it, which is nothing where nothing was logged."""
-    curve = read_curve(trainer.state.log_history, trainer.quantities, stage["batch_size"])
-    if not len(curve.steps):
-        return {}
-    with staged_folder(trainer.args.output_dir) as folder:
-        draw_training_curve(curve, trainer.quantities).savefig(folder / CURVE_FILE)
-    return describe_curve(curve, trainer.quantities, stage["num_steps"] * stage["batch_size"])
+def write_training(
+    trainer: MnistTrainer,
+    stage: dict[str, Any],
+    result_names: dict[str, str],
+    metrics: dict[str, float],
+    model_name_or_path: str | None,
+) -> None:
+    """Write `run.json`, which says how the weights beside it came about and what was measured, and draw the history.
+
+    Args:
+        trainer (`MnistTrainer`): whose output folder holds the weights.
+        stage (`dict[str, Any]`): how it trained.
+        result_names (`dict[str, str]`): names in `run.json`, to those of the metrics.
+        metrics (`dict[str, float]`): of its evaluation; empty if there was none.
+        model_name_or_path (`str`, *optional*): the weights that training began with.
+    """
+    output_dir = Path(trainer.args.output_dir)
+    about = {"num_samples": len(trainer.eval_dataset), "dataset": stage["dataset"]}
+    results = {name: {"value": metrics[f"eval_{of}"], **about} for name, of in result_names.items() if metrics}
+    # not the weights in folders below: a classifier may be trained beside the language model, before or after it
+    weights = {name: digest for name, digest in hash_weights(output_dir).items() if "/" not in name}
+    history = read_history(trainer.state.log_history, trainer.quantities, trainer.batch_size)
+    with staged_folder(output_dir) as folder:
+        if len(history.steps):
+            draw_history(history, trainer.quantities).savefig(folder / HISTORY_FILE)
+        write_run(folder, weights, [*_earlier_stages(model_name_or_path), stage], results)
 
 
 def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
@@ -154,22 +129,7 @@ def describe_recipe(stage: dict[str, Any], optimizer: str) -> str:
     return f"{optimizer}, batch {stage['batch_size']}, {stage['num_steps']:,} steps"
 
 
-def name_results(
-    metrics: dict[str, float], names: dict[str, str], num_samples: int, dataset: str | None
-) -> dict[str, dict[str, Any]]:
-    """The results in `run.json` from the metrics of an evaluation."""
-    about = {"num_samples": num_samples, "dataset": dataset}
-    return {name: {"value": metrics[f"eval_{metric}"], **about} for name, metric in names.items()}
-
-
 def describe_device(device: torch.device, num_processes: int = 1) -> str:
     if device.type == "cpu":
         return f"{os.cpu_count()} CPU cores"
     return f"{num_processes} × {torch.get_device_module(device).get_device_name(device)}"
-
-
-def _record(output_dir: Path, training: list[dict[str, Any]], results: dict[str, dict]) -> None:
-    # not the weights in folders below: a classifier may be trained beside the language model, before or after it
-    weights = {name: digest for name, digest in hash_weights(output_dir).items() if "/" not in name}
-    with staged_folder(output_dir) as folder:
-        write_run(folder, weights, training, results)

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The curve of a training: what is read from the history, recorded and drawn."""
+"""The history of a training: what is read from the logs, recorded and drawn."""
 
 import io
 import json
@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_text_gen.commands.train_hf import QUANTITIES
-from mnist_text_gen.training.curve import TrainingCurve, describe_curve, draw_training_curve, read_curve
+from mnist_text_gen.commands.train_hf import build_quantities
+from mnist_text_gen.training.history import TrainingHistory, describe_history, draw_history, read_history
+
+
+QUANTITIES = build_quantities()
 
 
 def of_training(step, nats, tokens_per_second, learning_rate=0.1):
@@ -17,7 +20,7 @@ def of_training(step, nats, tokens_per_second, learning_rate=0.1):
     return {"loss": nats / 151, "epoch": 0.5, **figures, "step": step}
 
 
-HISTORY = [
+LOGS = [
     of_training(10, 300.0, 1520.0),
     {"eval_loss": 1.9, "eval_nats_per_image": 280.0, "step": 10},
     of_training(20, 200.0, 3040.0),
@@ -28,40 +31,40 @@ HISTORY = [
 ]
 
 
-def make_curve(losses):
+def make_history(losses):
     steps = np.arange(1, len(losses) + 1)
     losses = np.array(losses, dtype=float)
-    return TrainingCurve(steps, steps * 2.0, losses, np.full(len(steps), 1e-3), np.array([], int), np.array([]))
+    return TrainingHistory(steps, steps * 2.0, losses, np.full(len(steps), 1e-3), np.array([], int), np.array([]))
 
 
-def test_history_becomes_a_curve_of_training_seconds():
-    curve = read_curve(HISTORY, QUANTITIES, rows_per_step=4)
-    assert curve.steps.tolist() == [10, 20, 30]
+def test_logs_become_a_history_in_training_seconds():
+    history = read_history(LOGS, QUANTITIES, rows_per_step=4)
+    assert history.steps.tolist() == [10, 20, 30]
     # 10 steps of 4 rows of 152 tokens
-    assert curve.seconds.tolist() == [4.0, 6.0, 10.0]
-    assert curve.losses.tolist() == [300, 200, 100]
-    assert curve.learning_rates.tolist() == [0.1, 0.1, 0.05]
-    assert (curve.evaluation_steps.tolist(), curve.evaluations.tolist()) == ([10, 30], [280, 120])
+    assert history.seconds.tolist() == [4.0, 6.0, 10.0]
+    assert history.losses.tolist() == [300, 200, 100]
+    assert history.learning_rates.tolist() == [0.1, 0.1, 0.05]
+    assert (history.evaluation_steps.tolist(), history.evaluations.tolist()) == ([10, 30], [280, 120])
 
 
-def test_history_without_logs_is_an_empty_curve():
-    assert len(read_curve([{"train_runtime": 1.0, "step": 2}], QUANTITIES, 4).steps) == 0
+def test_no_logs_are_an_empty_history():
+    assert len(read_history([{"train_runtime": 1.0, "step": 2}], QUANTITIES, 4).steps) == 0
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 100])
 def test_smoothing_keeps_length_and_constants(length):
-    assert make_curve([7.0] * length).smoothed() == pytest.approx([7.0] * length)
+    assert make_history([7.0] * length).smoothed() == pytest.approx([7.0] * length)
 
 
 def test_smoothed_loss_is_the_mean_around():
     losses = np.random.default_rng(0).random(100)
-    smoothed = make_curve(losses).smoothed()
+    smoothed = make_history(losses).smoothed()
     assert smoothed[50] == pytest.approx(losses[47:54].mean())
     assert (smoothed[0], smoothed[-1]) == pytest.approx((losses[:4].mean(), losses[-4:].mean()))
 
 
 def test_record_has_the_final_figures_and_the_points():
-    record = describe_curve(read_curve(HISTORY, QUANTITIES, 4), QUANTITIES, num_rows=30 * 4)
+    record = describe_history(read_history(LOGS, QUANTITIES, 4), QUANTITIES, num_rows=30 * 4)
     assert record == {
         "tokens_per_second": 1824.0,
         "train_nats_per_image": 100.0,
@@ -76,20 +79,20 @@ def test_record_has_the_final_figures_and_the_points():
 
 
 def test_record_of_a_long_run_is_thinned_from_first_to_last():
-    record = describe_curve(make_curve(np.linspace(5, 1, 1187)), QUANTITIES, 1187)
+    record = describe_history(make_history(np.linspace(5, 1, 1187)), QUANTITIES, 1187)
     steps = record["curve"]["step"]
     assert len(steps) == 100 and (steps[0], steps[-1]) == (1, 1187) and steps == sorted(set(steps))
 
 
 def test_loss_that_is_no_number_is_recorded_as_none():
-    record = describe_curve(make_curve([2.0, float("nan")]), QUANTITIES, 2)
+    record = describe_history(make_history([2.0, float("nan")]), QUANTITIES, 2)
     assert record["train_nats_per_image"] is None and record["curve"]["nats_per_image"] == [2.0, None]
     json.dumps(record, allow_nan=False)
 
 
 def test_picture_shows_losses_evaluations_rate_and_seconds():
-    curve = read_curve(HISTORY, QUANTITIES, 4)
-    figure = draw_training_curve(curve, QUANTITIES)
+    history = read_history(LOGS, QUANTITIES, 4)
+    figure = draw_history(history, QUANTITIES)
     upper, lower, top = figure.axes
     lines = {line.get_label(): line for line in upper.lines}
     assert list(lines) == ["training", "training, smoothed", "evaluation"]
@@ -108,14 +111,14 @@ def test_picture_shows_losses_evaluations_rate_and_seconds():
 
 
 @pytest.mark.parametrize("losses", [[3.0], [0.0, 0.0], [1.0, float("nan"), 0.5]])
-def test_curve_of_any_losses_is_drawn(losses):
+def test_history_of_any_losses_is_drawn(losses):
     file = io.BytesIO()
-    draw_training_curve(make_curve(losses), QUANTITIES).savefig(file, format="png")
+    draw_history(make_history(losses), QUANTITIES).savefig(file, format="png")
     assert Image.open(file).size == (960, 720)
 
 
 def test_drawing_keeps_no_state_of_pyplot():
     import matplotlib.pyplot
 
-    draw_training_curve(make_curve([2.0, 1.0]), QUANTITIES)
+    draw_history(make_history([2.0, 1.0]), QUANTITIES)
     assert matplotlib.pyplot.get_fignums() == []

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The curve of a training: read from the trainer's history, drawn, and written into `run.json`."""
+"""The history of a training: read from the trainer's logs, drawn, and written into `run.json`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
 
-CURVE_FILE = "training_curve.png"
+HISTORY_FILE = "training_curve.png"
 _MAX_RECORDED_POINTS = 100
 _TICK_STEPS = (1, 2, 5, 10)
 
@@ -36,7 +36,7 @@ class Quantities:
 
 
 @dataclass(frozen=True)
-class TrainingCurve:
+class TrainingHistory:
     """Figures by step; the arrays without `evaluation` in their names have one length, and those with it another."""
 
     steps: np.ndarray
@@ -53,8 +53,8 @@ class TrainingCurve:
         return np.convolve(self.losses, kernel, "same") / np.convolve(np.ones_like(self.losses), kernel, "same")
 
 
-def read_curve(log_history: Sequence[dict[str, Any]], quantities: Quantities, rows_per_step: int) -> TrainingCurve:
-    """Read the history of a trainer's state, which is in its checkpoints: that of a resumed run is whole.
+def read_history(log_history: Sequence[dict[str, Any]], quantities: Quantities, rows_per_step: int) -> TrainingHistory:
+    """Read the logs of a trainer's state, which are in its checkpoints: those of a resumed run are whole.
 
     Args:
         log_history (`Sequence[dict]`): as `TrainerState` keeps it.
@@ -62,7 +62,7 @@ def read_curve(log_history: Sequence[dict[str, Any]], quantities: Quantities, ro
         rows_per_step (`int`): the batch size.
 
     Returns:
-        `TrainingCurve`: with the last of several records of a step.
+        `TrainingHistory`: with the last of several records of a step.
     """
     training = {record["step"]: record for record in log_history if quantities.throughput in record}
     evaluation = f"eval_{quantities.loss}"
@@ -70,7 +70,7 @@ def read_curve(log_history: Sequence[dict[str, Any]], quantities: Quantities, ro
     steps = np.array(list(training), dtype=np.int64)
     throughputs = np.array([record[quantities.throughput] for record in training.values()], dtype=np.float64)
     items = np.diff(steps, prepend=0) * rows_per_step * quantities.items_per_row
-    return TrainingCurve(
+    return TrainingHistory(
         steps=steps,
         seconds=np.cumsum(items / throughputs),
         losses=np.array([record[quantities.loss] for record in training.values()], dtype=np.float64),
@@ -80,26 +80,27 @@ def read_curve(log_history: Sequence[dict[str, Any]], quantities: Quantities, ro
     )
 
 
-def describe_curve(curve: TrainingCurve, quantities: Quantities, num_rows: int) -> dict[str, Any]:
-    """What `run.json` says of a curve: the loss at its end, smoothed, the throughput, and up to 100 points of it.
+def describe_history(history: TrainingHistory, quantities: Quantities, num_rows: int) -> dict[str, Any]:
+    """What `run.json` says of a history: the loss at its end, smoothed, the throughput, and up to 100 points of it.
 
     Args:
-        curve (`TrainingCurve`): with one point or more.
+        history (`TrainingHistory`): with one point or more.
         quantities (`Quantities`): what its figures are called.
         num_rows (`int`): rows of the data set that were trained on.
     """
-    chosen = np.linspace(0, len(curve.steps) - 1, min(len(curve.steps), _MAX_RECORDED_POINTS)).round().astype(int)
+    chosen = np.linspace(0, len(history.steps) - 1, min(len(history.steps), _MAX_RECORDED_POINTS)).round().astype(int)
     columns = {
-        "step": curve.steps,
-        "seconds": curve.seconds,
-        quantities.loss: curve.smoothed(),
-        "learning_rate": curve.learning_rates,
+        "step": history.steps,
+        "seconds": history.seconds,
+        quantities.loss: history.smoothed(),
+        "learning_rate": history.learning_rates,
     }
     return {
-        quantities.throughput: _to_json(num_rows * quantities.items_per_row / curve.seconds[-1:])[0],
-        f"train_{quantities.loss}": _to_json(curve.smoothed()[-1:])[0],
+        quantities.throughput: _to_json(num_rows * quantities.items_per_row / history.seconds[-1:])[0],
+        f"train_{quantities.loss}": _to_json(history.smoothed()[-1:])[0],
+        # the name that it has in published records
         "curve": {name: _to_json(values[chosen]) for name, values in columns.items()},
-        "evaluations": {"step": _to_json(curve.evaluation_steps), quantities.loss: _to_json(curve.evaluations)},
+        "evaluations": {"step": _to_json(history.evaluation_steps), quantities.loss: _to_json(history.evaluations)},
     }
 
 
@@ -110,20 +111,22 @@ def _to_json(values: np.ndarray) -> list[float | int | None]:
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
 
 
-def draw_training_curve(curve: TrainingCurve, quantities: Quantities) -> Figure:
+def draw_history(history: TrainingHistory, quantities: Quantities) -> Figure:
     """Draw losses and learning rate over the steps, with the seconds on top; lines differ in shade and form.
 
     Args:
-        curve (`TrainingCurve`): with one point or more.
+        history (`TrainingHistory`): with one point or more.
         quantities (`Quantities`): what its figures are called.
     """
     figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")  # no pyplot: it would keep state of its own
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    mark = "." if len(curve.steps) == 1 else ""
-    upper.plot(curve.steps, curve.losses, color="0.72", linewidth=0.8, marker=mark, label="training")
-    upper.plot(curve.steps, curve.smoothed(), color="black", linewidth=1.6, label="training, smoothed")
-    if len(curve.evaluations):
-        upper.plot(curve.evaluation_steps, curve.evaluations, "o--", color="tab:red", markersize=5, label="evaluation")
+    mark = "." if len(history.steps) == 1 else ""
+    upper.plot(history.steps, history.losses, color="0.72", linewidth=0.8, marker=mark, label="training")
+    upper.plot(history.steps, history.smoothed(), color="black", linewidth=1.6, label="training, smoothed")
+    if len(history.evaluations):
+        upper.plot(
+            history.evaluation_steps, history.evaluations, "o--", color="tab:red", markersize=5, label="evaluation"
+        )
     upper.set_xlim(left=0)
     upper.set_yscale("log")
     upper.yaxis.set_major_locator(MaxNLocator(9, steps=_TICK_STEPS))
@@ -132,23 +135,23 @@ def draw_training_curve(curve: TrainingCurve, quantities: Quantities) -> Figure:
     upper.set_ylabel(quantities.loss.replace("_", " "))
     upper.grid(color="0.9")
     upper.legend()
-    lower.plot(curve.steps, curve.learning_rates, color="black", linewidth=1.2, marker=mark)
+    lower.plot(history.steps, history.learning_rates, color="black", linewidth=1.2, marker=mark)
     lower.set_ylim(bottom=0)
     lower.set_ylabel("learning rate")
     lower.set_xlabel("step")
     lower.grid(color="0.9")
-    _add_seconds(upper, curve)
+    _add_seconds(upper, history)
     return figure
 
 
-def _add_seconds(axes: Axes, curve: TrainingCurve) -> None:
+def _add_seconds(axes: Axes, history: TrainingHistory) -> None:
     top = axes.twiny()
     ticks = [
         tick
-        for tick in MaxNLocator(6, steps=_TICK_STEPS).tick_values(0, curve.seconds[-1])
-        if 0 <= tick <= curve.seconds[-1]
+        for tick in MaxNLocator(6, steps=_TICK_STEPS).tick_values(0, history.seconds[-1])
+        if 0 <= tick <= history.seconds[-1]
     ]
-    places = np.interp(ticks, [0, *curve.seconds], [0, *curve.steps])
+    places = np.interp(ticks, [0, *history.seconds], [0, *history.steps])
     top.set_xticks(places, [f"{tick:g}" for tick in ticks])
     top.set_xlim(axes.get_xlim())  # after the ticks, which widen it
     top.set_xlabel("seconds of training")

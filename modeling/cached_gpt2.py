@@ -1,0 +1,320 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""GPT-2 on windows of tokens behind a cache of keys and values; on a GPU as CUDA graphs.
+
+This file imports none of its siblings: a repository on the Hub carries it in `custom_generate/` too.
+"""
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import GPT2LMHeadModel, PreTrainedModel
+from transformers.utils import logging
+
+
+logger = logging.get_logger(__name__)
+
+GRAPHED_DEVICES = {"cuda"}
+# CUDA graphs that no call uses at the moment, of each model, by shapes. They hold a cache each.
+_GRAPHS: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
+_GRAPHS_LOCK = threading.Lock()
+MAX_GRAPH_SHAPES = 2
+
+
+class UnsupportedError(ValueError):
+    """What is asked for is to be had of Transformers' own `generate`."""
+
+
+def unwrap_model(model: PreTrainedModel) -> PreTrainedModel:
+    """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
+    return getattr(model, "_orig_mod", model)
+
+
+def check_model(model: PreTrainedModel) -> None:
+    """Raise an [`UnsupportedError`] for a model that a [`CachedGPT2`] does not run."""
+    if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
+        raise UnsupportedError(
+            f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention"
+        )
+    devices = sorted({str(weight.device) for weight in model.parameters()})
+    if len(devices) > 1 or devices == ["meta"]:
+        raise UnsupportedError(
+            f"the model must be on one device, with its weights, got {' and '.join(devices)}; the decoding of "
+            "`generate` itself runs what `device_map` has split"
+        )
+
+
+class Network:
+    """The model on a batch, a block of rows at a time; on a GPU all blocks at the same time, each as a CUDA graph."""
+
+    def __init__(
+        self, model: GPT2LMHeadModel, batch_size: int, block_size: int, max_length: int, dtype, num_tokens: int
+    ):
+        sizes = (batch_size // block_size) * [block_size] + [batch_size % block_size]
+        self.sizes = [size for size in sizes if size]
+        dtype = _find_dtype(model, dtype)
+        if model.device.type in GRAPHED_DEVICES:
+            self.blocks = [_take_graph(model, size, max_length, dtype, num_tokens) for size in self.sizes]
+        else:
+            self.blocks = [CachedGPT2(model, size, max_length, dtype) for size in self.sizes]
+
+    def read(self, ids: torch.LongTensor) -> torch.Tensor:
+        """Logits `[B, P, V]` of the first tokens `[B, P]` of the texts; equal rows of a block are run once."""
+        logits = []
+        for block, rows in zip(self.blocks, ids.split(self.sizes), strict=True):
+            rows, owners = rows.unique(dim=0, return_inverse=True)  # [N, P], [B]
+            positions = torch.arange(ids.shape[1], device=ids.device).expand_as(rows)
+            logits.append(block.read(rows, positions, owners)[owners])
+        return torch.cat(logits)
+
+    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+        """Logits `[B, T, V]` of what follows tokens `[B, T]` at positions `[B, T]`."""
+        windows = zip(ids.split(self.sizes), positions.split(self.sizes), strict=True)
+        logits = [block(*window) for block, window in zip(self.blocks, windows, strict=True)]
+        for block in self.blocks:
+            block.join()
+        return torch.cat(logits)
+
+    def drop(self, finished: torch.BoolTensor) -> None:
+        for block, rows in zip(self.blocks, finished.split(self.sizes), strict=True):
+            block.drop(rows)
+
+
+@contextmanager
+def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
+    """A network, whose graphs, if any, are kept for the next call, unless memory is short."""
+    try:
+        network = Network(model, *how)
+        yield network
+    except torch.OutOfMemoryError:
+        _GRAPHS.pop(model, None)
+        raise
+    if model.device.type in GRAPHED_DEVICES:
+        _give_back(model, network.blocks)
+
+
+class CachedGPT2:
+    """GPT-2 on windows of tokens, each text's at its own positions, with keys and values kept in one buffer.
+
+    With `static` the shapes, and so the kernels on a GPU, are the same at all steps: attention goes over all
+    positions, of which those behind a token are masked, and finished texts stay.
+    """
+
+    def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, dtype=None, static: bool = False):
+        config, self.lm_head = model.config, model.lm_head
+        self.wte, self.wpe, self.ln_f = model.transformer.wte, model.transformer.wpe, model.transformer.ln_f
+        self.batch_size, self.max_length, self.static = batch_size, max_length, static
+        dtype = _find_dtype(model, dtype)
+        self.blocks = [_Block(block, config, index, dtype) for index, block in enumerate(model.transformer.h)]
+        self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
+        self.cache = _zeros((config.n_layer, batch_size, max_length, 2 * config.n_embd), dtype, model.device)
+
+    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+        """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped."""
+        if len(self.texts) == self.batch_size:
+            return self._run(ids, positions, self.max_length if self.static else int(positions.max()) + 1)
+        ids, positions = ids[self.texts], positions[self.texts]
+        logits = self._run(ids, positions, int(positions.max()) + 1)
+        return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
+
+    def read(self, ids: torch.LongTensor, positions: torch.LongTensor, owners: torch.LongTensor) -> torch.Tensor:
+        """The same for rows that are not yet the batch's: row `owners[b]`, `[B]`, becomes text b's in the cache."""
+        return self._run(ids, positions, int(positions.max()) + 1, owners)
+
+    def _run(self, ids, positions, num_keys: int, owners: torch.LongTensor | None = None) -> torch.Tensor:
+        num_texts = len(ids)
+        with torch.autocast(ids.device.type, enabled=False):  # the dtypes are chosen
+            hidden = self.wte(ids) + self.wpe(positions)  # [N, T, E]
+            masked = torch.arange(num_keys, device=ids.device) > positions[:, None, :, None]  # [N, 1, T, keys]
+            bias = torch.zeros(masked.shape, device=ids.device, dtype=self.cache.dtype).masked_fill_(masked, -math.inf)
+            slots = torch.arange(num_texts, device=ids.device)[:, None] * self.max_length + positions  # [N, T]
+            for block, cache in zip(self.blocks, self.cache, strict=True):  # cache: [B, positions, 2·E]
+                held = cache[:num_texts] if owners is None else torch.empty_like(cache[:num_texts])
+                hidden = block(hidden, held, slots.flatten(), bias)
+                if owners is not None:
+                    cache[:, :num_keys] = held[owners, :num_keys]
+            return self.lm_head(self.ln_f(hidden))  # [N, T, V]
+
+    def join(self) -> None:
+        pass
+
+    def drop(self, finished: torch.BoolTensor) -> None:
+        """Leave out finished texts `[B]`, once they are an eighth; the last of the others take their places."""
+        live = ~finished[self.texts]
+        num_live = max(int(live.sum()), 1)
+        if self.static or 8 * num_live > 7 * len(live):
+            return
+        movers = num_live + live[num_live:].nonzero()[:, 0]
+        places = (~live[:num_live]).nonzero()[: len(movers), 0]
+        self.cache[:, places] = self.cache[:, movers]
+        self.texts[places] = self.texts[movers]
+        self.texts, self.cache = self.texts[:num_live], self.cache[:, :num_live]
+
+    def reorder(self, rows: torch.LongTensor, num_keys: int) -> None:
+        """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
+        for cache in self.cache:  # a block at a time: no second copy of the whole
+            cache[:, :num_keys] = cache[rows, :num_keys]
+
+    def reset(self) -> None:
+        """Forget all texts, and take the weights as they are now."""
+        self.cache.zero_()
+        for block in self.blocks:
+            for linear in (block.qkv, block.attention_projection, block.expand, block.project):
+                linear.refresh()
+
+
+class _GraphedGPT2:
+    """Steps of a static `CachedGPT2` as one CUDA graph: a launch a step, and not one for each of its 130 kernels."""
+
+    def __init__(self, network: CachedGPT2, num_tokens: int):
+        device = network.cache.device
+        self.network, self.read, self.drop = network, network.read, network.drop
+        shape = (2, network.batch_size, num_tokens)
+        self.inputs = torch.zeros(shape, dtype=torch.int64, device=device)  # ids and positions
+        self.stream, self.graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()
+        self.stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(self.stream):
+            network(*self.inputs)  # libraries set themselves up in a first run, which cannot be captured
+            self.graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                self.logits = network(*self.inputs)  # [N, T, V]
+            finally:
+                self.graph.capture_end()
+        self.join()
+
+    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+        """Logits, which are there after `join`, and until the next call."""
+        self.stream.wait_stream(torch.cuda.current_stream(ids.device))
+        with torch.cuda.stream(self.stream):
+            self.inputs[0].copy_(ids)
+            self.inputs[1].copy_(positions)
+            self.graph.replay()
+        return self.logits
+
+    def join(self) -> None:
+        torch.cuda.current_stream(self.inputs.device).wait_stream(self.stream)
+
+    def reset(self) -> None:
+        self.network.reset()
+
+
+def _take_graph(model, batch_size: int, max_length: int, dtype: torch.dtype, num_tokens: int):
+    """An idle graph of these shapes and weights, or a new one; or the network alone, where it cannot be captured."""
+    weights = tuple(weight.data_ptr() for weight in model.parameters())
+    key = (batch_size, max_length, dtype, num_tokens, torch.backends.cuda.matmul.fp32_precision, weights)
+    with _GRAPHS_LOCK:
+        graphs = _GRAPHS.setdefault(model, {})
+        idle = graphs.setdefault(key, [])
+        while len(graphs) > MAX_GRAPH_SHAPES:
+            del graphs[next(iter(graphs))]
+        graph = idle.pop() if idle else _capture(CachedGPT2(model, batch_size, max_length, dtype, True), num_tokens)
+    graph.reset()
+    graph.key = key
+    return graph
+
+
+def _capture(network: CachedGPT2, num_tokens: int) -> "_GraphedGPT2 | CachedGPT2":
+    try:
+        return _GraphedGPT2(network, num_tokens)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        logger.warning_once(f"A decoding step cannot be captured as a CUDA graph, and is slower without: {error}")
+        return network
+
+
+def _give_back(model, graphs: list) -> None:
+    """Keep graphs for the next call, unless their shapes have been given up."""
+    with _GRAPHS_LOCK:
+        for graph in graphs:
+            _GRAPHS.get(model, {}).get(graph.key, []).append(graph)
+
+
+class _Block:
+    """One transformer block, with what does not change from step to step made once."""
+
+    def __init__(self, block: nn.Module, config, index: int, dtype: torch.dtype):
+        self.ln_1, self.ln_2, self.dtype = block.ln_1, block.ln_2, dtype
+        self.qkv, self.attention_projection = _Linear(block.attn.c_attn, dtype), _Linear(block.attn.c_proj, dtype)
+        self.expand, self.project = _Linear(block.mlp.c_fc, dtype), _Linear(block.mlp.c_proj, dtype)
+        self.activation = _gelu if config.activation_function in ("gelu_new", "gelu_pytorch_tanh") else block.mlp.act
+        self.num_heads, self.head_dim = config.n_head, config.n_embd // config.n_head
+        self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
+        if config.scale_attn_by_inverse_layer_idx:
+            self.scale /= index + 1
+
+    def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
+        # the sums of the blocks stay in the model's dtype
+        hidden = hidden + self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
+        return hidden + self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))  # [N, T, E]
+
+    def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
+        """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, which first takes new keys and values."""
+        num_texts, num_tokens, width = hidden.shape
+        heads = (self.num_heads, self.head_dim)
+        qkv = self.qkv(hidden)  # [N, T, 3·E]
+        cache.view(-1, 2 * width).index_copy_(0, slots, qkv[..., width:].reshape(-1, 2 * width))
+        queries = qkv[..., :width].view(num_texts, num_tokens, *heads).transpose(1, 2)  # [N, heads, T, head_dim]
+        held = cache[:, : bias.shape[-1]].view(num_texts, -1, 2, *heads)
+        keys, values = held.permute(2, 0, 3, 1, 4)  # [N, heads, keys, head_dim] each
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=self.scale)
+        return self.attention_projection(mixed.transpose(1, 2).reshape(num_texts, num_tokens, width))
+
+
+class _Linear:
+    """A `Conv1D` of GPT-2, whose weight is `[in, out]`, in a dtype; a converted weight is `[out, in]`: faster so."""
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype):
+        self.layer, self.converted = layer, dtype != layer.weight.dtype
+        self.weight, self.bias = layer.weight, layer.bias
+        if self.converted:
+            self.weight, self.bias = layer.weight.t().to(dtype).contiguous(), layer.bias.to(dtype)
+
+    def refresh(self) -> None:
+        if self.converted:
+            self.weight.copy_(self.layer.weight.t())
+            self.bias.copy_(self.layer.bias)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.converted:
+            return F.linear(x, self.weight, self.bias)
+        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16; a CPU without them takes many times as long as for float32."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _find_dtype(model: GPT2LMHeadModel, dtype: torch.dtype | None) -> torch.dtype:
+    """The dtype of products: the one that is asked for, that of autocast where it is on, or the model's."""
+    if dtype is None and torch.is_autocast_enabled(model.device.type):
+        return torch.get_autocast_dtype(model.device.type)
+    return dtype or model.dtype
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros, and not what lies in memory: attention multiplies what is masked by 0, and 0 times NaN is NaN.
+
+    On a CPU numpy asks for large pages that are zero already: a third of the time of `torch.zeros`.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
+
+
+def _gelu(x: torch.Tensor) -> torch.Tensor:
+    """x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2.
+
+    As (1 + tanh u) / 2 is the logistic function of 2 u, it takes half as long on a CPU as the fused kernel.
+    """
+    if x.device.type != "cpu":
+        return F.gelu(x, approximate="tanh")
+    scale = 2 * math.sqrt(2 / math.pi)
+    return (x * x).mul_(0.044715 * scale).add_(scale).mul_(x).sigmoid_().mul_(x)

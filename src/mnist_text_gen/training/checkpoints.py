@@ -1,0 +1,173 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The folders of checkpoints: each is whole or passed over, and is taken up only by a training of the same recipe.
+
+A checkpoint is written in a folder beside its place, synced, and renamed; old ones are removed after that. Its
+`checkpoint.json` holds the recipe, the seconds of training so far, and the SHA-256 of every file.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import TrainingArguments
+
+from mnist_text_gen.files import remove_staging_folders, staged_folder, sync_entry, sync_folder
+
+from .recipe import check_recipe
+
+
+CHECKPOINT_FILE = "checkpoint.json"
+_NEEDED_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
+_REPLACED_PREFIX = ".replaced-"
+
+logger = logging.getLogger(__name__)
+
+
+def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | None:
+    """The checkpoint that was named, else the last whole one; what killed processes left is removed.
+
+    Raises:
+        ValueError: where the one that was named isn't whole, and where it is of another training.
+    """
+    output_dir = Path(args.output_dir)
+    with args.main_process_first(local=False, desc="checkpoints"):
+        if args.process_index == 0:
+            _clean_up(output_dir)
+        if args.resume_from_checkpoint is None:
+            checkpoint = find_last_checkpoint(output_dir, logger if args.process_index == 0 else None)
+        else:
+            checkpoint = Path(args.resume_from_checkpoint)
+            if fault := find_fault(checkpoint):
+                raise ValueError(
+                    f"resume_from_checkpoint is {str(checkpoint)!r}; allowed is a whole checkpoint: {fault}"
+                )
+    if checkpoint is None:
+        return None
+    check_recipe(read_checkpoint_file(checkpoint)["recipe"], recipe, checkpoint)
+    return str(checkpoint)
+
+
+def find_last_checkpoint(output_dir: Path, log: logging.Logger | None = None) -> Path | None:
+    """The whole checkpoint with the most steps in `output_dir`; a warning in `log` names what is passed over."""
+    for checkpoint in reversed(_list_checkpoints(output_dir)):
+        fault = find_fault(checkpoint)
+        if fault is None:
+            return checkpoint
+        if log is not None:
+            log.warning("%s is passed over, for it is no whole checkpoint: %s", checkpoint, fault)
+    return None
+
+
+def find_fault(checkpoint: Path) -> str | None:
+    """Why a folder is no whole checkpoint; `None` for one that is."""
+    try:
+        files = dict(read_checkpoint_file(checkpoint)["files"])
+    except OSError as error:
+        return f"{CHECKPOINT_FILE}, which is written last, cannot be read ({error.strerror})"
+    except (ValueError, KeyError, TypeError):
+        return f"{CHECKPOINT_FILE} is damaged"
+    for name in [*files, *_NEEDED_FILES]:
+        if name not in files or not (checkpoint / name).is_file():
+            return f"{name} is missing"
+        if hash_file(checkpoint / name) != files[name]:
+            return f"{name} is not what was written"
+    return None
+
+
+def publish_checkpoint(written: Path, target: Path, content: dict[str, Any]) -> None:
+    """Give a checkpoint its place, whole, once everything of it is on the disk.
+
+    Args:
+        written (`Path`): a folder inside `target.parent`, or inside a folder in it, with all files but one.
+        target (`Path`): its place; an older checkpoint there is replaced.
+        content (`dict[str, Any]`): what `checkpoint.json` says beside the SHA-256 of every file.
+    """
+    files = {str(path.relative_to(written)): hash_file(path) for path in sorted(written.rglob("*")) if path.is_file()}
+    text = json.dumps(content | {"files": files}, indent=2, ensure_ascii=False)
+    (written / CHECKPOINT_FILE).write_text(text + "\n", "utf-8")
+    sync_folder(written)
+    if target.exists():
+        replaced = target.rename(target.with_name(_REPLACED_PREFIX + target.name))
+        written.rename(target)
+        shutil.rmtree(replaced)
+    else:
+        written.rename(target)
+    if written.parent != target.parent:
+        written.parent.rmdir()
+    sync_entry(target.parent)
+
+
+def rotate_checkpoints(target: Path, limit: int, best: str | None) -> None:
+    """Remove the oldest checkpoints beside `target` until `limit` are left; never `target`, nor the best."""
+    checkpoints, kept = _list_checkpoints(target.parent), {target, Path(best or target)}
+    removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
+    for checkpoint in removable[: max(0, len(checkpoints) - limit)] if limit > 0 else []:
+        # renamed first, so that one which is half removed isn't taken for one that is half written
+        shutil.rmtree(checkpoint.rename(checkpoint.with_name(f".staging-{checkpoint.name}")))
+
+
+@contextmanager
+def staged_model(output_dir: str | os.PathLike) -> Iterator[Path]:
+    """Give a folder for a trained model, whose files appear in `output_dir` at the end; a full disk is one error."""
+    about = f"the model cannot be saved in {output_dir}"
+    with explain_failed_write(about, output_dir), staged_folder(output_dir) as folder:
+        yield folder
+
+
+@contextmanager
+def explain_failed_write(about: str, folder: str | os.PathLike) -> Iterator[None]:
+    """Make one `OSError` of what Python, safetensors and PyTorch raise when a disk is full or can't be written to."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{about}: {error}") from error
+    except RuntimeError as error:
+        # torch.save says where it noticed, in its own source or C++'s streams, and not what the system answered
+        if not any(sign in str(error) for sign in ("inline_container.cc", "iostream error")):
+            raise
+        free = shutil.disk_usage(folder).free
+        raise OSError(f"{about}: PyTorch could not write all of a file; {free:,} bytes are free") from error
+
+
+@contextmanager
+def explain_refused_pickle(checkpoint: str | os.PathLike | None) -> Iterator[None]:
+    """Make a `ValueError` of what PyTorch raises for a file that holds more than tensors."""
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{checkpoint} has a file with more than tensors, which is not loaded: {error}") from error
+
+
+def read_checkpoint_file(checkpoint: str | os.PathLike) -> dict[str, Any]:
+    return json.loads((Path(checkpoint) / CHECKPOINT_FILE).read_text("utf-8"))
+
+
+def hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _list_checkpoints(output_dir: Path) -> list[Path]:
+    """Folders named like checkpoints, whole or not; the one with the most steps is the last."""
+    steps = {path: re.fullmatch(r"checkpoint-(\d+)", path.name) for path in output_dir.iterdir() if path.is_dir()}
+    return sorted((path for path, match in steps.items() if match), key=lambda path: int(steps[path][1]))
+
+
+def _clean_up(output_dir: Path) -> None:
+    """Remove what killed processes left; a checkpoint that was about to be replaced comes back."""
+    for replaced in output_dir.glob(f"{_REPLACED_PREFIX}*"):
+        target = output_dir / replaced.name.removeprefix(_REPLACED_PREFIX)
+        if target.exists():
+            shutil.rmtree(replaced)
+        else:
+            replaced.rename(target)
+    remove_staging_folders(output_dir)

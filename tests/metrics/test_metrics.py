@@ -1,0 +1,69 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Each metric's folder is a Space as it stands: nothing from the package, and all that its requirements name."""
+
+import ast
+import doctest
+import importlib
+import re
+import runpy
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import gradio as gr
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from mnist_text_gen.metrics import METRICS_FOLDER
+
+
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(path.parent.name for path in METRICS_FOLDER.glob("*/app.py"))
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+
+
+def imported_by(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_space_asks_for_what_it_imports_in_the_ranges_of_the_package(name):
+    folder = METRICS_FOLDER / name
+    imported = {module for path in folder.glob("*.py") for module in imported_by(path)} - sys.stdlib_module_names
+    lines = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {Requirement(line).name for line in lines} == {DISTRIBUTIONS.get(module, module) for module in imported}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ranges = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
+    assert set(lines) <= set(ranges)
+    card = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert (card["sdk"], card["app_file"]) == ("gradio", "app.py")
+    assert {"evaluate", "metric"} <= set(card["tags"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_page_and_example_run_from_a_copy_in_an_empty_folder(name, tmp_path, monkeypatch):
+    ignored = shutil.ignore_patterns("__pycache__")
+    folder = shutil.copytree(METRICS_FOLDER / name, tmp_path / "metrics" / name, ignore=ignored)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "mnist_text_gen", None)  # as if it were not installed
+    page = runpy.run_path(str(folder / "app.py"))
+    module = importlib.import_module(type(page["metric"]).__module__)
+    example = doctest.DocTestParser().get_doctest(module._KWARGS_DESCRIPTION, {}, name, None, None)
+    failed, tried = doctest.DocTestRunner().run(example)
+    assert failed == 0 and tried >= 3
+    # what stands in the fields at first, and what is wrong in them
+    fields = [component.value for component in page["page"].input_components]
+    described = re.search(r"Returns:\n    (\w+) ", module._KWARGS_DESCRIPTION)[1]
+    assert described in page["compute"](*fields)
+    with pytest.raises(gr.Error, match="list"):
+        page["compute"]("[", *fields[1:])

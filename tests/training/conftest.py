@@ -1,0 +1,84 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Fixtures: a run of six steps with a checkpoint after every second, and the command that makes it."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mnist_text_gen.commands import train_hf
+
+
+SMALL = {
+    "num_train_samples": 62,
+    "num_eval_samples": 8,
+    "per_device_train_batch_size": 4,
+    "per_device_eval_batch_size": 8,
+    "dropout": 0.1,
+    "augmentation": 1.0,
+    "learning_rate": 2e-3,
+    "lr_scheduler_type": "constant",
+    "max_steps": 6,
+    "save_steps": 2,
+    "report_to": "none",
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "do_train": True,
+}
+
+
+def write_idx(path, magic, values):
+    header = np.array([magic, *values.shape], dtype=">u4").tobytes()
+    path.write_bytes(header + values.astype(np.uint8).tobytes())
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory, mnist_5k):
+    """A few images that are read at once, as IDX files."""
+    folder = tmp_path_factory.mktemp("source")
+    for name, split, number in (("train", "train", 62), ("t10k", "test", 8)):
+        images, labels = mnist_5k[split].first(number, "number")
+        write_idx(folder / f"{name}-images-idx3-ubyte", 0x803, images)
+        write_idx(folder / f"{name}-labels-idx1-ubyte", 0x801, labels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small(source, tiny_files):
+    return SMALL | {"dataset_name": source, "model_name_or_path": tiny_files}
+
+
+@pytest.fixture(scope="session")
+def options_of(small):
+    def options_of(output_dir, **changes):
+        settings = small | {"output_dir": output_dir} | changes
+        return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+
+    return options_of
+
+
+@pytest.fixture
+def train(options_of):
+    return lambda output_dir, **changes: train_hf.train(options_of(output_dir, **changes))
+
+
+@pytest.fixture
+def error_of(refusal_of, options_of):
+    return lambda output_dir, **changes: refusal_of(train_hf, *options_of(output_dir, **changes))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, options_of):
+    """A run of six steps that nobody stopped; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train_hf.train(options_of(folder))
+    return folder
+
+
+@pytest.fixture
+def half(tmp_path, finished):
+    """The same run as it was after four steps."""
+    folder = tmp_path / "half"
+    for name in ("checkpoint-2", "checkpoint-4"):
+        shutil.copytree(finished / name, folder / name)
+    return folder

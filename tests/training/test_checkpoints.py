@@ -1,0 +1,266 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Checkpoints: whole or not at all, gone on from to the same bits, refused for another training."""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from run_folders import checkpoints, differing, names
+from safetensors import SafetensorError
+from transformers import TrainerState
+
+from mnist_text_gen.commands import train_hf
+from mnist_text_gen.training import checkpoints as checkpoint_folders
+from mnist_text_gen.training.checkpoints import find_last_checkpoint, hash_file
+from mnist_text_gen.training.trainer import MnistTrainer
+
+
+def test_checkpoint_holds_no_pickled_object_and_says_what_it_holds(finished):
+    assert checkpoints(finished) == {"checkpoint-2", "checkpoint-4", "checkpoint-6"}
+    held = names(finished / "checkpoint-2")
+    assert {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"} <= held
+    assert "training_args.bin" not in held
+    content = json.loads((finished / "checkpoint-2" / "checkpoint.json").read_text())
+    assert set(content["files"]) == held - {"checkpoint.json"}
+    assert content["recipe"]["learning_rate"] == 2e-3
+    assert str(finished.parent) not in (finished / "checkpoint-2" / "checkpoint.json").read_text()
+
+
+def test_run_goes_on_from_the_last_checkpoint_to_the_same_bits(half, finished, train):
+    train(half)
+    assert differing(half, finished) == []
+    assert checkpoints(half) == checkpoints(finished)
+
+
+def test_finished_run_started_again_takes_no_further_step(tmp_path, finished, train):
+    again = shutil.copytree(finished, tmp_path / "again")
+    (again / "model.safetensors").unlink()
+    train(again)
+    assert differing(again, finished) == []
+    assert checkpoints(again) == checkpoints(finished)
+
+
+def test_seconds_of_all_parts_are_counted(half, train):
+    path = half / "checkpoint-4" / "checkpoint.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"train_seconds": 1000.0}))
+    begin = time.monotonic()
+    train(half)
+    (stage,) = json.loads((half / "run.json").read_text())["training"][-1:]
+    assert 1000 < stage["train_seconds"] < 1000 + time.monotonic() - begin
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing"),
+        (lambda folder: os.truncate(folder / "model.safetensors", 5000), "model.safetensors is not what was written"),
+        (lambda folder: (folder / "checkpoint.json").unlink(), "checkpoint.json, which is written last"),
+        (lambda folder: (folder / "checkpoint.json").write_text("{"), "checkpoint.json is damaged"),
+        (lambda folder: (folder / "checkpoint.json").write_text('{"files": {}}'), "trainer_state.json is missing"),
+    ],
+)
+def test_incomplete_checkpoint_is_passed_over_with_a_warning_and_refused_if_named(
+    half, error_of, caplog, damage, fault
+):
+    damage(half / "checkpoint-4")
+    with caplog.at_level(logging.WARNING):
+        assert find_last_checkpoint(half, checkpoint_folders.logger) == half / "checkpoint-2"
+    (warning,) = caplog.messages
+    assert str(half / "checkpoint-4") in warning
+    assert fault in warning
+    line = error_of(half, resume_from_checkpoint=half / "checkpoint-4")
+    assert f"resume_from_checkpoint is {str(half / 'checkpoint-4')!r}" in line
+    assert fault in line
+
+
+def test_run_goes_on_behind_an_incomplete_checkpoint_and_replaces_it(half, finished, train):
+    (half / "checkpoint-4" / "optimizer.pt").unlink()
+    train(half, save_total_limit=1)
+    assert differing(half, finished) == []
+    assert checkpoints(half) == {"checkpoint-6"}
+
+
+def test_leftovers_of_killed_saves_are_removed_and_a_replaced_checkpoint_comes_back(half, finished, train):
+    (half / "checkpoint-4").rename(half / ".replaced-checkpoint-4")
+    shutil.copytree(half / "checkpoint-2", half / ".replaced-checkpoint-2")
+    (half / ".staging-checkpoint-4").mkdir()
+    written = (half / ".replaced-checkpoint-4" / "model.safetensors").stat().st_mtime_ns
+    train(half)
+    assert checkpoints(half) == checkpoints(finished)
+    assert (half / "checkpoint-4" / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_old_checkpoints_are_removed_but_never_the_last(tmp_path, train):
+    # an incomplete one with more steps must not push the whole one out
+    (tmp_path / "run" / "checkpoint-900").mkdir(parents=True)
+    train(tmp_path / "run", save_total_limit=2)
+    assert checkpoints(tmp_path / "run") == {"checkpoint-6", "checkpoint-900"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"learning_rate": 1e-3}, ["learning_rate: 0.002 in the checkpoint, 0.001 now"]),
+        (
+            {"dropout": 0.2, "seed": 7},
+            ["dropout: 0.1 in the checkpoint, 0.2 now", "seed: 42 in the checkpoint, 7 now"],
+        ),
+        ({"augmentation": 0}, ["augmentation: 1.0 in the checkpoint, 0.0 now"]),
+        ({"num_plain_epochs": 1}, ["num_plain_epochs: 0 in the checkpoint, 1 now"]),
+        ({"optimizer": "muon"}, ["optimizer: 'adam' in the checkpoint, 'muon' now"]),
+        ({"bf16": True}, ["bf16: False in the checkpoint, True now"]),
+        ({"per_device_train_batch_size": 8}, ["per_device_train_batch_size ×", "4 in the checkpoint, 8 now"]),
+        ({"lr_scheduler_type": "linear"}, ["lr_scheduler_type: 'constant'", "max_steps: 'none' in the", "6 now"]),
+    ],
+)
+def test_other_training_is_refused_with_the_difference_named(half, error_of, changes, found):
+    line = error_of(half, **changes)
+    assert [part for part in [str(half / "checkpoint-4"), *found] if part not in line] == []
+    assert names(half) == {"checkpoint-2", "checkpoint-4"}
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+def test_one_other_pixel_or_label_is_refused(half, error_of, tmp_path, source, name):
+    other = Path(shutil.copytree(source, tmp_path / "other"))
+    data = bytearray((other / name).read_bytes())
+    data[-1] ^= 1
+    (other / name).write_bytes(data)
+    assert "training images and labels of dataset_name (sha256): " in error_of(half, dataset_name=other)
+
+
+def test_other_weights_and_another_tokenizer_are_refused(half, error_of, tmp_path, tiny_model, monkeypatch, tokenizer):
+    torch.nn.init.ones_(tiny_model.transformer.ln_f.bias)
+    tiny_model.save_pretrained(tmp_path / "weights")
+    assert "weights of model_name_or_path (sha256)" in error_of(half, model_name_or_path=tmp_path / "weights")
+    monkeypatch.setattr(type(tokenizer), "get_vocab", lambda self: {"0": 1})
+    assert "vocabulary of the tokenizer (sha256)" in error_of(half)
+
+
+def test_what_does_not_change_the_training_may_change(half, train, source, tiny_files, finished):
+    moved = {
+        "dataset_name": shutil.copytree(source, half.parent / "moved"),
+        "model_name_or_path": shutil.copytree(tiny_files, half.parent / "weights"),
+    }
+    other = {"save_steps": 5, "logging_steps": 1, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
+    train(half, **moved, **other, max_steps=7, num_eval_samples=4)
+    # those of this run, not those that the checkpoint brought along
+    assert checkpoints(half) == {"checkpoint-2", "checkpoint-4", "checkpoint-5", "checkpoint-7"}
+    state = TrainerState.load_from_json(half / "checkpoint-7" / "trainer_state.json")
+    assert [entry["step"] for entry in state.log_history if "loss" in entry] == [5, 6, 7]
+
+
+class Spell:
+    def __reduce__(self):
+        return (os.mkdir, (str(Path(os.environ["SPELL_FOLDER"]) / "spelled"),))
+
+
+@pytest.mark.parametrize("name", ["rng_state.pth", "optimizer.pt", "scheduler.pt"])
+def test_pickle_in_a_checkpoint_is_not_run(half, error_of, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SPELL_FOLDER", str(tmp_path))
+    torch.save({"python": Spell()}, half / "checkpoint-4" / name)
+    path = half / "checkpoint-4" / "checkpoint.json"
+    content = json.loads(path.read_text())
+    content["files"][name] = hash_file(half / "checkpoint-4" / name)
+    path.write_text(json.dumps(content))
+    line = error_of(half)
+    assert "is not loaded" in line
+    assert str(half / "checkpoint-4") in line
+    assert not (tmp_path / "spelled").exists()
+    # the spell works where somebody unpickles it
+    torch.load(half / "checkpoint-4" / name, weights_only=False)
+    assert (tmp_path / "spelled").exists()
+
+
+def fail_at_call(monkeypatch, owner, name, number, error):
+    original, calls = getattr(owner, name), 0
+
+    def counted(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise error
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, counted)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "number"),
+    [
+        (Path, "mkdir", None),
+        (torch, "save", 2),
+        (TrainerState, "save_to_json", 1),
+        (os, "fsync", 3),
+        (Path, "rename", 1),
+    ],
+)
+def test_full_disk_is_one_line_and_leaves_the_last_checkpoint_and_no_half_one(
+    half, error_of, monkeypatch, owner, name, number
+):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    if number is None:
+        save = MnistTrainer._save_checkpoint
+
+        def save_on_full_disk(*args):
+            fail_at_call(monkeypatch, owner, name, 1, full)
+            save(*args)
+
+        monkeypatch.setattr(MnistTrainer, "_save_checkpoint", save_on_full_disk)
+    else:
+        fail_at_call(monkeypatch, owner, name, number, full)
+    line = error_of(half, logging_strategy="no")
+    assert f"checkpoint-6 cannot be saved in {half}; the last whole one is checkpoint-4" in line
+    assert "No space left on device" in line
+    assert names(half) == {"checkpoint-2", "checkpoint-4"}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 KB: one checkpoint of the tiny model fits, two don't."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a file system can be mounted by root on Linux only")
+    yield disk
+    # lazily, for the error that was raised may still hold the file that it could not write
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_real_full_disk_is_one_line_and_leaves_the_last_checkpoint(small_disk, error_of):
+    line = error_of(small_disk / "run", logging_strategy="no")
+    assert f"checkpoint-4 cannot be saved in {small_disk / 'run'}; the last whole one is checkpoint-2: " in line
+    assert names(small_disk / "run") == {"checkpoint-2"}
+    assert find_last_checkpoint(small_disk / "run") == small_disk / "run" / "checkpoint-2"
+
+
+def test_full_disk_at_the_end_is_one_error_and_leaves_no_half_model(half, train, monkeypatch):
+    def save(*args):
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(train_hf, "save_language_model", save)
+    with pytest.raises(
+        OSError, match=r"^the model cannot be saved in .*half: No space left on device \(os error 28\)$"
+    ):
+        train(half)
+    metrics = {"all_results.json", "train_results.json"}
+    assert names(half) == {"checkpoint-2", "checkpoint-4", "checkpoint-6"} | metrics
+
+
+def test_output_folder_is_synced_once_it_has_the_checkpoint(tmp_path, train, monkeypatch):
+    synced, sync = [], checkpoint_folders.sync_entry
+
+    def note(path):
+        synced.append((path, checkpoints(path)))
+        sync(path)
+
+    monkeypatch.setattr(checkpoint_folders, "sync_entry", note)
+    train(tmp_path / "run", max_steps=2)
+    assert synced == [(tmp_path / "run", {"checkpoint-2"})]
