@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import torch
-from likelihood import MEASURES, LikelihoodArguments, bin_by_confidence, measure_share
+from likelihood import MEASURES, NUM_BINS, LikelihoodArguments, measure_share
 from sampling import check_parts, load_digits
 from transformers import Trainer, TrainingArguments, default_data_collator, set_seed
 from transformers.hf_argparser import HfArg
@@ -310,6 +310,21 @@ def measure_calibration(m: Measurement) -> dict[str, Any]:
     agrees = look_at(m.judge, pool.images)[0].argmax(axis=1) == pool.labels
     results["raw candidates, logits / 0.8"] = bin_by_confidence(pool.scores.astype(np.float64), agrees)
     return results
+
+
+def bin_by_confidence(confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS) -> dict[str, Any]:
+    """Expected calibration error, and for each bin with images their number, mean confidence and share of right."""
+    numbers = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    bins = [
+        {
+            "num_samples": int((numbers == number).sum()),
+            "confidence": float(confidence[numbers == number].mean()),
+            "share": float(right[numbers == number].mean()),
+        }
+        for number in np.unique(numbers)
+    ]
+    error = sum(each["num_samples"] * abs(each["confidence"] - each["share"]) for each in bins) / len(right)
+    return {"num_samples": len(right), "calibration_error": error, "bins": bins}
 
 
 def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:

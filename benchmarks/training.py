@@ -85,10 +85,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--source", required=True, help="MNIST; see mnist_text_gen.data.load_images")
     common.add_argument("--recipe", type=Path, default=RECIPES / "fast.yaml", help="our recipe")
-    rest = "all that follows overrides the recipes"
-    common.add_argument("--options", nargs=argparse.REMAINDER, default=[], help=rest)
-    shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog=PROG, description=__doc__, formatter_class=shape)
+    common.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="all that follows overrides recipes")
+    parser = argparse.ArgumentParser(PROG, None, __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     speed = commands.add_parser("speed", parents=[common], help="tokens per second and memory")
     speed.set_defaults(measure=measure_speed)
@@ -143,8 +141,8 @@ class Clock:
 
 
 def describe_clock(device: torch.device) -> str:
+    number = torch.get_num_threads()
     if device.type == "cpu":
-        number = torch.get_num_threads()
         return "processor seconds" if number == 1 else f"processor seconds of {number} threads / {number}"
     return f"wall-clock seconds on {torch.get_device_module(device).get_device_name(device)}"
 
@@ -281,13 +279,11 @@ def measure_nats(args: argparse.Namespace) -> None:
 def measure_run(args: argparse.Namespace, name: str, recipe: Path, settings: dict[str, Any]) -> None:
     budget = settings["budget_seconds"]
     if name == SPECIFICATION:
-        marks = sorted({60 * mark for mark in args.marks if 60 * mark < budget} | {budget})
-        options = []
+        marks, options = sorted({60 * mark for mark in args.marks if 60 * mark < budget} | {budget}), []
     else:
-        # a measurement with the recipe's own number of steps, so that it tells what that is
+        # timed with the recipe's own number of steps, so that it tells what that is
         step = train_steps(OURS, args, MEASURED_STEPS)
-        marks = []
-        options = ["--do_eval", "true", *fit_schedule(step, max(1, int(budget / step.step_seconds)))]
+        marks, options = [], ["--do_eval", "true", *fit_schedule(step, max(1, int(budget / step.step_seconds)))]
     points = Points(lambda found: write_run(args.output_dir, name, settings | found), marks)
     with tempfile.TemporaryDirectory() as folder:
         places = ["--dataset_name", args.source, "--num_eval_samples", str(args.num_eval_samples)]
@@ -366,8 +362,8 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     run = json.loads(path.read_text(encoding="utf-8"))
     for name, value in settings.items():
         if run[name] != value:
-            difference = f"was measured with {name} {run[name]}, and this is {value}"
-            raise ValueError(f"{path} {difference}: remove the file, or name another `output_dir`")
+            found = f"{path} was measured with {name} {run[name]}"
+            raise ValueError(f"{found}, and this is {value}: remove the file, or name another `output_dir`")
     return run
 
 

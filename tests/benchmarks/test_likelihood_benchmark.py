@@ -170,13 +170,13 @@ def test_interval_of_a_mean_of_summed_nats():
     assert found["interval"] == pytest.approx([3 - error, 3 + error], rel=1e-6)
 
 
-def test_bins_by_hand():
-    confidence, right = np.array([0.1, 0.3, 0.8, 0.9, 1.0]), np.array([False, True, True, False, True])
-    found = likelihood.bin_by_confidence(confidence, right, num_bins=2)
-    assert [each["num_samples"] for each in found["bins"]] == [2, 3]
-    assert [each["confidence"] for each in found["bins"]] == pytest.approx([0.2, 0.9])
-    assert [each["share"] for each in found["bins"]] == pytest.approx([1 / 2, 2 / 3])
-    assert found["calibration_error"] == pytest.approx(2 / 5 * 0.3 + 3 / 5 * (0.9 - 2 / 3))
+def test_calibration_is_that_of_15_bins():
+    probabilities = torch.zeros(4, 10, dtype=torch.float64)
+    probabilities[:, :2] = torch.tensor([[1 - 1e-12, 1e-12], [0.96, 0.04], [0.3, 0.7], [0.31, 0.69]])
+    found = likelihood.measure_classifier(probabilities.log(), torch.tensor([1, 0, 1, 0]))
+    # bins (14/15, 1], where 1 - 1e-12 is 1 in float32: confidence 0.98, half right; (10/15, 11/15]: 0.695, half right
+    assert found["calibration_error"]["value"] == pytest.approx(0.5 * 0.48 + 0.5 * 0.195, abs=1e-6)
+    assert found["label_nats"]["value"] == pytest.approx(-math.log(1e-12 * 0.96 * 0.7 * 0.31) / 4)
 
 
 def test_two_classifiers_are_compared_where_they_disagree():

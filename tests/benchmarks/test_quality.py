@@ -168,6 +168,15 @@ def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classif
     assert found["diversity"]["test"]["num_images"] == len(real.test.labels)
 
 
+def test_bins_by_hand():
+    confidence, right = np.array([0.1, 0.3, 0.8, 0.9, 1.0]), np.array([False, True, True, False, True])
+    found = quality.bin_by_confidence(confidence, right, num_bins=2)
+    assert [each["num_samples"] for each in found["bins"]] == [2, 3]
+    assert [each["confidence"] for each in found["bins"]] == pytest.approx([0.2, 0.9])
+    assert [each["share"] for each in found["bins"]] == pytest.approx([1 / 2, 2 / 3])
+    assert found["calibration_error"] == pytest.approx(2 / 5 * 0.3 + 3 / 5 * (0.9 - 2 / 3))
+
+
 def test_calibration_of_scores_against_the_judge(pool, real, tiny_classifier):
     pipe = SimpleNamespace(classifier=tiny_classifier)
     found = quality.measure_calibration(SimpleNamespace(pipe=pipe, judge=tiny_classifier, real=real, first_pool=pool))
