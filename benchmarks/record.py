@@ -75,7 +75,8 @@ def evaluate(command, source: str, model: Path) -> dict[str, dict]:
     """What a training command finds on the test images, in float32."""
     with tempfile.TemporaryDirectory() as folder:
         places = ["--model_name_or_path", str(model), "--dataset_name", source, "--output_dir", folder]
-        command.train([*places, "--do_eval", "true", "--per_device_eval_batch_size", "250"])
+        options = ["--do_eval", "true", "--num_train_samples", "1", "--per_device_eval_batch_size", "250"]
+        command.train([*places, *options])
         metrics = json.loads(Path(folder, "eval_results.json").read_text())
     num_samples = len(load_images(source)["test"].images)
     return name_results(metrics, command.RESULT_NAMES, num_samples, identify_source(source))

@@ -52,7 +52,7 @@ def test_parts_become_sections_beside_the_weights_and_a_report(options, source, 
     assert sections["validity"]["0.5"]["num_samples"] == 10
     assert sections["calibration"]["raw candidates, logits / 0.8"]["num_samples"] == 640
     assert sections["generation"]["classification"]["language_model"]["accuracy"]["num_samples"] == 40
-    record = json.loads((tmp_path / "work" / "samples-0.5" / "settings.json").read_text())
+    record = json.loads((tmp_path / "work" / "samples-0.5" / "generation.json").read_text())
     assert (record["temperature"], record["seed"]) == (0.5, 1)
 
     # a part that is measured again replaces its section alone; the pool is not drawn again
