@@ -20,6 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 from transformers import GPT2LMHeadModel  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
@@ -103,11 +104,14 @@ def tiny_checkpoint(tmp_path, tiny_files):
 
 @pytest.fixture(scope="session")
 def tiny_onnx(tmp_path_factory, tiny_files):
-    """What export_onnx.py writes of `tiny_files`; not to be changed."""
+    """What export_onnx.py writes of `tiny_files`; not to be changed. Whichever worker is first makes it for all."""
     from mnist_text_gen.commands import export_onnx
 
-    folder = tmp_path_factory.mktemp("tiny") / "onnx"
-    export_onnx.main(["--model_name_or_path", str(tiny_files), "--output_dir", str(folder)])
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-onnx"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            export_onnx.main(["--model_name_or_path", str(tiny_files), "--output_dir", str(folder)])
     return folder
 
 
