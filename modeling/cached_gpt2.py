@@ -250,9 +250,10 @@ class _Block:
             self.scale /= index + 1
 
     def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
-        # the sums of the blocks stay in the model's dtype
-        hidden = hidden + self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
-        return hidden + self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))  # [N, T, E]
+        # [N, T, E]; in place, so that the sums of the blocks stay in the model's dtype
+        hidden += self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
+        hidden += self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))
+        return hidden
 
     def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
         """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, which first takes new keys and values."""

@@ -213,7 +213,7 @@ class MnistTextGenerationPipeline(Pipeline):
             for item, input_ids in zip(items, self._generate_candidates(items, num_candidates, **how), strict=True):
                 probabilities = self.classify_candidates(input_ids, classifier_temperature)
                 best = self.rerank(item["label"], input_ids, probabilities, num_return_sequences)
-                results.append(self.postprocess({name: value.cpu() for name, value in best.items()}))
+                results.append(self.postprocess(self._ensure_tensor_on_device(best, torch.device("cpu"))))
             return results
 
     def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:
