@@ -92,8 +92,11 @@ def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
     try:
         network = Network(model, *how)
         yield network
-    except torch.OutOfMemoryError:
-        _GRAPHS.pop(model, None)
+    except BaseException as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            _GRAPHS.pop(model, None)
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)  # a graph that still runs writes to memory that is given up here
         raise
     if model.device.type in GRAPHED_DEVICES:
         _give_back(model, network.blocks)
