@@ -129,7 +129,8 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
     """
 
     def __init__(self, noise: torch.FloatTensor, pixel_ids: range):
-        self.noise = noise
+        # [B, 152, 64], by position: none at that of the class and that of the end
+        self.noise = torch.nn.functional.pad(noise, (0, 0, 1, 1))
         self.pixel_ids = pixel_ids
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -139,10 +140,8 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Add the noise of `positions` `[B, T]` to `scores` `[B, T, 75]`; the form of `decode`."""
-        steps = positions - 1
-        has_noise = (steps >= 0) & (steps < self.noise.shape[1])
-        rows = torch.arange(len(steps), device=steps.device)[:, None]
-        noise = self.noise[rows, steps.clamp(0, self.noise.shape[1] - 1)].masked_fill(~has_noise[..., None], 0)
+        rows = torch.arange(len(positions), device=positions.device)[:, None]
+        noise = self.noise[rows, positions.clamp(max=self.noise.shape[1] - 1)]  # [B, T, 64]
         margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
         return scores + torch.nn.functional.pad(noise, margins)
 

@@ -172,7 +172,7 @@ class MnistTextGenerationPipeline(Pipeline):
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
             items = list(self._number_labels(digits))
-            if self.device.type in BLOCKS_TOGETHER:
+            if items and self.device.type in BLOCKS_TOGETHER:
                 return self._draw_together(items, **self._forward_params | arguments)
             return super().__call__(items, **arguments) if items else []
         return super().__call__(self._number_labels(digits), **arguments)
