@@ -225,7 +225,7 @@ def test_an_error_of_the_page_itself_is_said_and_raised(modules, pipe, monkeypat
     def fail(*args, **kwargs):
         raise RuntimeError("out of paint")
 
-    monkeypatch.setattr(pipe, "judge", fail)
+    monkeypatch.setattr(pipe, "sample", fail)
     steps = modules.handlers.Handlers(pipe).draw("7", 0.8, 2, 0)
     said = []
     with pytest.raises(RuntimeError, match="out of paint"):
