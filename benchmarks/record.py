@@ -28,7 +28,7 @@ from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import CLASSIFIER_FOLDER
 from mnist_text_gen.publishing import CARD_FILE, PICTURES_FOLDER, hash_weights, read_run, write_run
-from mnist_text_gen.training.run import describe_device, name_results
+from mnist_text_gen.training.run import describe_device
 
 
 PROG = "record.py"
@@ -78,8 +78,8 @@ def evaluate(command, source: str, model: Path) -> dict[str, dict]:
         options = ["--do_eval", "true", "--num_train_samples", "1", "--per_device_eval_batch_size", "250"]
         command.train([*places, *options])
         metrics = json.loads(Path(folder, "eval_results.json").read_text())
-    num_samples = len(load_images(source)["test"].images)
-    return name_results(metrics, command.RESULT_NAMES, num_samples, identify_source(source))
+    about = {"num_samples": len(load_images(source)["test"].images), "dataset": identify_source(source)}
+    return {name: {"value": metrics[f"eval_{metric}"], **about} for name, metric in command.RESULT_NAMES.items()}
 
 
 @torch.no_grad()
