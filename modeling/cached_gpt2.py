@@ -92,8 +92,11 @@ def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
     try:
         network = Network(model, *how)
         yield network
-    except torch.OutOfMemoryError:
-        _GRAPHS.pop(model, None)
+    except BaseException as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            _GRAPHS.pop(model, None)
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)  # a graph that still runs writes to memory that is given up here
         raise
     if model.device.type in GRAPHED_DEVICES:
         _give_back(model, network.blocks)
@@ -250,9 +253,10 @@ class _Block:
             self.scale /= index + 1
 
     def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
-        # the sums of the blocks stay in the model's dtype
-        hidden = hidden + self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
-        return hidden + self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))  # [N, T, E]
+        # [N, T, E]; in place, so that the sums of the blocks stay in the model's dtype
+        hidden += self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
+        hidden += self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))
+        return hidden
 
     def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
         """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, which first takes new keys and values."""

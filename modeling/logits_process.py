@@ -2,7 +2,6 @@
 """Decoding rules: the grammar of a text, known pixels, and noise that makes greedy decoding a reproducible sample."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -129,7 +128,8 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
     """
 
     def __init__(self, noise: torch.FloatTensor, pixel_ids: range):
-        self.noise = noise
+        # [B, 152, 64], by position: none at that of the class and that of the end
+        self.noise = torch.nn.functional.pad(noise, (0, 0, 1, 1))
         self.pixel_ids = pixel_ids
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -139,10 +139,8 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
 
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Add the noise of `positions` `[B, T]` to `scores` `[B, T, 75]`; the form of `decode`."""
-        steps = positions - 1
-        has_noise = (steps >= 0) & (steps < self.noise.shape[1])
-        rows = torch.arange(len(steps), device=steps.device)[:, None]
-        noise = self.noise[rows, steps.clamp(0, self.noise.shape[1] - 1)].masked_fill(~has_noise[..., None], 0)
+        rows = torch.arange(len(positions), device=positions.device)[:, None]
+        noise = self.noise[rows, positions.clamp(max=self.noise.shape[1] - 1)]  # [B, T, 64]
         margins = (self.pixel_ids.start, scores.shape[-1] - self.pixel_ids.stop)
         return scores + torch.nn.functional.pad(noise, margins)
 
@@ -166,23 +164,16 @@ def gumbel_noise(seed_keys: Sequence[Sequence[int]], num_steps: int, num_tokens:
     Returns:
         `torch.FloatTensor`: `[B, T, V]` on the CPU; −log(−log u) with u uniform in (0, 1).
     """
-
-    def draw(seed_key: Sequence[int]) -> np.ndarray:
-        return -np.log(-np.log(uniform_noise([seed_key], num_steps * num_tokens))).astype(np.float32)
-
-    # numpy lets other threads run while it computes
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        noise = np.concatenate(list(pool.map(draw, seed_keys)))
-    return torch.from_numpy(noise).view(len(seed_keys), num_steps, num_tokens)
+    uniform = uniform_noise(seed_keys, num_steps * num_tokens)
+    noise = -np.log(-np.log(uniform))
+    return torch.from_numpy(noise.astype(np.float32)).view(len(seed_keys), num_steps, num_tokens)
 
 
 def uniform_noise(seed_keys: Sequence[Sequence[int]], size: int) -> np.ndarray:
     """Uniform noise, each item's from its own seed, float64 `[B, size]` in (0, 1); see [`gumbel_noise`]."""
-    # Of RandomState, and of Philox itself, numpy promises that their streams never change. All 64 bits are those of
-    # `Philox.random_raw`, which holds on to the interpreter. 53 of them and a half step make u a double that is never
-    # 0, and the largest, which would round to 1, is the double below.
-    streams = [np.random.RandomState(np.random.Philox(np.random.SeedSequence(seed_key))) for seed_key in seed_keys]
-    raw = np.stack([stream.randint(2**64, size=size, dtype=np.uint64) for stream in streams])
+    # random_raw is the one stream that numpy promises never to change; 53 of its 64 bits and a half step make u a
+    # double that is never 0, and the largest, which would round to 1, is the double below.
+    raw = np.stack([np.random.Philox(np.random.SeedSequence(seed_key)).random_raw(size) for seed_key in seed_keys])
     return np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 

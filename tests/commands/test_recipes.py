@@ -229,6 +229,6 @@ def test_launch_file_for_two_cpu_processes_trains_on_two(tiny_files, tmp_path):
         timeout=600,
     )
     assert result.returncode == 0, result.stderr
-    (stage,) = json.loads((tmp_path / "run" / "run.json").read_text())["training"]
+    *_, stage = json.loads((tmp_path / "run" / "run.json").read_text())["training"]
     assert (stage["num_processes"], stage["batch_size"]) == (2, 2 * 4)
     assert (tmp_path / "run" / "checkpoint-4" / "rng_state_1.pth").exists()

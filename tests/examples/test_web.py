@@ -17,6 +17,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from mnist_text_gen import load_pipeline
+from mnist_text_gen.modeling import judge_images
 from mnist_text_gen.tokenizer import check_text
 
 
@@ -226,7 +227,7 @@ def test_opened_as_a_file_it_draws_what_python_would_with_its_noise(visit, pipe)
 
     # the classifier's probability, rounded down to hundredths of a per cent
     scores = [score for _, _, score, _ in found]
-    expected = pipe.judge(images // 255)[:, 3]
+    expected = judge_images(pipe.classifier, images // 255, 0.8)[:, 3]
     np.testing.assert_allclose(scores, expected - 0.5e-4, rtol=0, atol=0.51e-4)
     assert scores == sorted(scores, reverse=True)
 
@@ -354,7 +355,7 @@ def test_three_classes_of_12_pixels_are_drawn_as_python_reads_them(visit, build,
     assert {text[0] for text in texts} == {"1"}
     images = np.stack([image for _, image, *_ in found])
     np.testing.assert_array_equal(images, pipe.tokenizer.decode_images(texts) * 255)
-    expected = pipe.judge(images // 255)[:, 1]
+    expected = judge_images(pipe.classifier, images // 255, 0.8)[:, 1]
     np.testing.assert_allclose([score for *_, score, _ in found], expected - 0.5e-4, rtol=0, atol=0.51e-4)
 
 

@@ -61,10 +61,10 @@ def test_bf16_is_autocast_and_stays_close(pipe):
     with torch.autocast("cuda", torch.bfloat16):
         assert pipe.sample(7, seed=0).texts == bf16.texts
     right = bf16.probabilities.argmax(axis=1) == 7
-    assert right.float().mean() > 0.9
+    assert right.mean() > 0.9
 
 
 def test_device_map_puts_the_model_on_the_gpu(pipe):
     model = AutoModelForCausalLM.from_pretrained(SHIPPED_CHECKPOINT, device_map="auto").eval()
     mapped = pipeline(TASK, model=model, tokenizer=pipe.tokenizer, classifier=pipe.classifier)
-    assert torch.equal(mapped.generate_candidates(7, seed=0), pipe.generate_candidates(7, seed=0))
+    assert mapped.sample(7, seed=0).texts == pipe.sample(7, seed=0).texts

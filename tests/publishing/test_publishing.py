@@ -272,7 +272,7 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
     check_python_blocks(hub, ada, run, readme, changes)
 
 
-def test_stranger_loads_a_metric_that_needs_the_file_beside_it(online, run):
+def test_stranger_loads_a_metric_of_a_space(online, run):
     online("ada")
     name = HfApi().create_repo("mnist_text_validity", repo_type="space", space_sdk="gradio").repo_id
     HfApi().upload_folder(folder_path=ROOT / "metrics" / "mnist_text_validity", repo_id=name, repo_type="space")
