@@ -1,10 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Commands that a signal meets at every file-system event: `python forked_commands.py folder command model images`.
 
-A command is run once to count its events, and then, for each event and each of SIGKILL and SIGTERM, into a folder as it
-was before: the signal meets it before that event, and the same command is started again. Printed is, as JSON, what was
-wrong afterwards. What costs time, drawing and exporting, is replaced by something that only depends on its arguments.
-All runs are forked from this process, which has imported everything and computed nothing.
+A command is run once to count its events, and then, for each event and each of SIGKILL and SIGTERM, into a folder as
+it was before: the signal meets it before that event, and the same command is started again. Printed is, as JSON, what
+was wrong afterwards. What costs time, drawing and exporting, is replaced by something that only depends on its
+arguments. All runs are forked from this process, which has imported everything and computed nothing.
 """
 
 import builtins
@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 
 import datasets.io.parquet  # noqa: F401
@@ -112,7 +113,7 @@ def run(command, options, output_dir, act=None) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     status = 1
     try:
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = io.StringIO()
         if act is not None:
             count_events(act, output_dir)
         command.main([*options, "--output_dir", str(output_dir)])
@@ -124,6 +125,11 @@ def run(command, options, output_dir, act=None) -> int:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def send(number, event, now):
+    if now == event:
+        os.kill(os.getpid(), number)
 
 
 def read(folder) -> dict[str, str]:
@@ -161,9 +167,7 @@ def find_faults(folder, name, model, images) -> tuple[int, list[str]]:
             shutil.rmtree(output_dir, ignore_errors=True)
             if old_options is not None:
                 shutil.copytree(old_dir, output_dir)
-            status = run(
-                command, options, output_dir, lambda now: os.kill(os.getpid(), number) if now == event else None
-            )
+            status = run(command, options, output_dir, partial(send, number, event))
             if status != expected:
                 faults.append(f"{place}: status {status}")
             if output_dir.exists() and is_mixed(read(output_dir), old_files, new_files):

@@ -40,16 +40,9 @@ def images(tmp_path_factory, mnist_5k):
 def test_command_killed_at_any_event_and_started_again_leaves_what_one_never_stopped_does(
     tmp_path, model, images, name
 ):
-    program = [
-        sys.executable,
-        str(ROOT / "tests" / "forked_commands.py"),
-        str(tmp_path),
-        name,
-        str(model),
-        str(images),
-    ]
+    program = ROOT / "tests" / "forked_commands.py"
     result = subprocess.run(
-        program,
+        [sys.executable, str(program), str(tmp_path), name, str(model), str(images)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
