@@ -22,7 +22,7 @@ import datasets.io.parquet  # noqa: F401
 import numpy as np
 import pyarrow.parquet  # noqa: F401
 
-from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf
+from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_hf
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import Candidates
 from mnist_text_gen.tokenizer import MnistTextTokenizer
@@ -69,12 +69,15 @@ def options_of(name, model, images):
     """The command that writes the old files, or none, and the one that writes the new ones."""
     source = ["--dataset_name", images, "--num_train_samples"]
     sheets = ["--num_candidates", "2", "--num_return_sequences", "2", "--save_texts", "jsonl", "--digits", "3", "7"]
+    training = "--do_train true --max_steps 1 --num_train_samples 9 --use_cpu true --report_to none --save_strategy no"
+    training = [*training.split(), "--dataset_name", images, "--model_name_or_path"]
     shards = ["--model_name_or_path", model, "--num_images", "6", "--num_images_per_shard", "2"]
     return {
         "build_dataset": (build_dataset, [*source, "9"], [*source, "12"]),
         "draw_dataset": (draw_dataset, None, shards),
         "sample_hf": (sample_hf, [*sheets, "--seed", "1"], sheets),
         "export_onnx": (export_onnx, ["--model_name_or_path", f"{model}-old"], ["--model_name_or_path", model]),
+        "train_hf": (train_hf, [*training, f"{model}-old"], [*training, model]),
     }[name]
 
 
@@ -84,6 +87,8 @@ def replace_what_costs_time(pipes):
     export_onnx.load_pipeline = lambda name, device: pipes[name]
     export_onnx.write_graph = write_graph
     export_onnx.draw_texts = lambda pipe: []
+    # what is at the end of a training: model, configuration and tokenizer, and then the record of them
+    train_hf.MnistTrainer.train_from_last_checkpoint = lambda trainer: setattr(trainer.state, "epoch", 0.0)
     export_onnx.compare_language_models = export_onnx.compare_classifiers = lambda *args: 0.0
 
 
@@ -139,8 +144,8 @@ def read(folder) -> dict[str, str]:
 
 
 def is_mixed(found, old, new) -> bool:
-    """Whether there are files of the old run and of the new one together."""
-    changed = [name for name in found if old.get(name) != new.get(name)]
+    """Whether there are files of the old run and of the new one together; a record names its weights by their hash."""
+    changed = [name for name in found if old.get(name) != new.get(name) and name != "run.json"]
     return any(found[name] == old.get(name) for name in changed) and any(
         found[name] == new.get(name) for name in changed
     )

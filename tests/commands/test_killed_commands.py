@@ -36,7 +36,8 @@ def images(tmp_path_factory, mnist_5k):
     return write_idx_folder(tmp_path_factory.mktemp("images"), train, test)
 
 
-@pytest.mark.parametrize("name", ["build_dataset", "draw_dataset", "export_onnx", "sample_hf"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["build_dataset", "draw_dataset", "export_onnx", "sample_hf", "train_hf"])
 def test_command_killed_at_any_event_and_started_again_leaves_what_one_never_stopped_does(
     tmp_path, model, images, name
 ):

@@ -100,6 +100,7 @@ def test_leftovers_of_killed_saves_are_removed_and_a_replaced_checkpoint_comes_b
     (half / "checkpoint-4").rename(half / ".replaced-checkpoint-4")
     shutil.copytree(half / "checkpoint-2", half / ".replaced-checkpoint-2")
     (half / ".staging-checkpoint-4").mkdir()
+    (half / "all_results.json").write_text('{"train_loss": 1')
     written = (half / ".replaced-checkpoint-4" / "model.safetensors").stat().st_mtime_ns
     train(half)
     assert checkpoints(half) == checkpoints(finished)

@@ -172,10 +172,16 @@ def _list_checkpoints(output_dir: Path) -> list[Path]:
 
 
 def _clean_up(output_dir: Path) -> None:
-    """Remove checkpoints that killed runs have replaced; one that was about to be replaced comes back."""
+    """Remove what killed runs have replaced or half written; a checkpoint that was about to be replaced comes back."""
     for replaced in output_dir.glob(f"{_REPLACED_PREFIX}*"):
         target = output_dir / replaced.name.removeprefix(_REPLACED_PREFIX)
         if os.path.lexists(target):
             remove_entry(replaced)
         else:
             replaced.rename(target)
+    # the Trainer reads it before it writes it anew
+    results = output_dir / "all_results.json"
+    try:
+        json.loads(results.read_text("utf-8") if results.exists() else "{}")
+    except ValueError:
+        results.unlink()
