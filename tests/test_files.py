@@ -4,6 +4,7 @@
 import multiprocessing
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from mnist_text_gen import files
-from mnist_text_gen.files import check_output_folder, locked_folder, remove_staging_folders, staged_folder
+from mnist_text_gen.files import check_output_folder, locked_folder, staged_folder
 
 
 def read_tree(folder) -> dict[str, str]:
@@ -116,16 +117,57 @@ def test_staged_folder_refuses_a_file(tmp_path):
         pytest.fail("the block must not run")
 
 
-def test_what_a_killed_process_left_is_removed_and_the_rest_stays(tmp_path):
-    (tmp_path / "model.txt").write_text("model")
-    with staged_folder(tmp_path) as staging:
-        pass
-    (staging / "folder").mkdir(parents=True)
-    (staging / "folder" / "model.txt").write_text("half")
-    remove_staging_folders(tmp_path)
-    assert not staging.exists()
-    assert read_tree(tmp_path) == {"model.txt": "model"}
-    remove_staging_folders(tmp_path / "missing")
+def test_what_killed_runs_left_is_removed_or_finished_and_links_are_not_followed(tmp_path):
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    for path in ("model.txt", ".staging-a/folder/model.txt", ".staging-b", ".complete-a/new/b.txt", ".complete-b"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(path)
+    (elsewhere).mkdir()
+    (elsewhere / "file").write_text("mine")
+    for name in (".staging-c", ".complete-c", ".lock"):
+        (folder / name).symlink_to(elsewhere if name != ".lock" else elsewhere / "file")
+    with locked_folder(folder):
+        assert read_tree(folder) == {"model.txt": "model.txt", "new/b.txt": ".complete-a/new/b.txt", ".lock": ""}
+    assert read_tree(folder).keys() == {"model.txt", "new/b.txt"}
+    assert read_tree(elsewhere) == {"file": "mine"}
+
+
+def test_place_that_is_taken_by_a_folder_is_named_before_anything_is_moved(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(IsADirectoryError, match=re.escape(str(tmp_path / "b"))), staged_folder(tmp_path) as staging:
+        (staging / "a").write_text("new")
+        (staging / "b").write_text("new")
+    assert read_tree(tmp_path) == {"a": "old"}
+
+
+def test_full_disk_is_said_of_the_folder(tmp_path):
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))), locked_folder(tmp_path), staged_folder(tmp_path):
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_folder_that_is_removed_while_it_is_locked_is_not_made_again(tmp_path, replaced):
+    with pytest.raises(OSError, match="run was removed or replaced"), locked_folder(tmp_path / "run") as folder:
+        (folder / "file").write_text("")
+        shutil.rmtree(folder)
+        if replaced:
+            folder.mkdir()
+            (folder / ".lock").write_text("of another run")
+        with pytest.raises(OSError, match="run was removed or replaced"), staged_folder(folder):
+            pytest.fail("the block must not run")
+    assert read_tree(tmp_path) == ({"run/.lock": "of another run"} if replaced else {})
+
+
+def test_processes_of_a_run_share_a_folder_and_each_keeps_out_the_next_run(tmp_path):
+    with locked_folder(tmp_path, rank=1):  # the first has died
+        (tmp_path / ".staging-of-rank-1").mkdir()
+        with pytest.raises(ValueError, match="where one is at work"), locked_folder(tmp_path):
+            pytest.fail("the block must not run")
+        assert {path.name for path in tmp_path.iterdir()} == {".lock-1", ".staging-of-rank-1"}
+    with locked_folder(tmp_path), locked_folder(tmp_path, rank=1), locked_folder(tmp_path, rank=2):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".lock-1", ".lock-2"}
+    assert list(tmp_path.iterdir()) == []
 
 
 HOLD = """

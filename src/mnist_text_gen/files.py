@@ -1,12 +1,19 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Files appear whole or not at all, written beside their target, then renamed; and folders that one process has."""
+"""Files that belong together appear together: all new or all old; and folders that only one run writes to.
 
+New files are written into `.staging-…` inside their target. Once all of them are on the disk, one rename to
+`.complete-…` says so; after it they are moved to their places. Whoever locks a folder first tidies up behind runs that
+were killed: what is staged is dropped, what is complete is moved.
+"""
+
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 
 try:
@@ -16,9 +23,12 @@ except ImportError:  # Windows
     import msvcrt
 
 
-_STAGING_PREFIX = ".staging-"
+STAGING_PREFIX = ".staging-"
+_COMPLETE_PREFIX = ".complete-"
 _LOCK_FILE = ".lock"
-_locks: set[int] = set()  # descriptors of the files that this process has locked
+_locks: dict[Path, int] = {}  # the files that this process has locked, and their descriptors
+# What a disk answers without saying for which file.
+_ERRORS_OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> Path:
@@ -26,7 +36,8 @@ def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> 
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        # a file system without nameless files may keep it, if the process is killed now
+        with tempfile.TemporaryFile(dir=folder, prefix=STAGING_PREFIX):
             return folder
     except OSError as error:
         raise ValueError(
@@ -38,21 +49,58 @@ def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> 
 def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
     """Give a new folder inside `target`; move what it holds into `target` at the end, or drop it after an error.
 
-    Files of the same name are replaced, others in `target`, and in its folders, stay. Being inside makes it the same
-    file system, so that every move is a rename.
+    Files of the same name are replaced, others in `target`, and in its folders, stay. At no moment are old and new
+    files there together: the old ones go before the first new one comes. A process that is killed in between leaves
+    the rest to the next one that locks the folder.
+
+    Raises:
+        ValueError: if `target` cannot be written to.
+        OSError: if `target` was locked by this process and has been removed since, or a file cannot be placed.
     """
+    check_lock(target)
     target = check_output_folder(target)
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=target))
+    staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=target))
+    complete = staging.with_name(staging.name.replace(STAGING_PREFIX, _COMPLETE_PREFIX))
     try:
         yield staging
         sync_folder(staging)
-        for path in sorted(staging.rglob("*")):
-            if path.is_file():
-                destination = target / path.relative_to(staging)
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(destination)
-    finally:
-        shutil.rmtree(staging)
+        _check_places(staging, target)
+        check_lock(target)
+        staging.rename(complete)
+        _place(complete, target)
+    except BaseException as error:
+        remove_entry(staging)
+        if not isinstance(error, Exception):  # a signal; moves that have begun take no time
+            _place(complete, target)
+        raise
+
+
+def _check_places(staging: Path, target: Path) -> None:
+    """Raise before anything is moved, for afterwards there is no way back."""
+    for path in staging.rglob("*"):
+        place = target / path.relative_to(staging)
+        if place.is_dir() and not path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
+        if path.is_dir() and os.path.lexists(place) and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+
+
+def _place(complete: Path, target: Path) -> None:
+    """Move all files of a complete folder to their places in `target`; or the rest of them, if that had begun."""
+    sizes = {path: path.stat().st_size for path in sorted(complete.rglob("*")) if path.is_file()}
+    places = {path: target / path.relative_to(complete) for path in sizes}
+    if len(sizes) > 1:  # one alone is replaced by its rename
+        for place in places.values():
+            place.unlink(missing_ok=True)
+    for path, place in places.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    for path, place in places.items():
+        if place.stat().st_size != sizes[path]:
+            raise OSError(errno.EIO, "not what was written", str(place))
+    for folder in {target, *(place.parent for place in places.values())}:
+        sync_entry(folder)
+    remove_entry(complete)
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
@@ -70,48 +118,111 @@ def sync_entry(path: str | os.PathLike) -> None:
         os.close(descriptor)
 
 
-def remove_staging_folders(target: str | os.PathLike) -> None:
-    """Remove what killed processes left of [`staged_folder`] in `target`; not while another process is at it."""
-    for staging in Path(target).glob(f"{_STAGING_PREFIX}*"):
-        shutil.rmtree(staging)
+def remove_entry(path: str | os.PathLike) -> None:
+    """Remove a file, a link (and not what it leads to), or a folder with all that is in it; or nothing."""
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_parquet(data_set: Any, path: Path) -> None:
+    """Write a `datasets.Dataset` into one parquet file, and read it back.
+
+    The file is opened here: `datasets` reads `::`, `~` and `[ ]` in a name in its own way.
+
+    Raises:
+        OSError: if the file does not hold what was to be written.
+    """
+    import pyarrow.parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        data_set.to_parquet(file)
+    with path.open("rb") as file:
+        if pyarrow.parquet.ParquetFile(file).read().num_rows != len(data_set):
+            raise OSError(errno.EIO, f"holds not the {len(data_set)} rows that were written", str(path))
 
 
 @contextmanager
-def locked_folder(folder: str | os.PathLike, name: str = "output_dir") -> Iterator[Path]:
-    """Keep `folder` from other processes that lock it too, until the block ends or this process dies, however it does.
+def locked_folder(folder: str | os.PathLike, name: str = "output_dir", rank: int = 0) -> Iterator[Path]:
+    """Keep `folder` from other runs that lock it too, until the block ends or this process dies, however it does.
 
-    The folder is made where it is missing, and removed at the end if nothing was put into it.
+    The folder is made where it is missing, and removed at the end if nothing was put into it. What killed runs have
+    left in it is tidied up. Of several processes that are one run, the first enters before the others do; each of them
+    has a lock of its own, so that those which outlive the first keep out the next run.
 
     Args:
-        folder (`str` or `os.PathLike`): what only one process may write to.
+        folder (`str` or `os.PathLike`): what only one run may write to.
         name (`str`, defaults to `"output_dir"`): the argument that an error names.
+        rank (`int`, defaults to 0): which of the processes of the run this is.
 
     Raises:
-        ValueError: if another process has locked the folder, or it cannot be written to.
+        ValueError: if another run has locked the folder, or it cannot be written to.
+        OSError: at the end, if the folder was removed meanwhile.
     """
     folder = Path(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
+    path = Path(os.path.abspath(folder)) / (f"{_LOCK_FILE}-{rank}" if rank else _LOCK_FILE)
     try:
         check_output_folder(folder, name)
-        descriptor = _lock(folder / _LOCK_FILE)
-        if descriptor is None:
-            raise ValueError(
-                f"`{name}` must be a folder that no other run writes to, got {str(folder)!r}, where one is at work; "
-                "wait for its end, or give another folder"
-            )
+        locked = _lock(path)
         try:
+            if not locked or (rank == 0 and not _tidy_up(folder)):
+                raise ValueError(
+                    f"`{name}` must be a folder that no other run writes to, got {str(folder)!r}, where one is at "
+                    "work; wait for its end, or give another folder"
+                )
             yield folder
+            check_lock(folder)
         finally:
-            _unlock(descriptor, folder / _LOCK_FILE)
+            if locked:
+                _unlock(path)
+    except OSError as error:
+        if error.errno in _ERRORS_OF_DISKS and error.filename is None:
+            error.filename = str(folder)
+        raise
     finally:
         with suppress(OSError):  # something is in it
-            for path in made:
-                path.rmdir()
+            for made_folder in made:
+                made_folder.rmdir()
 
 
-def _lock(path: Path) -> int | None:
-    """Open a file and lock it; `None` if another process has it."""
+def check_lock(folder: str | os.PathLike) -> None:
+    """Raise an `OSError` if this process has locked `folder`, and it is another one by now, or none."""
+    for path, descriptor in list(_locks.items()):
+        if path.parent == Path(os.path.abspath(folder)) and not _is_open_at(descriptor, path):
+            raise OSError(f"{folder} was removed or replaced while this run was writing to it")
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is only there because a run is at work, or was killed."""
+    return path.name == _LOCK_FILE or path.name.startswith(f"{_LOCK_FILE}-")
+
+
+def _tidy_up(folder: Path) -> bool:
+    """Finish or remove what killed runs have left; `False` if a process of another run still lives."""
+    for path in folder.glob(f"{_LOCK_FILE}-*"):
+        path = Path(os.path.abspath(path))
+        if not _lock(path):
+            return False
+        _unlock(path)
+    for path in sorted(folder.glob(f"{_COMPLETE_PREFIX}*")):
+        if path.is_dir() and not path.is_symlink():
+            _place(path, folder)
+        else:
+            remove_entry(path)
+    for path in folder.glob(f"{STAGING_PREFIX}*"):
+        remove_entry(path)
+    return True
+
+
+def _lock(path: Path) -> bool:
+    """Open a file and lock it; `False` if another process, or another part of this one, has it."""
     while True:
+        if path.is_symlink():
+            path.unlink()
         # with O_TEMPORARY, Windows removes the file when it is closed
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_TEMPORARY", 0), 0o666)
         try:
@@ -119,29 +230,35 @@ def _lock(path: Path) -> int | None:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             else:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # between the two calls the process that had the lock may have removed the file
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                _locks.add(descriptor)
-                return descriptor
         except (BlockingIOError, PermissionError):
             os.close(descriptor)
-            return None
-        except FileNotFoundError:
-            pass
+            return False
+        # between the two calls the process that had the lock may have removed the file
+        if _is_open_at(descriptor, path):
+            _locks[path] = descriptor
+            return True
         os.close(descriptor)
 
 
-def _unlock(descriptor: int, path: Path) -> None:
-    if descriptor not in _locks:  # a forked process has no lock
+def _is_open_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _unlock(path: Path) -> None:
+    descriptor = _locks.get(path)
+    if descriptor is None:  # a forked process has no lock
         return
-    if fcntl is not None:
-        path.unlink(missing_ok=True)
-    _locks.remove(descriptor)
+    if fcntl is not None and _is_open_at(descriptor, path):
+        path.unlink()
+    del _locks[path]
     os.close(descriptor)
 
 
 def _leave_locks() -> None:
-    for descriptor in _locks:
+    for descriptor in _locks.values():
         os.close(descriptor)
     _locks.clear()
 

@@ -2,12 +2,15 @@
 """Options of the commands, recipes before them, and errors of one line."""
 
 import json
+import re
+import signal
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
-from mnist_text_gen.commands.arguments import parse_arguments, run_command
+from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf
+from mnist_text_gen.commands.arguments import CommandParser, expand_path, parse_arguments, run_command
 
 
 @dataclass
@@ -30,6 +33,13 @@ class Names:
 @dataclass
 class Table:
     seats: int = 4
+
+
+@dataclass
+class Places:
+    output_dir: str = "out"
+    cellar: str | None = field(default=None, metadata={"help": "A folder.", "path": True})
+    guest: str = "~"
 
 
 def parse(*argv):
@@ -123,6 +133,65 @@ def test_base_that_cannot_be_used_is_refused(error_of, recipe, tmp_path, content
     (tmp_path / "other.yaml").write_text("base: ./meal.yaml\n")
     (tmp_path / "list.yaml").write_text("- dish\n")
     assert found in error_of(cook, recipe(content))
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def parse_places(*argv):
+    return parse_arguments([Places], argv, "cook.py", "Cooks.")[0]
+
+
+def test_home_folder_is_put_into_options_that_are_paths_and_nothing_else_is(recipe, home):
+    expected = Places(f"{home}/~/a::b [1] %20", str(home), guest="~/x")
+    path = recipe("output_dir: ~/~/a::b [1] %20\ncellar: '~'\nguest: ~/x\n")
+    assert parse_places(path) == parse_places("--output_dir=~/~/a::b [1] %20", "--cellar", "~", "--guest", "~/x")
+    assert parse_places(path) == expected
+    assert parse_places("--cellar", "./~/x").cellar == "./~/x"
+    home.mkdir()
+    (home / "meal.yaml").write_text(f"base: {path}\noutput_dir: elsewhere\n")
+    assert parse_places("~/meal.yaml") == Places("elsewhere", str(home), guest="~/x")
+    (home.parent / "other.yaml").write_text("base: ~/meal.yaml\n")
+    assert parse_places(str(home.parent / "other.yaml")).output_dir == "elsewhere"
+
+
+def test_home_folder_of_an_unknown_user_is_refused(error_of):
+    def command(argv):
+        parse_arguments([Places], argv, "cook.py", "Cooks.")
+
+    assert "'~no-such-user/x'" in error_of(command, "--cellar", "~no-such-user/x")
+
+
+@pytest.mark.parametrize("command", [build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf])
+def test_every_option_of_a_command_that_is_a_path_says_so(command, monkeypatch, home):
+    parsers = []
+    monkeypatch.setattr(CommandParser, "parse_args_into_dataclasses", lambda self, args: parsers.append(self) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        command.main([])
+    expanded = {name for name, action in parsers[0]._option_string_actions.items() if action.type is expand_path}
+    suspects = re.compile("--(.*(_dir|_path|_file|_folder|_checkpoint)|dataset_name)$")
+    not_paths = {"--enable_jit_checkpoint", "--restore_callback_states_from_checkpoint"}
+    found = {name for name in parsers[0]._option_string_actions if suspects.match(name)}
+    assert found - not_paths <= expanded
+
+
+def test_sigterm_runs_what_a_command_has_to_do_at_its_end():
+    done = []
+
+    def command(argv):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            done.append("cleaned up")
+
+    with pytest.raises(SystemExit) as stop:
+        run_command("cook.py", command, [])
+    assert stop.value.code == 143 and done == ["cleaned up"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_recipe_with_the_ending_yml(tmp_path):

@@ -75,6 +75,10 @@ def shard_names(num_shards):
     return {f"data/train-{shard:05d}-of-{num_shards:05d}.parquet" for shard in range(num_shards)}
 
 
+def hash_names(num_shards):
+    return {name.replace("data/", ".sha256/") for name in shard_names(num_shards)}
+
+
 def load(folder):
     splits = datasets.load_dataset(str(folder))
     assert set(splits) == {"train"}
@@ -102,7 +106,7 @@ def settings_of(**changes):
 
 
 def test_files_are_shards_settings_and_card(write):
-    assert set(read_bytes(write())) == {*shard_names(3), "generation.json", "README.md"}
+    assert set(read_bytes(write())) == {*shard_names(3), *hash_names(3), "generation.json", "README.md"}
 
 
 def test_data_set_reads_back_in_order(write, tokenizer):
@@ -112,7 +116,7 @@ def test_data_set_reads_back_in_order(write, tokenizer):
             "image": datasets.Image(),
             "label": datasets.ClassLabel(names=list("0123456789")),
             "text": datasets.Value("string"),
-            "score": datasets.Value("float32"),
+            "score": datasets.Value("float64"),
             "index": datasets.Value("int64"),
         }
     )
@@ -134,7 +138,7 @@ def test_images_and_scores_are_those_of_the_pipeline(write, tiny_checkpoint):
     seed_keys = [(7, draw_dataset.TEXT_STREAM, index, 0) for index in range(8, 16)]
     candidates = pipe.sample_texts(labels, seed_keys, temperature=0.7, classifier_temperature=1.5)
     assert [row["text"] for row in rows[8:16]] == candidates.texts
-    assert [row["score"] for row in rows[8:16]] == candidates.scores(labels).tolist()
+    assert [row["score"] for row in rows[8:16]] == [round(score, 4) for score in candidates.scores(labels).tolist()]
 
 
 def test_folders_of_the_same_name_are_not_mixed_up(write):
@@ -246,8 +250,7 @@ def test_rejected_image_is_the_next_attempt_that_passes(tiny_checkpoint):
         draw_dataset.draw_block(pipe, settings, [(index, attempt) for index in range(3)]) for attempt in range(6)
     ]
     attempts = list(zip(*blocks, strict=True))
-    # each image reaches it, and a block of another size may change the last bits of a score
-    threshold = min(max(row["score"] for row in rows) for rows in attempts) - 1e-6
+    threshold = min(max(row["score"] for row in rows) for rows in attempts)  # each image reaches it
     drawn = draw_dataset.draw_rows(pipe, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 6)
     assert [row["text"] for row in drawn] == [
         next(row["text"] for row in rows if row["score"] >= threshold) for rows in attempts
@@ -372,11 +375,17 @@ def spoil_shard(path):
     path.write_bytes(path.read_bytes()[:100])
 
 
-def shorten_shard(path):
-    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path)[:-1], path)
+def flip_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, spoil_shard, shorten_shard])
+def remove_hash(path):
+    (path.parents[1] / ".sha256" / path.name).unlink()
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, spoil_shard, flip_bit, remove_hash])
 def test_shards_that_are_missing_or_cut_off_are_drawn_again(write, spoil, capsys):
     folder = write()
     whole = read_bytes(folder)
@@ -418,27 +427,49 @@ def test_error_while_drawing_leaves_whole_shards_only(write, tmp_path, monkeypat
         patch.setattr(draw_dataset, "draw_block", fail_in_the_last_shard)
         write()
     left = read_bytes(tmp_path / "out")
-    assert set(left) == {"generation.json", *sorted(shard_names(3))[:2]}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"generation.json", "data"}
+    assert set(left) == {"generation.json", *sorted(shard_names(3))[:2], *sorted(hash_names(3))[:2]}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"generation.json", "data", ".sha256"}
     assert read_bytes(write()) == read_bytes(write(name="whole"))
 
 
-def test_error_while_writing_leaves_no_half_shard(write, tmp_path, monkeypatch):
-    def fail(self, path):
-        Path(path).write_bytes(b"half")
+def test_error_while_writing_names_the_folder_and_leaves_no_half_shard(write, tmp_path, monkeypatch, capsys):
+    def fail(self, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(datasets.Dataset, "to_parquet", fail)
     with pytest.raises(SystemExit):
         write()
+    assert f"[Errno 28] No space left on device: '{tmp_path / 'out'}'" in capsys.readouterr().err.splitlines()[-1]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["generation.json"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "what is hidden"])
+def test_folder_that_is_removed_while_drawing_is_an_error_and_not_made_again(error_of, tmp_path, monkeypatch, left):
+    folder, draw_block = tmp_path / "out", draw_dataset.draw_block
+
+    def remove(pipe, settings, block):
+        if block[0][0] == 0:
+            shutil.rmtree(folder) if left == "nothing" else (folder / "generation.json").unlink()
+        return draw_block(pipe, settings, block)
+
+    monkeypatch.setattr(draw_dataset, "draw_block", remove)
+    line = error_of()
+    assert (f"{folder} was removed" if left == "nothing" else str(folder / "generation.json")) in line
+    assert folder.exists() == (left != "nothing")
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="a system without sha256sum")
+def test_hashes_are_in_the_form_that_sha256sum_checks(write):
+    folder = write()
+    subprocess.run(["sha256sum", "--check", "--strict", *sorted(hash_names(3))], cwd=folder, check=True)
 
 
 def test_shard_that_is_not_there_at_the_end_is_named(write):
     folder = write()
     settings = draw_dataset.Settings(**json.loads((folder / "generation.json").read_text()))
     (folder / "data" / "train-00001-of-00003.parquet").unlink()
-    with pytest.raises(ValueError, match=r"train-00001-of-00003.parquet is missing or does not have 8 rows"):
+    with pytest.raises(ValueError, match=r"train-00001-of-00003.parquet is missing or is not what was written"):
         draw_dataset.finish_folder(folder, settings)
 
 
@@ -458,13 +489,11 @@ def test_shard_that_is_not_there_at_the_end_is_named(write):
 )
 def test_other_arguments_in_the_same_folder_are_refused(write, error_of, capsys, options, found):
     folder = write()
-    (folder / ".staging-left").mkdir()
     before = read_bytes(folder)
     capsys.readouterr()
     line = error_of(*options)
     assert [part for part in [*found, str(folder), "another output_dir"] if part not in line] == []
     assert read_bytes(folder) == before
-    assert (folder / ".staging-left").exists()
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "classifier/model.safetensors"])

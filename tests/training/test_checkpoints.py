@@ -56,6 +56,11 @@ def test_seconds_of_all_parts_are_counted(half, train):
     assert 1000 < stage["train_seconds"] < 1000 + time.monotonic() - begin
 
 
+def rewrite(folder, **changes):
+    path = folder / "checkpoint.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
@@ -63,7 +68,11 @@ def test_seconds_of_all_parts_are_counted(half, train):
         (lambda folder: os.truncate(folder / "model.safetensors", 5000), "model.safetensors is not what was written"),
         (lambda folder: (folder / "checkpoint.json").unlink(), "checkpoint.json, which is written last"),
         (lambda folder: (folder / "checkpoint.json").write_text("{"), "checkpoint.json is damaged"),
-        (lambda folder: (folder / "checkpoint.json").write_text('{"files": {}}'), "trainer_state.json is missing"),
+        (lambda folder: rewrite(folder, files={}), "trainer_state.json is missing"),
+        (lambda folder: rewrite(folder, recipe=None), "checkpoint.json is damaged"),
+        (lambda folder: rewrite(folder, train_seconds="long"), "checkpoint.json is damaged"),
+        (lambda folder: (folder / "checkpoint.json").write_text("[]"), "checkpoint.json is damaged"),
+        (lambda folder: (folder / "checkpoint.json").write_text("[" * 100_000), "checkpoint.json is damaged"),
     ],
 )
 def test_incomplete_checkpoint_is_passed_over_with_a_warning_and_refused_if_named(
@@ -91,10 +100,32 @@ def test_leftovers_of_killed_saves_are_removed_and_a_replaced_checkpoint_comes_b
     (half / "checkpoint-4").rename(half / ".replaced-checkpoint-4")
     shutil.copytree(half / "checkpoint-2", half / ".replaced-checkpoint-2")
     (half / ".staging-checkpoint-4").mkdir()
+    (half / "all_results.json").write_text('{"train_loss": 1')
     written = (half / ".replaced-checkpoint-4" / "model.safetensors").stat().st_mtime_ns
     train(half)
     assert checkpoints(half) == checkpoints(finished)
     assert (half / "checkpoint-4" / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_checkpoints_that_are_links_are_removed_as_links(half, finished, train):
+    elsewhere = half.parent / "elsewhere"
+    (half / "checkpoint-2").rename(elsewhere)
+    (half / "checkpoint-2").symlink_to(elsewhere)
+    (half / ".replaced-checkpoint-4").symlink_to(elsewhere)
+    (half / ".staging-checkpoint-8").symlink_to(elsewhere)
+    before = names(elsewhere)
+    train(half, save_total_limit=1)
+    assert checkpoints(half) == {"checkpoint-6"}
+    assert names(elsewhere) == before
+    assert differing(half, finished) == []
+
+
+def test_limit_is_kept_at_the_start_if_a_run_was_killed_before_it_removed_a_checkpoint(half, train, monkeypatch):
+    seen = []
+    monkeypatch.setattr(MnistTrainer, "training_step", lambda *args, **kwargs: seen.append(checkpoints(half)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(half, save_total_limit=1)
+    assert seen == [{"checkpoint-4"}]
 
 
 def test_old_checkpoints_are_removed_but_never_the_last(tmp_path, train):

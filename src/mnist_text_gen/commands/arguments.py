@@ -2,8 +2,13 @@
 """Arguments and errors of the commands: dataclasses, a YAML recipe before them, exit status 2 with one line."""
 
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,14 +17,34 @@ import yaml
 from transformers import HfArgumentParser
 
 
+# Those of `TrainingArguments` that are paths; a field of ours says so in its metadata, `{"path": True}`.
+_PATHS = {"--output_dir", "--resume_from_checkpoint", "--deepspeed", "--fsdp_config", "--accelerator_config"}
+
+
 class CommandParser(HfArgumentParser):
-    """`HfArgumentParser` that takes no abbreviations and reports an error in one line."""
+    """`HfArgumentParser` that expands `~`, takes no abbreviations and reports an error in one line."""
 
     def __init__(self, dataclass_types, **kwargs):
         super().__init__(dataclass_types, allow_abbrev=False, **kwargs)
 
+    def add_argument(self, *names, path: bool = False, **kwargs):
+        if path or _PATHS.intersection(names):
+            kwargs["type"] = expand_path
+        return super().add_argument(*names, **kwargs)
+
     def error(self, message: str):
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def expand_path(path: str) -> str:
+    """Put the home folder in the place of `~` or `~user`; whatever else is in a path is a part of its name."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise ArgumentTypeError(
+            f"a path that begins with `~` must go on with `/` or a user of this machine, got {path!r}; a folder of "
+            f"this name is {'./' + path!r}"
+        )
+    return expanded
 
 
 def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: str, description: str) -> tuple:
@@ -27,7 +52,8 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: 
 
     A recipe is a YAML mapping of options to values. Values are the text that was written, so that a name such as `no`
     or `007` is one; only mappings are read as YAML reads them. `null`, or nothing, leaves an option `None` that is so
-    by default. `base: other.yaml` takes over the options of another recipe, whose name is relative to this one.
+    by default. `base: other.yaml` takes over the options of another recipe, whose name is relative to this one. In
+    options that are paths `~` is expanded, here and nowhere else.
 
     Exits with status 2 for an option, in the recipe or behind it, that none of the dataclasses has.
     """
@@ -36,7 +62,7 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: 
         optional = {
             field.name for dataclass in dataclass_types for field in fields(dataclass) if field.default is None
         }
-        argv = [*_write_options(read_recipe(Path(argv[0])), optional), *argv[1:]]
+        argv = [*_write_options(read_recipe(Path(argv[0]).expanduser()), optional), *argv[1:]]
     return parser.parse_args_into_dataclasses(args=list(argv))
 
 
@@ -67,7 +93,7 @@ def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = recipe.pop("base")
     if not isinstance(base, str) or not base:
         raise ValueError(f"`base` must be the file name of a recipe, got {base!r} in {path}")
-    return read_recipe(path.parent / base, (*above, path.resolve())) | recipe
+    return read_recipe(path.parent / Path(base).expanduser(), (*above, path.resolve())) | recipe
 
 
 class _Null(str):
@@ -105,10 +131,32 @@ def _write_options(recipe: dict[str, Any], optional: set[str]) -> list[str]:
 
 
 def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> None:
-    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`) becomes one line and exit status 2."""
+    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`) becomes one line and exit status 2.
+
+    SIGTERM ends it with status 128 + 15, and not before what it has begun to write is removed.
+    """
     try:
-        command(sys.argv[1:] if argv is None else argv)
+        with _exit_on_sigterm():
+            command(sys.argv[1:] if argv is None else argv)
     except (ValueError, OSError) as error:
         message = " ".join(str(error).split())
         sys.stderr.write(f"{prog}: error: {message}\n")
         sys.exit(2)
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Raise `SystemExit` where SIGTERM would end the process at once, so that `finally` is obeyed."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # Python gives signals to no other
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, frame) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

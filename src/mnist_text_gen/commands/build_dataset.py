@@ -15,7 +15,7 @@ from PIL import Image
 
 from mnist_text_gen.data import LabelledImages, identify_source, make_binary
 from mnist_text_gen.data.arguments import SourceArguments
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import is_lock, locked_folder, staged_folder, write_parquet
 from mnist_text_gen.publishing import CARD_FILE, open_repository, upload_folder
 from mnist_text_gen.publishing.dataset_card import build_text_card
 from mnist_text_gen.tokenizer import MnistTextTokenizer
@@ -31,7 +31,9 @@ DATA_FOLDER = "data"
 class DatasetArguments:
     """What to write, and where to."""
 
-    output_dir: str = field(metadata={"help": "Folder of the data set: an empty or a new one, or one to write anew."})
+    output_dir: str = field(
+        metadata={"help": "Folder of the data set: an empty or a new one, or one to write anew.", "path": True}
+    )
     push_to_hub_id: str | None = field(
         default=None,
         metadata={"help": "Data set on the Hub that the folder is pushed to, if any, e.g. you/mnist-text."},
@@ -49,6 +51,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def build(argv: Sequence[str]) -> None:
     source, args = parse_arguments([SourceArguments, DatasetArguments], argv, PROG, __doc__)
+    with locked_folder(args.output_dir) as output_dir:
+        check_folder(output_dir)
+        write_dataset(source, args, output_dir)
+
+
+def write_dataset(source: SourceArguments, args: DatasetArguments, output_dir: Path) -> None:
     loaded = source.load_images()
     splits = {
         "train": loaded["train"].first(source.num_train_samples, "num_train_samples"),
@@ -57,13 +65,11 @@ def build(argv: Sequence[str]) -> None:
     tokenizer = MnistTextTokenizer(source.image_size)
     binary = make_binary(splits, source.image_size, source.binarization, source.threshold)
     texts = {name: tokenizer.encode_images(*split) for name, split in binary.items()}
-    output_dir = prepare_folder(args.output_dir)
     if args.push_to_hub_id is not None:
         repo_id = open_repository(args.push_to_hub_id, repo_type="dataset", private=args.private)
     with staged_folder(output_dir) as folder:
-        (folder / DATA_FOLDER).mkdir()
         for name, split in splits.items():
-            build_rows(split, texts[name]).to_parquet(folder / path_of(name))
+            write_parquet(build_rows(split, texts[name]), folder / path_of(name))
         name = identify_source(source.dataset_name, loaded["train"])
         (folder / CARD_FILE).write_text(build_text_card(source, name, splits, tokenizer), encoding="utf-8")
     counts = {name: len(split.images) for name, split in splits.items()}
@@ -83,15 +89,15 @@ def path_of(split: str) -> str:
     return f"{DATA_FOLDER}/{split}-00000-of-00001.parquet"
 
 
-def prepare_folder(folder: str) -> Path:
-    """A folder that nothing else is in: a parquet file that this command did not write would be part of the set."""
-    output_dir = check_output_folder(folder)
+def check_folder(output_dir: Path) -> None:
+    """Refuse a folder with something else: a parquet file that this command did not write would be part of the set."""
     own = {CARD_FILE, path_of("train"), path_of("test")}
-    files = (path.relative_to(output_dir).as_posix() for path in output_dir.rglob("*") if path.is_file())
-    others = sorted(set(files) - own)
+    files = (path for path in output_dir.rglob("*") if path.is_file() and not is_lock(path))
+    others = sorted({path.relative_to(output_dir).as_posix() for path in files} - own)
     if others:
-        raise ValueError(f"output_dir is {folder!r}, which has {others[0]!r}; allowed is an empty or a new folder")
-    return output_dir
+        raise ValueError(
+            f"output_dir is {str(output_dir)!r}, which has {others[0]!r}; allowed is an empty or a new folder"
+        )
 
 
 def build_rows(split: LabelledImages, texts: list[str]) -> datasets.Dataset:

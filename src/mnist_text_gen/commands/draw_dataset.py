@@ -3,14 +3,17 @@
 
 As a command, `mnist-text-gen-draw-dataset --num_images 20000 --output_dir digits`. It writes parquet shards. An image
 depends on the arguments and its own index, never on the number of processes; process r of w makes the shards s with
-s % w == r. Started again with the same arguments, a run goes on with the shards that are missing.
+s % w == r. Started again with the same arguments, a run goes on with the shards that are missing, or are not what was
+written: `.sha256/` has their hashes, which `sha256sum --check .sha256/*` compares, too.
 """
 
+import hashlib
 import importlib.util
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +25,7 @@ from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 from tqdm import tqdm
 
-from mnist_text_gen.files import check_output_folder, remove_staging_folders, staged_folder
+from mnist_text_gen.files import check_lock, is_lock, locked_folder, staged_folder, write_parquet
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import BLOCK_SIZE, MnistTextGenerationPipeline
 from mnist_text_gen.publishing import CARD_FILE, hash_weights, open_repository, upload_folder
@@ -37,6 +40,10 @@ PROG = "mnist-text-gen-draw-dataset"
 # Drawing a digit needs neither, so they come with an extra, and are imported where they are used.
 PACKAGES = ("accelerate", "datasets")
 SETTINGS_FILE = "generation.json"
+# Hidden, so that `datasets` takes none of its files for a part of the set.
+HASHES_FOLDER = ".sha256"
+# The last bits of a score depend on how many threads compute it.
+SCORE_DECIMALS = 4
 NUM_CLASSES = 10
 # What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
 LABEL_STREAM = NUM_CLASSES
@@ -52,7 +59,10 @@ class DatasetArguments:
 
     num_images: int = field(metadata={"help": "How many images are drawn."})
     output_dir: str = field(
-        metadata={"help": "Folder of the data set: an empty or a new one, or that of a run that was cut off."}
+        metadata={
+            "help": "Folder of the data set: an empty or a new one, or that of a run that was cut off.",
+            "path": True,
+        }
     )
     class_shares: list[float] | None = field(
         default=None,
@@ -108,6 +118,9 @@ class Settings:
     def path_of(self, shard: int) -> str:
         return f"data/train-{shard:05d}-of-{self.num_shards:05d}.parquet"
 
+    def hash_path_of(self, shard: int) -> str:
+        return f"{HASHES_FOLDER}/{Path(self.path_of(shard)).name}"
+
     def label_of(self, index: int) -> int:
         if self.class_shares is None:
             return self.classes[index % len(self.classes)]
@@ -161,23 +174,21 @@ def write_dataset(
     start = time.perf_counter()
     settings = build_settings(pipe, args, dataset_args)
     output_dir = Path(dataset_args.output_dir)
-    if state.is_main_process:
-        if dataset_args.push_to_hub_id is not None:
-            # a missing token is found before a night of drawing, and not after it
-            repo_id = open_repository(dataset_args.push_to_hub_id, repo_type="dataset")
-        prepare_folder(output_dir, settings)
-    state.wait_for_everyone()
-    missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
-    # so that all see the same shards missing
-    state.wait_for_everyone()
-    own = [shard for shard in missing if shard % state.num_processes == state.process_index]
-    draw_shards(pipe, settings, dataset_args.max_attempts, output_dir, own, show_progress=state.is_main_process)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        finish_folder(output_dir, settings)
-        show_summary(output_dir, settings, missing, time.perf_counter() - start)
-        if dataset_args.push_to_hub_id is not None:
-            push_folder(output_dir, repo_id)
+    if state.is_main_process and dataset_args.push_to_hub_id is not None:
+        # a missing token is found before a night of drawing, and not after it
+        repo_id = open_repository(dataset_args.push_to_hub_id, repo_type="dataset")
+    with prepared_folder(output_dir, settings, state):
+        missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
+        # so that all see the same shards missing
+        state.wait_for_everyone()
+        own = [shard for shard in missing if shard % state.num_processes == state.process_index]
+        draw_shards(pipe, settings, dataset_args.max_attempts, output_dir, own, show_progress=state.is_main_process)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            finish_folder(output_dir, settings)
+            show_summary(output_dir, settings, missing, time.perf_counter() - start)
+            if dataset_args.push_to_hub_id is not None:
+                push_folder(output_dir, repo_id)
 
 
 def build_settings(
@@ -211,17 +222,27 @@ def identify_weights(model_name_or_path: str, commit_hash: str | None) -> dict[s
     return hash_weights(folder)
 
 
-def prepare_folder(output_dir: Path, settings: Settings) -> None:
+@contextmanager
+def prepared_folder(output_dir: Path, settings: Settings, state: Any) -> Iterator[None]:
+    """Keep the folder from other runs while the processes of this one are inside the block."""
+    with ExitStack() as stack:
+        if state.is_main_process:
+            stack.enter_context(locked_folder(output_dir))
+            begin_data_set(output_dir, settings)
+        state.wait_for_everyone()
+        if not state.is_main_process:
+            stack.enter_context(locked_folder(output_dir, rank=state.process_index))
+        yield
+
+
+def begin_data_set(output_dir: Path, settings: Settings) -> None:
     """Begin a data set in an empty folder, or go on with the same one."""
-    check_output_folder(output_dir)
     path = output_dir / SETTINGS_FILE
     if path.exists():
         _check_same_settings(path, settings)
-    remove_staging_folders(output_dir)
-    if path.exists():
         return
     # the card would replace another README.md, and other parquet files would count as images
-    others = sorted(other.name for other in output_dir.iterdir())
+    others = sorted(other.name for other in output_dir.iterdir() if not is_lock(other))
     if others:
         raise ValueError(
             f"output_dir is {str(output_dir)!r}, which has {others[0]!r} and no {SETTINGS_FILE}; allowed is an empty "
@@ -232,15 +253,17 @@ def prepare_folder(output_dir: Path, settings: Settings) -> None:
 
 
 def is_complete(output_dir: Path, settings: Settings, shard: int) -> bool:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        metadata = pyarrow.parquet.read_metadata(output_dir / settings.path_of(shard))
-    except (OSError, pyarrow.ArrowException):
-        # missing, or cut off by a machine that went down: drawn again
+    """Whether a shard is what was written, by its hash; one that is not, or has none, is drawn again."""
+    path, hash_path = (output_dir / name for name in (settings.path_of(shard), settings.hash_path_of(shard)))
+    if not path.is_file() or not hash_path.is_file():
         return False
-    return metadata.num_rows == len(settings.indices_of(shard))
+    return hash_path.read_bytes() == describe_hash(path, settings, shard).encode()
+
+
+def describe_hash(path: Path, settings: Settings, shard: int) -> str:
+    """The line that `sha256sum` writes for the shard at `path`."""
+    with path.open("rb") as file:
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {settings.path_of(shard)}\n"
 
 
 def draw_shards(
@@ -256,7 +279,10 @@ def draw_shards(
         for shard in shards:
             rows = draw_rows(pipe, settings, settings.indices_of(shard), max_attempts, progress.update)
             with staged_folder(output_dir) as folder:
-                write_rows(rows, folder / settings.path_of(shard), pipe.class_names)
+                path, hash_path = folder / settings.path_of(shard), folder / settings.hash_path_of(shard)
+                write_rows(rows, path, pipe.class_names)
+                hash_path.parent.mkdir()
+                hash_path.write_text(describe_hash(path, settings, shard), encoding="utf-8")
 
 
 def draw_rows(
@@ -311,7 +337,7 @@ def draw_block(
     candidates = pipe.sample_texts(labels, seed_keys, *how)
     scores = candidates.scores(labels).tolist()
     return [
-        {"label": label, "image": image, "text": text, "score": score, "index": index}
+        {"label": label, "image": image, "text": text, "score": round(score, SCORE_DECIMALS), "index": index}
         for label, image, text, score, (index, _) in zip(
             labels, candidates.images, candidates.texts, scores, block, strict=True
         )
@@ -328,18 +354,19 @@ def write_rows(rows: list[dict[str, Any]], path: Path, class_names: Sequence[str
             "image": datasets.Image(),
             "label": datasets.ClassLabel(names=list(class_names)),
             "text": datasets.Value("string"),
-            "score": datasets.Value("float32"),
+            "score": datasets.Value("float64"),  # so that 0.9 is not below 0.9
             "index": datasets.Value("int64"),
         }
     )
     columns = {name: [row[name] for row in rows] for name in ("label", "text", "score", "index")}
     columns["image"] = [Image.fromarray(row["image"] * 255) for row in rows]
-    path.parent.mkdir(exist_ok=True)
-    datasets.Dataset.from_dict(columns, features=features).to_parquet(path)
+    write_parquet(datasets.Dataset.from_dict(columns, features=features), path)
 
 
 def finish_folder(output_dir: Path, settings: Settings) -> None:
-    """Check that every shard is there, and write the card if there is none."""
+    """Check that settings and shards are there, and write the card if there is none."""
+    check_lock(output_dir)
+    _check_same_settings(output_dir / SETTINGS_FILE, settings)
     counts = count_labels(output_dir, settings)
     if not (output_dir / CARD_FILE).exists():
         card = build_drawn_card(settings.to_dict(), settings.class_names or DIGITS, settings.image_size, counts)
@@ -356,10 +383,12 @@ def count_labels(output_dir: Path, settings: Settings) -> list[int]:
         path = output_dir / settings.path_of(shard)
         if not is_complete(output_dir, settings, shard):
             raise ValueError(
-                f"{path} is missing or does not have {len(settings.indices_of(shard))} rows; the same command draws "
-                "it again. Several machines need a folder that all of them see"
+                f"{path} is missing or is not what was written; the same command draws it again. Several machines "
+                "need a folder that all of them see"
             )
-        counts += np.bincount(pyarrow.parquet.read_table(path, columns=["label"])["label"], minlength=num_classes)
+        with path.open("rb") as file:
+            labels = pyarrow.parquet.ParquetFile(file).read(columns=["label"])["label"]
+        counts += np.bincount(labels, minlength=num_classes)
     return counts.tolist()
 
 

@@ -19,7 +19,7 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import locked_folder, staged_folder
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import CLASSIFIER_FOLDER, generate_candidates
 
@@ -38,10 +38,15 @@ BATCH, LENGTH, PAST, TOTAL = "batch_size", "sequence_length", "past_sequence_len
 class ExportArguments:
     """What to export, and where to."""
 
-    output_dir: str = field(default="onnx", metadata={"help": "Folder of the ONNX files and what belongs to them."})
+    output_dir: str = field(
+        default="onnx", metadata={"help": "Folder of the ONNX files and what belongs to them.", "path": True}
+    )
     model_name_or_path: str = field(
         default=str(SHIPPED_CHECKPOINT),
-        metadata={"help": "Folder or Hub id of a GPT-2 with its classifier; the shipped weights by default."},
+        metadata={
+            "help": "Folder or Hub id of a GPT-2 with its classifier; the shipped weights by default.",
+            "path": True,
+        },
     )
 
 
@@ -60,10 +65,9 @@ def export(argv: Sequence[str]) -> None:
         raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}, a {found}; allowed is a GPT-2")
     pipe.model.float().eval()
     pipe.classifier.float()
-    output_dir = check_output_folder(args.output_dir)
-    if output_dir.resolve() == Path(args.model_name_or_path).resolve():
+    if Path(args.output_dir).resolve() == Path(args.model_name_or_path).resolve():
         raise ValueError(f"output_dir is {args.output_dir!r}, the folder of the model; allowed is another one")
-    with staged_folder(output_dir) as folder:
+    with locked_folder(args.output_dir) as output_dir, staged_folder(output_dir) as folder:
         write_configurations(pipe, folder)
         write_language_model(pipe.model, folder / MODEL_FILE)
         write_classifier(pipe.classifier, folder / CLASSIFIER_FOLDER / MODEL_FILE)

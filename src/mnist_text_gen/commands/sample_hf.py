@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import locked_folder, staged_folder
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import MnistTextGenerationPipeline, check_sampling_arguments
 
@@ -30,7 +30,7 @@ PROG = "sample_hf.py"
 class SheetArguments:
     """What to show, and where."""
 
-    output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets."})
+    output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets.", "path": True})
     num_candidates: int = field(default=64, metadata={"help": "How many images are generated for a digit."})
     num_return_sequences: int = field(default=8, metadata={"help": "How many of them, the best, are shown."})
     save_images: bool = field(
@@ -67,15 +67,13 @@ def sample(argv: Sequence[str]) -> None:
     args, sheet_args = parse_arguments([SamplingArguments, SheetArguments], argv, PROG, __doc__)
     pipe = load_pipeline(args.model_name_or_path)
     labels = args.choose_classes(pipe)
-    output_dir = check_output_folder(sheet_args.output_dir)
     drawings = []
-    for position, label in enumerate(labels):
-        drawing = draw_class(pipe, label, labels[:position].count(label), args, sheet_args)
-        with staged_folder(output_dir) as folder:
+    with locked_folder(sheet_args.output_dir) as output_dir, staged_folder(output_dir) as folder:
+        for position, label in enumerate(labels):
+            drawing = draw_class(pipe, label, labels[:position].count(label), args, sheet_args)
             save_drawing(drawing, folder, sheet_args.save_images)
-        show_drawing(drawing, sheet_args.num_candidates)
-        drawings.append(drawing)
-    with staged_folder(output_dir) as folder:
+            show_drawing(drawing, sheet_args.num_candidates)
+            drawings.append(drawing)
         save_texts(drawings, folder, sheet_args.save_texts)
     show_summary(drawings, sheet_args.num_candidates * len(drawings), output_dir)
 

@@ -19,7 +19,10 @@ class SamplingArguments:
     )
     model_name_or_path: str = field(
         default=str(SHIPPED_CHECKPOINT),
-        metadata={"help": "Folder or Hub id of a language model with its classifier; the shipped weights by default."},
+        metadata={
+            "help": "Folder or Hub id of a language model with its classifier; the shipped weights by default.",
+            "path": True,
+        },
     )
     temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the language model."})
     classifier_temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the classifier."})

@@ -46,7 +46,7 @@ class ModelArguments:
     """The classifier."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default."}
+        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default.", "path": True}
     )
     hidden_sizes: list[int] = field(
         default_factory=lambda: [32, 64, 128], metadata={"help": "Channels of each stage of convolutions."}

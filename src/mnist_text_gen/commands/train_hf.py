@@ -63,7 +63,7 @@ class ModelArguments:
     """The model, and what training changes about it; none of it changes the saved `config.json`."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default."}
+        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default.", "path": True}
     )
     dropout: float = field(default=0.1, metadata={"help": "Dropout while training, in [0, 1)."})
     activation_function: Literal["gelu_new", "gelu_pytorch_tanh"] = field(
@@ -81,7 +81,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "Classifier that --push_to_hub publishes with the model: a folder or Hub id, or the one in its "
-            "folder 'classifier'. By default that in the output folder, else the shipped one."
+            "folder 'classifier'. By default that in the output folder, else the shipped one.",
+            "path": True,
         },
     )
 

