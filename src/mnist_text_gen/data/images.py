@@ -64,14 +64,14 @@ def read_grey(image: Image.Image) -> Image.Image:
     """
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image, dtype=np.float32)
         if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
             raise ValueError(f"its mode is {image.mode}, with more than 16 bits; 8 and 16 bits per channel are read")
         return Image.fromarray((values / 257).round().astype(np.uint8))
     if not image.has_transparency_data:
         return image.convert("RGB").convert("L") if image.mode == "P" else image.convert("L")
     image = image.convert("RGBA")
-    weights = np.asarray(image.getchannel("A"), dtype=np.float64)
+    weights = np.asarray(image.getchannel("A"), dtype=np.float32)
     is_bright = (weights * np.asarray(image.convert("L"))).sum() >= 128 * weights.sum()
     paper = Image.new("RGBA", image.size, "black" if is_bright and weights.min() < 255 else "white")
     return Image.alpha_composite(paper, image).convert("L")
