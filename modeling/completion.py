@@ -88,7 +88,7 @@ def _read_known_pixels(tokenizer, images, known) -> list[KnownPixelsLogitsProces
         known = np.arange(size)[:, None].repeat(size, axis=1) < size // 2
     # all together, so that an error names the image
     KnownPixelsLogitsProcessor(tokenizer, images, known)
-    masks = check_images(known, size, "known")
+    masks = check_images(known, tokenizer, "known")
     for index, mask in enumerate(masks):
         if not mask.any():
             raise ValueError(

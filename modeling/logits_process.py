@@ -70,7 +70,7 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
 
     Args:
         tokenizer (`MnistTextTokenizer`): goes from images to symbols.
-        images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[B, 30, 30]` in {0, 1}):
+        images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[B, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
             One for all texts, or one for each.
         known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[B, 30, 30]`):
             Which pixels are known, in all images or in each.
@@ -85,8 +85,8 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, images: np.ndarray | torch.Tensor, known: np.ndarray | torch.Tensor
     ):
-        images = check_images(images, tokenizer.image_size, "images")
-        known = check_images(known, tokenizer.image_size, "known")
+        images = check_images(images, tokenizer, "images")
+        known = check_images(known, tokenizer, "known")
         if known.dtype not in (np.bool_, torch.bool):
             raise ValueError(f"known has dtype {known.dtype}; allowed is bool")
         if len(known) not in (1, len(images)):
@@ -177,8 +177,13 @@ def uniform_noise(seed_keys: Sequence[Sequence[int]], size: int) -> np.ndarray:
     return np.minimum(((raw >> np.uint64(11)) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 
-def check_images(images: np.ndarray | torch.Tensor, size: int, name: str) -> np.ndarray | torch.Tensor:
-    """`[size, size]` or `[N, size, size]`, N of 1 or more, as `[N, size, size]`; a `ValueError` for another shape."""
+def check_images(images, tokenizer: PreTrainedTokenizerBase, name: str) -> np.ndarray | torch.Tensor:
+    """One image or N of them, 1 or more, as `[N, 30, 30]`; a `ValueError` for another shape.
+
+    PIL images become grey values, and anything else is taken as it is: `encode_images` knows what pixels may be.
+    """
+    size = tokenizer.image_size
+    images = tokenizer.read_pixels(images)
     images = images if isinstance(images, torch.Tensor) else np.asarray(images)
     if images.ndim not in (2, 3) or images.shape[-2:] != (size, size) or not len(images):
         raise ValueError(

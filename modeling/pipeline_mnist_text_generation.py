@@ -320,7 +320,7 @@ class MnistTextGenerationPipeline(Pipeline):
         different seeds, above all where much is unknown and what is known comes late.
 
         Args:
-            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}):
+            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
                 What is unknown may have either value.
             label (`str` or `int`, *optional*): the class, as `__call__` takes it; a sequence of N for N images.
             known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
@@ -342,14 +342,14 @@ class MnistTextGenerationPipeline(Pipeline):
             ValueError: for images, masks, labels and arguments that are not allowed, no known pixel, a language model
                 that is no GPT-2, and known pixels that it thinks impossible.
         """
-        images = check_images(image, self.tokenizer.image_size, "image")
+        images = check_images(image, self.tokenizer, "image")
         labels = [None] * len(images) if label is None else check_labels(label, len(images), self.class_names)
         check_completion_arguments(seed, temperature, num_return_sequences, num_particles)
         seed = draw_seed() if seed is None else seed
         how = (seed, num_return_sequences, num_particles, temperature)
         completed = complete_images(self.model, self.tokenizer, images, known, labels, len(self.class_names), *how)
         results = [self._judge_completions(input_ids) for input_ids in completed]
-        return results if np.ndim(image) == 3 else results[0]
+        return results[0] if _is_one_image(image) else results
 
     def _judge_completions(self, input_ids: torch.LongTensor) -> list[dict[str, Any]]:
         texts = self.tokenizer.batch_decode(input_ids)
@@ -363,7 +363,8 @@ class MnistTextGenerationPipeline(Pipeline):
         """log p(image | label) under the language model itself: temperature 1, and without the grammar.
 
         Args:
-            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is scored.
+            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
+                What is scored.
             labels (`str` or `int`, or a sequence of N of them): the class of each image, as `__call__` takes it.
 
         Returns:
@@ -379,7 +380,8 @@ class MnistTextGenerationPipeline(Pipeline):
         """p(label | image) by Bayes' rule from a likelihood per class, all of them equally likely before.
 
         Args:
-            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is classified.
+            images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
+                What is classified.
 
         Returns:
             `np.ndarray`: float64 `[N, 10]`, or `[N, C]` of C classes; rows that sum to 1. One image gives `[1, C]`.
@@ -387,7 +389,7 @@ class MnistTextGenerationPipeline(Pipeline):
         Raises:
             ValueError: for images of another shape or value.
         """
-        images = check_images(images, self.tokenizer.image_size, "images")
+        images = check_images(images, self.tokenizer, "images")
         num_classes = len(self.class_names)
         log_likelihoods = class_log_likelihoods(self.model, self.tokenizer, images, num_classes=num_classes)
         return class_posterior(log_likelihoods).numpy()
@@ -399,7 +401,8 @@ class MnistTextGenerationPipeline(Pipeline):
         minus the log-likelihood, and a symbol's nats are six times those of each of its pixels.
 
         Args:
-            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1}): what is looked at.
+            image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
+                What is looked at.
             label (`str` or `int`, or a sequence of N of them): the class, as `__call__` takes it.
 
         Returns:
@@ -409,10 +412,11 @@ class MnistTextGenerationPipeline(Pipeline):
             ValueError: for images and labels of another shape, number or value.
         """
         nats = pixel_nats(self.model, self.tokenizer, self._encode_images(image, label, "image"))
-        return nats.view(np.shape(image)).numpy()
+        maps = nats.view(-1, self.tokenizer.image_size, self.tokenizer.image_size).numpy()
+        return maps[0] if _is_one_image(image) else maps
 
     def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
-        images = check_images(images, self.tokenizer.image_size, name)
+        images = check_images(images, self.tokenizer, name)
         texts = self.tokenizer.encode_images(images, check_labels(labels, len(images), self.class_names))
         return self.tokenizer(texts, return_tensors="pt")["input_ids"]
 
@@ -465,6 +469,10 @@ class MnistTextGenerationPipeline(Pipeline):
         if self.publisher is None:
             return super().push_to_hub(repo_id, **kwargs)
         return self.publisher.push_pipeline(self, repo_id, **kwargs)
+
+
+def _is_one_image(image) -> bool:
+    return isinstance(image, Image.Image) or np.ndim(image) == 2
 
 
 # Registered here and not in the package, so that the pipeline can be saved again, with its code, where it was itself

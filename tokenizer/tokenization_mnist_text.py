@@ -19,6 +19,7 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import extract_commit_hash
@@ -114,15 +115,17 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     Args:
         images (`np.ndarray` or `torch.Tensor`, shape `[N, 28, 28]` or `[N, image_size, image_size]`):
             28×28, for an image size of 30 only: integers in [0, 255], or floats in [0, 1]. Else any dtype, values 0
-            and 1 only.
+            and 1 only, or 0 and 255 only. A `PIL.Image.Image` or a list of them is taken too, see [`read_pixels`].
         image_size (`int`, defaults to 30): height and width of what is returned, one of `IMAGE_SIZES`.
 
     Returns:
         `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
 
     Raises:
-        ValueError: for another size or shape, and for a value out of range (NaN too), with the index of the image.
+        ValueError: for another size or shape, for a value out of range (NaN too), with the index of the image, and for
+            28×28 integers of which none is above 1, unless all are 0: divided by 255 they would be blank.
     """
+    images = read_pixels(images)
     if isinstance(images, torch.Tensor):
         images = images.detach().cpu()
         # numpy has no bfloat16; float32 holds every 16-bit float exactly.
@@ -138,19 +141,55 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     if images.dtype.kind not in "buif":
         raise ValueError(f"images have dtype {images.dtype}; allowed are integers, floats and bool")
     if images.shape[1] == image_size:
-        _check_values(images, (images == 0) | (images == 1), f"0 and 1 in a {image_size}×{image_size} image")
-        return images.astype(np.uint8)
+        return _read_binary(images)
     if images.dtype.kind == "b":
         raise ValueError("images are bool and 28×28; allowed are integers in [0, 255] and floats in [0, 1]")
     if images.dtype.kind == "f":
         _check_values(images, (images >= 0) & (images <= 1), "[0, 1] in a float 28×28 image")
-    elif images.dtype != np.uint8:
-        _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
+    else:
+        if images.dtype != np.uint8:
+            _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
+        if images.max(initial=0) == 1:
+            raise ValueError(
+                "images are 28×28 integers with no value above 1, and would be blank; allowed are integers in "
+                "[0, 255], and floats in [0, 1]"
+            )
     binary = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     for start in range(0, len(images), _BLOCK):
         scaled = scale_images(images[start : start + _BLOCK])
         binary[start : start + _BLOCK] = torch.round(torch.from_numpy(scaled)).numpy()
     return binary
+
+
+def read_pixels(images):
+    """A `PIL.Image.Image`, or a list or tuple of them, as uint8 `[N, H, W]` in 0 to 255; anything else as it is.
+
+    Raises:
+        ValueError: for images of another mode than 1, L, P and RGB, and for images of several sizes.
+    """
+    images = [images] if isinstance(images, Image.Image) else images
+    if not isinstance(images, list | tuple) or not any(isinstance(image, Image.Image) for image in images):
+        return images
+    for index, image in enumerate(images):
+        if not isinstance(image, Image.Image) or image.mode not in ("1", "L", "P", "RGB"):
+            found = f"of mode {image.mode}" if isinstance(image, Image.Image) else f"a {type(image).__name__}"
+            raise ValueError(f"image {index} is {found}; allowed among PIL images are those of mode 1, L, P and RGB")
+        if image.size != images[0].size:
+            raise ValueError(f"image {index} is of size {image.size}, and image 0 of {images[0].size}; allowed is one")
+    # a palette has colours
+    return np.stack(
+        [np.asarray((image.convert("RGB") if image.mode == "P" else image).convert("L")) for image in images]
+    )
+
+
+def _read_binary(images: np.ndarray) -> np.ndarray:
+    """Images `[N, S, S]` of the values 0 and 1, or 0 and 255, in {0, 1}."""
+    ink = images.max(axis=(1, 2), initial=0, keepdims=True) if images.dtype.kind != "b" else np.True_
+    white = np.where(ink == 255, ink, 1)  # [N, 1, 1]
+    size = images.shape[1]
+    allowed = (images == 0) | (images == white)
+    _check_values(images, allowed, f"0 and 1, or 0 and 255, in a {size}×{size} image")
+    return (images != 0).astype(np.uint8)
 
 
 def _check_values(images: np.ndarray, allowed: np.ndarray, description: str) -> None:
@@ -284,8 +323,9 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         """Write images as texts.
 
         Args:
-            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`):
-                See [`binarize_images`]; with another image size, `[N, image_size, image_size]` in {0, 1}.
+            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, or PIL images, one or a list):
+                See [`binarize_images`]; with another image size, `[N, image_size, image_size]` in {0, 1}, or in
+                {0, 255}.
             labels (`Sequence[int]`, length N): the class of each image, 0 to 9.
 
         Returns:
@@ -303,6 +343,8 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         codes[:, -1] = ord(END_SYMBOL)
         characters = codes.tobytes().decode("ascii")
         return [characters[start : start + text_length] for start in range(0, len(characters), text_length)]
+
+    read_pixels = staticmethod(read_pixels)
 
     def decode_images(self, texts: Sequence[str], partial: bool = False) -> np.ndarray:
         """Read texts as images.

@@ -1,12 +1,16 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Uploaded pictures: from a file that may be anything to binary pixels."""
 
+import os
+import struct
+import zlib
+
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import PreTrainedTokenizerBase
 
 
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_MEGAPIXELS = 25
 ALLOWED = f"a picture ({', '.join(FORMATS)}) of at most {MAX_MEGAPIXELS} megapixels"
 _MNIST_SIZE, _TEXT_SIZE = 28, 30
@@ -27,35 +31,64 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
         `np.ndarray`: uint8 `[15, 30]`, half of the tokenizer's image size and all of it, in {0, 1}.
 
     Raises:
-        ValueError: for a file that is no picture, or too large a one, which is not decoded.
+        ValueError: for a file that is no picture, too large a one, which is not decoded, and one that is blank once it
+            is black and white.
     """
-    grey = _read_grey(path)
+    grey = _read_picture(path)
+    values = grey.getextrema()
     size = tokenizer.image_size
     num_rows = size // 2
     rim = np.concatenate([np.asarray(grey)[[0, -1]].ravel(), np.asarray(grey)[:, [0, -1]].ravel()])
     if np.median(rim) >= 128:
         grey = ImageOps.invert(grey)
-    if grey.size == (_MNIST_SIZE, _MNIST_SIZE) and size == _TEXT_SIZE:
-        texts = tokenizer.encode_images(np.asarray(grey)[None], [0])
-        return tokenizer.decode_images(texts)[0, :num_rows]
     height = num_rows if grey.width >= _WIDE * grey.height else size
-    pixels = np.asarray(grey.resize((size, height), Image.Resampling.BOX))
-    return (pixels[:num_rows] >= 128).astype(np.uint8)
+    if grey.size == (_MNIST_SIZE, _MNIST_SIZE) and size == _TEXT_SIZE and grey.getextrema()[1] > 1:
+        texts = tokenizer.encode_images(np.asarray(grey)[None], [0])
+        pixels = tokenizer.decode_images(texts)[0]
+    else:
+        pixels = (np.asarray(grey.resize((size, height), Image.Resampling.BOX)) >= 128).astype(np.uint8)
+    if pixels.min() == pixels.max():
+        raise ValueError(
+            f"the picture is blank in black and white: its grey values go from {values[0]} to {values[1]} of 255; "
+            "allowed is ink that is much darker or brighter than its paper"
+        )
+    return pixels[:num_rows]
 
 
-def _read_grey(path: str) -> Image.Image:
+def _read_picture(path: str) -> Image.Image:
     try:
+        if not os.path.isfile(path):
+            raise ValueError(f"the file is not a picture that can be read; allowed is {ALLOWED}")
         with Image.open(path, formats=FORMATS) as image:
             megapixels = image.width * image.height / 1e6
             if megapixels > MAX_MEGAPIXELS:
                 raise ValueError(f"the picture has {megapixels:.0f} megapixels; allowed is {ALLOWED}")
-            # what is transparent is paper
-            image = ImageOps.exif_transpose(image).convert("RGBA")
-            paper = Image.new("RGBA", image.size, "white")
-            return Image.alpha_composite(paper, image).convert("L")
+            return read_grey(image)
     except UnidentifiedImageError as error:
         raise ValueError(f"the file is not a picture that can be read; allowed is {ALLOWED}") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"the picture has far too many pixels; allowed is {ALLOWED}") from error
-    except (OSError, SyntaxError) as error:
+    except (OSError, EOFError, SyntaxError, TypeError, LookupError, struct.error, zlib.error) as error:
         raise ValueError(f"the picture is damaged ({error}); allowed is {ALLOWED}") from error
+
+
+# `mnist_text_gen.data.images` has the same function; a test compares the two.
+def read_grey(image: Image.Image) -> Image.Image:
+    """Turn an image upright as its EXIF data says, and make it grey (mode L).
+
+    16 bits are scaled to 8. Where an image has transparent pixels, it is put on paper that differs from its ink: on
+    black where what can be seen is bright, else on white.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image, dtype=np.float32)
+        if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+            raise ValueError(f"its mode is {image.mode}, with more than 16 bits; 8 and 16 bits per channel are read")
+        return Image.fromarray((values / 257).round().astype(np.uint8))
+    if not image.has_transparency_data:
+        return image.convert("RGB").convert("L") if image.mode == "P" else image.convert("L")
+    image = image.convert("RGBA")
+    weights = np.asarray(image.getchannel("A"), dtype=np.float32)
+    is_bright = (weights * np.asarray(image.convert("L"))).sum() >= 128 * weights.sum()
+    paper = Image.new("RGBA", image.size, "black" if is_bright and weights.min() < 255 else "white")
+    return Image.alpha_composite(paper, image).convert("L")

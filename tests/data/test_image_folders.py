@@ -76,7 +76,13 @@ def test_class_folders_alone_are_split_with_every_class_alike(tmp_path, digits):
     )
 
 
-@pytest.mark.parametrize(("ending", "margin"), [("png", 0), ("bmp", 0), ("jpg", 40), ("WEBP", 60)])
+@pytest.mark.parametrize(
+    ("ending", "margin"),
+    [
+        *(("png", 0), ("bmp", 0), ("jpg", 40), ("WEBP", 60)),
+        *(("gif", 0), ("tif", 0), ("TIFF", 0), ("pgm", 0), ("ppm", 0)),
+    ],
+)
 def test_every_format_is_read(tmp_path, digits, ending, margin):
     train = load_images(write_classes(tmp_path, digits.images, ending=ending))["train"]
     originals = digits.images[digits.labels == train.labels[0]].astype(int)
@@ -127,9 +133,9 @@ def png(image):
     return buffer.getvalue()
 
 
-def tiff(image):
+def pcx(image):
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="TIFF")
+    Image.fromarray(image).save(buffer, format="PCX")
     return buffer.getvalue()
 
 
@@ -144,9 +150,7 @@ DAMAGES = {
     "header only": lambda image: png(image)[:33],
     "checksum": lambda image: png(image)[:60] + bytes([png(image)[60] ^ 255]) + png(image)[61:],
     "no deflate data": lambda image: png(image)[:33] + chunk(b"IDAT", b"\0" * 9) + chunk(b"IEND", b""),
-    "another format": tiff,
-    "16 bits": lambda image: png(image.astype(np.uint16) * 257),
-    "white ink on transparent paper": lambda image: png(np.stack([np.full_like(image, 255)] * 3 + [image], axis=-1)),
+    "another format": pcx,
 }
 
 
@@ -211,7 +215,7 @@ def test_images_that_are_not_square_are_refused(folder):
 @pytest.mark.parametrize(("kept", "missing"), [("train", "test"), ("test", "train")])
 def test_one_split_without_the_other_is_refused(folder, kept, missing):
     (folder / missing).rename(folder / "validation")
-    refuse(folder, folder, f"no folder '{missing}' beside '{kept}'")
+    refuse(folder, folder, f"'{kept}': '{kept}'", "'validation': 'validation'", f"no split '{missing}'")
 
 
 def test_splits_with_other_classes_are_refused(folder):

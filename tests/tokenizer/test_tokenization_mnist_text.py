@@ -299,7 +299,10 @@ def test_a_size_that_the_text_form_can_not_hold_is_refused(size):
     [
         (np.zeros((2, 28, 28)), "images have shape [2, 28, 28]; allowed is [N, 24, 24]"),
         (np.zeros((2, 30, 30)), "images have shape [2, 30, 30]; allowed is [N, 24, 24]"),
-        (one_value(2, np.uint8, size=24), "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1 in a 24×24"),
+        (
+            one_value(2, np.uint8, size=24),
+            "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1, or 0 and 255, in a 24×24",
+        ),
     ],
 )
 def test_wrong_images_of_another_size_are_refused(tokenizers, images, message):
@@ -492,9 +495,9 @@ def test_partial_decoding_still_refuses_wrong_characters(tokenizer, text, messag
         (one_value(-1, np.int8), "image 1 has the value -1 at row 3, column 7; allowed is [0, 255] in an integer"),
         (
             one_value(2, np.uint8, size=30),
-            "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1 in a 30×30 image",
+            "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1, or 0 and 255, in a 30×30 image",
         ),
-        (one_value(0.5, np.float32, size=30), "image 1 has the value 0.5 at row 3, column 7; allowed is 0 and 1 in a"),
+        (one_value(0.5, np.float32, size=30), "image 1 has the value 0.5 at row 3, column 7; allowed is 0 and 1, or"),
         (one_value(np.nan, np.float32, size=30), "image 1 has the value nan at row 3, column 7; allowed is 0 and 1"),
     ],
 )

@@ -28,6 +28,9 @@ class SourceArguments:
     skip_broken_images: bool = field(
         default=False, metadata={"help": "Leave out files in class folders that cannot be read, and say which."}
     )
+    invert: bool = field(
+        default=False, metadata={"help": "Exchange bright and dark, for images of dark ink on bright paper."}
+    )
     num_train_samples: int | None = field(
         default=None, metadata={"help": "The first training images, so many; all by default."}
     )
@@ -52,7 +55,8 @@ class SourceArguments:
         check_binarization(self.binarization, self.threshold, self.image_size)
 
     def load_images(self) -> dict[str, LabelledImages]:
-        return load_images(self.dataset_name, self.class_names, self.skip_broken_images)
+        splits = load_images(self.dataset_name, self.class_names, self.skip_broken_images)
+        return {name: split.invert() if self.invert else split for name, split in splits.items()}
 
 
 @dataclass

@@ -4,15 +4,20 @@
 from collections.abc import Sequence
 
 import numpy as np
+from transformers.utils import logging
 
 from mnist_text_gen.tokenizer import IMAGE_SIZE, check_image_size, scale_images
 
+
+logger = logging.get_logger(__name__)
 
 BINARIZATIONS = ("rounded", "threshold", "otsu", "sampled")
 # The words of a Philox counter that say where in a key's numbers to begin: those of the distortions begin at zero.
 _COUNTER = (0, 0, 0, 1)
 # Scaled images are float32; blocks keep them in the processor's cache.
 _BLOCK = 1024
+# Shares of images without ink, or without paper, of a source.
+_WARN_OF_BLANK, _REFUSE_BLANK = 0.01, 0.5
 
 
 def binarize(
@@ -132,4 +137,37 @@ def check_border(size: int, image_size: int) -> None:
         raise ValueError(
             f"images of {size}×{size} are sampled for an image_size of {image_size}; sampled pixels are not scaled, "
             f"so allowed are {size} and, with a border, {size + 2}, {size + 4} and so on, of which 6 must divide it"
+        )
+
+
+def check_ink(splits: Sequence[np.ndarray], binarization: str, white: int = 1) -> None:
+    """Look at all images of a source once they are binary: few may be blank, and paper is more than ink.
+
+    Args:
+        splits (`Sequence[np.ndarray]`, uint8 `[N, S, S]` each): binary images, or grey ones that will be sampled.
+        binarization (`str`): how they become binary.
+        white (`int`, defaults to 1): the value of a pixel that is ink for certain, 1 or 255.
+
+    Raises:
+        ValueError: where more than half of the images are blank, without ink or without paper. More than one in a
+            hundred, and more ink than paper in most images, are worth a warning.
+    """
+    # of sampled pixels the expected number, which may be less than one
+    num_ink = np.concatenate([split.sum((1, 2), dtype=np.int64) for split in splits]) / white
+    num_pixels = splits[0][0].size
+    num_images, num_blank = len(num_ink), int(((num_ink < 1) | (num_ink > num_pixels - 1)).sum())
+    others = "threshold" if binarization == "otsu" else "otsu"
+    if num_blank > num_images * _WARN_OF_BLANK:
+        message = (
+            f"{num_blank:,} of {num_images:,} images are blank, all ink or all paper, with the binarization "
+            f"{binarization!r}; for images of low contrast, or with the values 0 and 1, see --binarization {others}"
+        )
+        if num_blank > num_images * _REFUSE_BLANK:
+            raise ValueError(message)
+        logger.warning(message)
+    num_dark = int((num_ink > num_pixels / 2).sum())
+    if num_dark > num_images / 2:
+        logger.warning(
+            f"{num_dark:,} of {num_images:,} images have more ink than paper, and ink is what is bright; for dark ink "
+            "on bright paper, see --invert"
         )

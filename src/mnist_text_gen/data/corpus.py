@@ -14,7 +14,7 @@ import torch
 from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer
 
 from .augmentation import augment_images
-from .binarization import binarize, check_binarization, check_border
+from .binarization import binarize, check_binarization, check_border, check_ink
 from .sources import HUB_SOURCE, LabelledImages, load_images
 
 
@@ -33,6 +33,7 @@ def load_corpus(
     seed: int = 0,
     binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
     threshold: float | None = None,
+    invert: bool = False,
 ) -> datasets.DatasetDict:
     """Turn a source of small images into rows of text for the language model.
 
@@ -55,6 +56,7 @@ def load_corpus(
             specification. Pixels are `"sampled"` in the aligned layout only: of training images anew in each epoch, of
             test images once, whatever the seed.
         threshold (`float`, *optional*): of the binarization `"threshold"`, in (0, 1).
+        invert (`bool`, defaults to `False`): exchange bright and dark, for images of dark ink on bright paper.
 
     Returns:
         `datasets.DatasetDict`: `train` and `test`, rows of `text` (str, 152 characters, or what the tokenizer's
@@ -65,7 +67,7 @@ def load_corpus(
     Raises:
         ValueError: for an unknown layout or binarization, a threshold out of place, more samples than the source
             holds, an augmentation below 0 or in the sliding layout, sampled images there or of a size that no border
-            brings to that of the texts, and what [`load_images`] refuses.
+            brings to that of the texts, and what [`load_images`] and [`check_ink`] refuse.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
@@ -73,9 +75,8 @@ def load_corpus(
     _check_augmentation(augmentation, layout)
     if binarization == "sampled" and layout != "aligned":
         raise ValueError(f"binarization is 'sampled' in the {layout} layout; allowed there are the others")
-    images = _load_binary_images(
-        source, num_train_samples, num_eval_samples, augmentation, seed, tokenizer.image_size, binarization, threshold
-    )
+    options = {"image_size": tokenizer.image_size, "binarization": binarization, "threshold": threshold}
+    images = _load_binary_images(source, num_train_samples, num_eval_samples, options, augmentation, seed, invert)
     train, test = images["train"], images["test"]
     if layout == "sliding":
         rows = _lazy_rows(_SlidingWindows(train.read_all(), tokenizer))
@@ -95,6 +96,7 @@ def load_image_corpus(
     binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
     threshold: float | None = None,
     image_size: int = IMAGE_SIZE,
+    invert: bool = False,
 ) -> datasets.DatasetDict:
     """Turn a source of small images into binary images for the classifier.
 
@@ -102,15 +104,15 @@ def load_image_corpus(
         source, num_train_samples, num_eval_samples, augmentation, seed, binarization, threshold:
             As in [`load_corpus`], but all training images by default.
         image_size (`int`, defaults to 30): height and width of the binary images, one of `IMAGE_SIZES`.
+        invert (`bool`, defaults to `False`): as in [`load_corpus`].
 
     Returns:
         `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, image_size, image_size]`,
         values {0, 1}) and `labels` (int, the class).
     """
     _check_augmentation(augmentation)
-    images = _load_binary_images(
-        source, num_train_samples, num_eval_samples, augmentation, seed, image_size, binarization, threshold
-    )
+    options = {"image_size": image_size, "binarization": binarization, "threshold": threshold}
+    images = _load_binary_images(source, num_train_samples, num_eval_samples, options, augmentation, seed, invert)
     return datasets.DatasetDict({name: _lazy_rows(_PixelValues(split)) for name, split in images.items()})
 
 
@@ -127,7 +129,8 @@ def make_binary(
         image_size, binarization, threshold: see [`binarize`]. Sampled training images are those of the first epoch
             and of the seed 0.
     """
-    images = _load_binary_images(splits, None, None, 0.0, 0, image_size, binarization, threshold)
+    options = {"image_size": image_size, "binarization": binarization, "threshold": threshold}
+    images = _load_binary_images(splits, None, None, options)
     return {name: split.read_all() for name, split in images.items()}
 
 
@@ -160,19 +163,23 @@ def _load_binary_images(
     source: str | Mapping[str, LabelledImages],
     num_train_samples: int | None,
     num_eval_samples: int | None,
-    augmentation: float,
-    seed: int,
-    image_size: int,
-    binarization: str,
-    threshold: float | None,
+    options: dict,
+    augmentation: float = 0.0,
+    seed: int = 0,
+    invert: bool = False,
 ) -> dict[str, "_BinaryImages"]:
-    check_binarization(binarization, threshold, image_size)
+    binarization, image_size = options["binarization"], options["image_size"]
+    check_binarization(**options)
     splits = load_images(source) if isinstance(source, str | os.PathLike) else source
     train = splits["train"].first(num_train_samples, "num_train_samples")
     test = splits["test"].first(num_eval_samples, "num_eval_samples")
-    options = {"image_size": image_size, "binarization": binarization, "threshold": threshold}
+    if invert:
+        train, test = train.invert(), test.invert()
     if binarization == "sampled":
         check_border(train.images.shape[-1], image_size)
+        check_ink([train.images, test.images], binarization, white=255)
+    else:
+        check_ink([binarize(train.images, **options), binarize(test.images, **options)], binarization)
     return {
         "train": _BinaryImages(train, options, augmentation, seed),
         "test": _BinaryImages(test, options, epoch=_TEST_EPOCH),

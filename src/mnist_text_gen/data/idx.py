@@ -1,0 +1,84 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""The four IDX files of MNIST, each gzipped or not."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .images import check_regular_file, check_total
+
+
+_IMAGES_MAGIC = 0x00000803  # unsigned byte, three dimensions
+_LABELS_MAGIC = 0x00000801  # unsigned byte, one dimension
+_SPLITS = {"train": "train", "test": "t10k"}
+
+
+def _spell(split: str, kind: str) -> list[str]:
+    # the two spellings in circulation
+    stem, dimensions = f"{_SPLITS[split]}-{kind}", {"images": "idx3", "labels": "idx1"}[kind]
+    return [f"{stem}{separator}{dimensions}-ubyte{suffix}" for separator in "-." for suffix in ("", ".gz")]
+
+
+IDX_NAMES = frozenset(name for split in _SPLITS for kind in ("images", "labels") for name in _spell(split, kind))
+
+
+def read_idx_folder(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images, uint8 `[N, S, S]`, and labels, int64 `[N]`, of the splits `train` and `test`."""
+    return {
+        split: (
+            _read(_find(folder, split, "images"), _IMAGES_MAGIC),
+            _read(_find(folder, split, "labels"), _LABELS_MAGIC).astype(np.int64),
+        )
+        for split in _SPLITS
+    }
+
+
+def _find(folder: Path, split: str, kind: str) -> Path:
+    names = _spell(split, kind)
+    for name in names:
+        if (folder / name).exists():
+            return folder / name
+    raise ValueError(f"{folder} has IDX files, but none of {', '.join(names)}")
+
+
+def _read(path: Path, magic: int) -> np.ndarray:
+    """Read an IDX file of unsigned bytes; the format stands at the end of http://yann.lecun.com/exdb/mnist."""
+    check_regular_file(path)
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not is_gzip:
+            return _read_array(file, path, magic, path.stat().st_size)
+        try:
+            with gzip.open(file) as unpacked:
+                return _read_array(unpacked, path, magic)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} is a gzip file that cannot be read: {error}") from error
+
+
+def _read_array(file: BinaryIO, path: Path, magic: int, size: int | None = None) -> np.ndarray:
+    """The array of a file, `size` bytes long if that is known; no more is read than its header says, and a byte."""
+    num_dimensions = magic & 0xFF  # the last byte of the magic number says how many
+    header_size = 4 * (1 + num_dimensions)
+    header = file.read(header_size)
+    if len(header) < header_size:
+        raise ValueError(f"{path} has {len(header)} bytes, less than the header of an IDX file of this kind")
+    found, *shape = (int(number) for number in np.frombuffer(header, dtype=">u4"))
+    if found != magic:
+        raise ValueError(f"{path} starts with 0x{found:08x}; an IDX file of this kind starts with 0x{magic:08x}")
+    num_values = math.prod(shape)
+    expected, or_more = header_size + num_values, ""
+    if size in (None, expected):
+        check_total(shape[0], tuple(shape[1:]) or (1, 1), f"{path}:")
+        # in pieces, and so not more at once than there is, whatever the header says
+        data = bytearray()
+        while part := file.read(min(2**20, num_values + 1 - len(data))):
+            data += part
+        size, or_more = header_size + len(data), " or more" if len(data) > num_values else ""
+    if size != expected:
+        raise ValueError(f"{path} has {size} bytes{or_more}; its header says {shape}, which makes {expected}")
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)

@@ -1,0 +1,161 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Rows of encoded images and labels: parquet files, and data sets of the Hub."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .images import MAX_IMAGES, ImageCollector, check_regular_file, read_image
+
+
+# Encoded images of one row group, and the encoded bytes that are unpacked at a time.
+_MAX_ROW_GROUP_BYTES = 2**29
+_BATCH_BYTES = 2**27
+_MAX_BATCH_SIZE = 1000
+_COLUMNS = ("image", "label")
+_IS_BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+_IS_STRING = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+Rows = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
+
+
+def read_parquet(files: Sequence[Path]) -> Rows:
+    """The images, uint8 `[N, H, W]`, the labels, int64 `[N]`, and the class names, if any, of the rows of files.
+
+    The files are opened here and not by `datasets`, which takes `[`, `*` and `::` in a path for a pattern, and keeps
+    a copy that it goes on to read after a file was replaced.
+
+    Raises:
+        ValueError: for a file that cannot be read or is too large, columns that are missing or of another type, a row
+            without its image or label, and what [`read_image`] and [`ImageCollector`] refuse.
+    """
+    rows, class_names, num_rows = _Rows(), None, 0
+    for path in files:
+        check_regular_file(path)
+        try:
+            # memory that is mapped would change with the file
+            with path.open("rb") as source, pq.ParquetFile(source) as file:
+                num_rows += file.metadata.num_rows
+                names = _read_schema(file.schema_arrow, str(path))
+                _check_size(file.metadata, num_rows, str(path))
+                if class_names not in (None, names):
+                    raise ValueError(
+                        f"{path} has the class names {list(names)}, and {files[0]} has {list(class_names)}"
+                    )
+                class_names = names
+                rows.add(_iterate(file), str(path))
+        except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+    return rows.stack(", ".join(map(str, files)), class_names)
+
+
+def read_dataset(dataset, name: str) -> Rows:
+    """The same of a `datasets.Dataset`."""
+    class_names = _read_schema(dataset.features.arrow_schema, name)
+    if len(dataset) > MAX_IMAGES:
+        raise ValueError(f"{name} has {len(dataset):,} rows; a split has at most {MAX_IMAGES:,} images")
+    rows = _Rows()
+    rows.add(dataset.select_columns(list(_COLUMNS)).with_format("arrow").iter(batch_size=100), name)
+    return rows.stack(name, class_names)
+
+
+def _read_schema(schema: pa.Schema, name: str) -> tuple[str, ...]:
+    """Check the columns, and find the names of the classes, if they have any."""
+    from datasets import Features
+
+    if any(schema.names.count(column) != 1 for column in _COLUMNS):
+        raise ValueError(f"{name} has the columns {schema.names}; needed are 'image' and 'label'")
+    image, label = (schema.field(column).type for column in _COLUMNS)
+    encoded = image
+    if pa.types.is_struct(image) and image.get_field_index("bytes") >= 0:
+        encoded = image.field("bytes").type
+    allowed = _IS_BINARY + ((pa.types.is_null,) if pa.types.is_struct(image) else _IS_STRING)
+    if not any(is_type(encoded) for is_type in allowed):
+        raise ValueError(
+            f"{name} has the column 'image' of type {image}; needed are the bytes of encoded images, alone or as "
+            "struct<bytes: binary, path: string>"
+        )
+    if not pa.types.is_integer(label):
+        raise ValueError(f"{name} has the column 'label' of type {label}; needed are integers, the labels 0 to 9")
+    try:
+        names = getattr(Features.from_arrow_schema(schema)["label"], "names", None) or ()
+        return tuple(str(class_name) for class_name in names)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"{name} has metadata of `datasets` that cannot be read: {error!r}") from error
+
+
+def _check_size(metadata: pq.FileMetaData, num_rows: int, name: str) -> None:
+    if num_rows > MAX_IMAGES:
+        raise ValueError(f"{name} makes it {num_rows:,} rows; a split has at most {MAX_IMAGES:,} images")
+    for index in range(metadata.num_row_groups):
+        size = _unpacked_size(metadata, index)
+        if size > _MAX_ROW_GROUP_BYTES:
+            raise ValueError(
+                f"{name} has {size:,} bytes in row group {index}; the limit is {_MAX_ROW_GROUP_BYTES:,}, so write it "
+                "in more row groups"
+            )
+
+
+def _unpacked_size(metadata: pq.FileMetaData, index: int) -> int:
+    """What a row group says that its images take, without the columns that are not read."""
+    group = metadata.row_group(index)
+    columns = (group.column(number) for number in range(group.num_columns))
+    return sum(column.total_uncompressed_size for column in columns if _is_image(column.path_in_schema))
+
+
+def _is_image(path: str) -> bool:
+    return path == "image" or path.startswith("image.")
+
+
+def _iterate(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    for index in range(file.metadata.num_row_groups):
+        # equal images may stand in a file once, so that every row may unpack to as much as the whole row group
+        size = max(_unpacked_size(file.metadata, index), 1)
+        batch_size = min(_MAX_BATCH_SIZE, max(1, _BATCH_BYTES // size))
+        yield from file.iter_batches(batch_size, row_groups=[index], columns=list(_COLUMNS), use_threads=False)
+
+
+class _Rows:
+    """Images and labels as they come."""
+
+    def __init__(self):
+        self.images, self.labels = ImageCollector(), []
+
+    def add(self, batches: Iterable[pa.RecordBatch | pa.Table], name: str) -> None:
+        row = 0
+        for batch in batches:
+            labels = batch["label"].to_pylist()
+            for value, label in zip(batch["image"], labels, strict=True):
+                row_name = f"{name}, row {row},"
+                if label is None:
+                    raise ValueError(f"{row_name} has no label")
+                if label >= 2**63:
+                    raise ValueError(f"{row_name} has the label {label}; allowed are 0 to 9")
+                self.images.add(read_image(_take_bytes(value, row_name), row_name), row_name)
+                self.labels.append(label)
+                row += 1
+
+    def stack(self, name: str, class_names: tuple[str, ...]) -> Rows:
+        if not self.labels:
+            raise ValueError(f"{name} has no image")
+        return self.images.stack(), np.array(self.labels, dtype=np.int64), class_names
+
+
+def _take_bytes(value: pa.Scalar, name: str) -> io.BytesIO:
+    """The encoded image in a row of a data set.
+
+    A row may name a file in place of its bytes. Somebody else's data set would then choose a file of this machine,
+    and make it part of what is published.
+    """
+    value = value.as_py()
+    encoded, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+    if isinstance(encoded, str):
+        encoded, path = None, encoded
+    if encoded is None and path is None:
+        raise ValueError(f"{name} has no image")
+    if encoded is None:
+        raise ValueError(f"{name} refers to the file {path!r}; the row must hold the bytes of its image")
+    return io.BytesIO(encoded)
