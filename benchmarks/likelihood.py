@@ -47,12 +47,12 @@ from mnist_text_gen.modeling import (
     CLASSIFIER_FOLDER,
     check_language_model_config,
     class_log_likelihoods,
+    load_weights,
     marginal_log_likelihood,
     symbol_nats,
 )
 from mnist_text_gen.publishing import hash_weights, read_run
 from mnist_text_gen.tokenizer import MnistTextTokenizer, binarize_images
-from mnist_text_gen.training.run import load_weights
 
 
 PROG = "likelihood.py"

@@ -23,10 +23,9 @@ from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import symbol_nats
+from mnist_text_gen.modeling import load_weights, symbol_nats
 from mnist_text_gen.publishing import hash_weights, read_quality
 from mnist_text_gen.tokenizer import NUM_PIXEL_SYMBOLS, MnistTextTokenizer
-from mnist_text_gen.training.run import load_weights
 
 
 PROG = "quality_report.py"

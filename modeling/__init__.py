@@ -33,6 +33,7 @@ from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassificatio
 from .pipeline_mnist_text_generation import TASK, MnistTextGenerationPipeline
 from .predictive_sampling import decode
 from .sampling_arguments import DECODINGS, check_sampling_arguments
+from .weights import load_weights, reading
 
 
 AutoConfig.register(MnistCnnConfig.model_type, MnistCnnConfig)
@@ -65,12 +66,14 @@ __all__ = [
     "judge_images",
     "label_maps",
     "load_classifier",
+    "load_weights",
     "log_likelihood",
     "marginal_log_likelihood",
     "name_classes",
     "pixel_nats",
     "read_class_names",
     "read_classes",
+    "reading",
     "sample_particles",
     "symbol_nats",
     "token_losses",

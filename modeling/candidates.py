@@ -1,14 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Candidates: texts that are generated at the same time, decoded into images, and judged by the classifier."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import (
     GenerationConfig,
+    LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -123,23 +126,25 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
         MnistTextLogitsProcessor(tokenizer),
         TemperatureLogitsWarper(temperature),
         GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
+        *([_NumbersOnly()] if decoding == "generate" else []),
     ]
     config = GenerationConfig(
-        # The noise in the logits makes the greedy choice a sample. Temperature and top_k are said because what is
-        # left out here would be taken from the model's own generation configuration.
+        # the noise in the logits makes the greedy choice a sample
         do_sample=False,
-        temperature=1.0,
-        top_k=50,
         max_length=tokenizer.model_max_length,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=model.device)[:, None]  # [B, 1]
-    how = {} if decoding == "generate" else _decoding_arguments(model, tokenizer, decoding, callback)
     model = unwrap_model(model)
+    how = {} if decoding == "generate" else _decoding_arguments(model, tokenizer, decoding, callback)
+    # `generate` takes what a configuration leaves out from that of its model, where anything may stand. So it gets the
+    # same weights in another object; a change in `model` itself would be seen by other threads.
+    neutral = copy.copy(model)
+    neutral.generation_config = GenerationConfig()
     # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
     input_ids = type(model).generate(
-        model,
+        neutral,
         prompts,
         attention_mask=torch.ones_like(prompts),
         generation_config=config,
@@ -151,9 +156,23 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
     return input_ids
 
 
+class _NumbersOnly(LogitsProcessor):
+    """Refuses NaN, which `generate` takes for the best score; `decode` refuses it itself."""
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+        if scores.isnan().any():
+            raise ValueError("the language model must give numbers, got NaN: do its weights overflow?")
+        return scores
+
+
 def _decoding_arguments(model, tokenizer, decoding: str, callback: Callable | None) -> dict[str, Any]:
+    @wraps(decode)  # `generate` reads its signature
+    def decode_model(_, *args, **kwargs) -> torch.LongTensor:
+        # not the copy: graphs are kept with the model
+        return decode(model, *args, **kwargs)
+
     return {
-        "custom_generate": decode,
+        "custom_generate": decode_model,
         "num_draft_tokens": NUM_DRAFT_TOKENS,
         # a symbol is guessed to be the one above it, and an image to begin with blank rows
         "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
@@ -177,11 +196,17 @@ def judge_images(
 
     Returns:
         `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
+
+    Raises:
+        ValueError: where the classifier gives NaN.
     """
     pixel_values = torch.from_numpy(images)[:, None].to(classifier.device, classifier.dtype)  # [N, 1, 30, 30]
     # in blocks here too, so that a score does not depend on how many candidates are judged
     logits = torch.cat([classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, 10]
-    return (logits.float() / temperature).softmax(dim=-1).cpu().numpy()
+    probabilities = (logits.float() / temperature).softmax(dim=-1).cpu().numpy()
+    if np.isnan(probabilities).any():
+        raise ValueError("the classifier must give numbers, got NaN: do its weights overflow?")
+    return probabilities
 
 
 def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:

@@ -1,8 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Classes and what people call them: class k has the token `str(k)` always, and its name in `id2label`."""
 
+import unicodedata
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -20,7 +22,8 @@ def read_class_names(
         tokenizer (`MnistTextTokenizer`, *optional*): where the configuration comes from elsewhere, checks the names.
 
     Returns:
-        `tuple[str, ...]`, or `None` where it has only Transformers' own, LABEL_0, LABEL_1, and so on.
+        `tuple[str, ...]`, in the normal form NFC, in which a name has one spelling, so that equal ones are equal; or
+        `None` where it has only Transformers' own, LABEL_0, LABEL_1, and so on.
 
     Raises:
         ValueError: for classes that are not numbered from 0 on, and for what `tokenizer.check_class_names` refuses.
@@ -30,7 +33,7 @@ def read_class_names(
         return None
     if sorted(id2label) != list(range(len(id2label))):
         raise ValueError(f"id2label has the classes {_list(id2label)}; allowed are numbers from 0 on, without a gap")
-    names = tuple(id2label[label] for label in range(len(id2label)))
+    names = tuple(_normalize(id2label[label]) for label in range(len(id2label)))
     if tokenizer is not None:
         try:
             tokenizer.check_class_names(names)
@@ -62,8 +65,8 @@ def read_classes(
     found = (config.num_labels, config.num_channels, config.image_size)
     if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
         raise ValueError(
-            f"the classifier has {found[0]} labels, {found[1]} channels and images of {found[2]} pixels; allowed is "
-            f"2 to {len(DIGITS)}, 1 and {image_size}"
+            f"the classifier has {found[0]!r} labels, {found[1]!r} channels and images of {found[2]!r} pixels; allowed "
+            f"is 2 to {len(DIGITS)}, 1 and {image_size}"
         )
     class_names = name_classes(config, tokenizer)
     of_model = read_class_names(model_config) or class_names
@@ -96,8 +99,9 @@ def find_class(wanted: str | int, class_names: Sequence[str] = DIGITS) -> int:
     if isinstance(wanted, Integral) and not isinstance(wanted, bool) and 0 <= wanted < len(class_names):
         return int(wanted)
     if isinstance(wanted, str):
+        wanted, class_names = _normalize(wanted), tuple(map(_normalize, class_names))
         numbers = DIGITS[: len(class_names)]
-        found = {places.index(wanted) for places in (tuple(class_names), numbers) if wanted in places}
+        found = {places.index(wanted) for places in (class_names, numbers) if wanted in places}
         if len(found) == 1:
             return found.pop()
         if found:
@@ -116,6 +120,11 @@ def find_class(wanted: str | int, class_names: Sequence[str] = DIGITS) -> int:
 def class_word(class_names: Sequence[str]) -> str:
     """What one of the classes is called in a sentence: "digit", where they are the first of the digits, or "class"."""
     return "digit" if tuple(class_names) == DIGITS[: len(class_names)] else "class"
+
+
+def _normalize(name: Any) -> Any:
+    """A name in the one spelling that is compared: a folder from a Mac has ë as two characters."""
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else name
 
 
 def _list(values) -> str:

@@ -44,10 +44,11 @@ def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedT
     names of classes that [`read_class_names`] takes."""
     vocab_size, context = getattr(config, "vocab_size", None), getattr(config, "max_position_embeddings", None)
     if vocab_size != len(tokenizer):
-        raise ValueError(f"{name} has a vocabulary of {vocab_size}; allowed is {len(tokenizer)}, the tokenizer's")
-    if context is None or context < tokenizer.model_max_length:
+        raise ValueError(f"{name} has a vocabulary of {vocab_size!r}; allowed is {len(tokenizer)}, the tokenizer's")
+    if not isinstance(context, int) or context < tokenizer.model_max_length:
         raise ValueError(
-            f"{name} has a context of {context} tokens; allowed is {tokenizer.model_max_length} or more, a whole text"
+            f"{name} has a context of {context!r} tokens; allowed is {tokenizer.model_max_length} or more, a whole "
+            "text"
         )
     read_class_names(config, tokenizer)
 

@@ -27,7 +27,8 @@ def symbol_nats(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int
         `torch.Tensor`: float32 `[N, T - 1]` on the CPU, nats.
 
     Raises:
-        ValueError: for ids of another shape or dtype or beyond the vocabulary, and a batch size below 1.
+        ValueError: for ids of another shape or dtype or beyond the vocabulary, a batch size below 1, and where the
+            model gives NaN.
     """
     _check_input_ids(input_ids, model.config)
     if batch_size < 1:
@@ -43,6 +44,8 @@ def symbol_nats(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int
             nats[start : start + batch_size] = token_losses(logits, batch)
     finally:
         model.train(training)
+    if nats.isnan().any():
+        raise ValueError("the language model must give numbers, got NaN: are there NaN in its weights?")
     return nats
 
 

@@ -4,13 +4,13 @@
 from itertools import pairwise
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.utils import cached_file, can_return_tuple
 
 from .configuration_mnist_cnn import MnistCnnConfig
+from .weights import load_weights
 
 
 # where a classifier lies beside its language model
@@ -112,19 +112,11 @@ def load_classifier(
         # where this file is missing, from_pretrained takes the default configuration and says nothing
         if cached_file(source, "config.json", **where) is None:
             raise OSError("it has no config.json")
-        classifier, report = MnistCnnForImageClassification.from_pretrained(
-            source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **where
-        )
-    except SafetensorError as error:
-        raise ValueError(f"the classifier of {source} has weights that cannot be read: {error}") from error
+        return load_weights(MnistCnnForImageClassification, source, f"the classifier of {source}", **where)
     except OSError as error:
         raise ValueError(
             f"{source} has no classifier in its folder {subfolder!r}; train_classifier.py makes one: {error}"
         ) from error
-    unfit = [key for keys in ("missing_keys", "mismatched_keys", "unexpected_keys") for key in report[keys]]
-    if unfit:
-        raise ValueError(f"the classifier of {source} has weights that do not fit its configuration: {unfit[0]}")
-    return classifier
 
 
 MnistCnnForImageClassification.register_for_auto_class("AutoModelForImageClassification")

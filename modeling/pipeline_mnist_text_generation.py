@@ -5,8 +5,7 @@ import inspect
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from numbers import Integral
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from huggingface_hub import CommitInfo
 from PIL import Image
 from transformers import AutoModelForCausalLM, Pipeline, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pipelines import PIPELINE_REGISTRY
+from transformers.pipelines.pt_utils import PipelineIterator
 
-from .cached_gpt2 import CachedGPT2
-from .candidates import BLOCK_SIZE, BLOCKS_TOGETHER, Candidates, generate_candidates, judge_images
+from .cached_gpt2 import CachedGPT2, unwrap_model
+from .candidates import BLOCK_SIZE, Candidates, generate_candidates, judge_images
 from .class_names import class_word, find_class, read_classes
 from .completion import complete_images
 from .language_model import check_language_model_config
@@ -30,9 +30,13 @@ from .sampling_arguments import (
     DEFAULTS,
     check_completion_arguments,
     check_labels,
+    check_loading_arguments,
     check_sampling_arguments,
     draw_seed,
+    to_python,
 )
+from .streaming import DrawnOutputs, is_iterable
+from .weights import check_finite, check_own_weights
 
 
 TASK = "mnist-text-gen"
@@ -58,7 +62,8 @@ class MnistTextGenerationPipeline(Pipeline):
         commit_hash (`str` or `None`): the commit on the Hub that model and tokenizer were loaded from, if they were.
 
     Raises:
-        ValueError: for a language model, tokenizer or classifier that does not fit, or no classifier.
+        ValueError: for a language model, tokenizer or classifier that does not fit, or no classifier, weights that
+            are not finite, and those in the folder of the language model that do not fit its configuration.
 
     Examples:
 
@@ -93,11 +98,16 @@ class MnistTextGenerationPipeline(Pipeline):
                 f"the tokenizer is a {type(tokenizer).__name__}; allowed is a MnistTextTokenizer, which comes with "
                 "`import mnist_text_gen` or `trust_remote_code=True`"
             )
-        check_language_model_config(model.config, tokenizer, model.config.name_or_path or "the language model")
+        name = model.config.name_or_path or "the language model"
+        check_language_model_config(model.config, tokenizer, name)
+        check_loading_arguments(kwargs.get("batch_size"), kwargs.get("num_workers"))
         source = model.config.name_or_path
         # of the tokenizer, for the model does not know it
         self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
+        check_own_weights(unwrap_model(model), self.commit_hash)
         classifier = classifier or self._load_own_classifier(source)
+        check_finite(unwrap_model(model), name)
+        check_finite(classifier, "the classifier")
         self.class_names = read_classes(classifier.config, model.config, tokenizer)
         self.class_word = class_word(self.class_names)
         super().__init__(model=model, tokenizer=tokenizer, **kwargs)
@@ -121,15 +131,18 @@ class MnistTextGenerationPipeline(Pipeline):
         decoding: str | None = None,
         callback: Callable[[int, int, np.ndarray], None] | None = None,
         seed: int | None = None,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
         **kwargs,
-    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | Iterator[list[dict[str, Any]]]:
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | PipelineIterator:
         """Draw one digit, or each of several.
 
         What is not given has the value that [`~transformers.pipeline`] was given, else the default.
 
         Args:
             digits (`str`, `int`, or an iterable of them):
-                `"0"` to `"9"` or 0 to 9. Of other classes, names or numbers: `"Bag"`, 8 or `"8"`.
+                `"0"` to `"9"` or 0 to 9, an integer of any library. Of other classes, names or numbers: `"Bag"`, 8 or
+                `"8"`. A `float` is none, also where it is whole: it comes of a computation, or a missing value.
             num_candidates (`int`, defaults to 64): how many are generated for a digit.
             num_return_sequences (`int`, defaults to 8): how many of them, the best, are returned.
             temperature (`float`, defaults to 0.8): divides the logits of the language model.
@@ -146,12 +159,17 @@ class MnistTextGenerationPipeline(Pipeline):
                 A candidate's noise depends only on the seed, its label, how often the label came before in this call,
                 and its own index. On one device, dtype and number of threads the same seed gives the same images. By
                 default a seed is drawn from torch's global generator.
+            batch_size (`int`, *optional*):
+                How many digits are drawn at the same time, at most; it changes no result. By default 1 on a CPU and 10
+                on a GPU, and 1 of what has no length or is drawn for a callback.
+            num_workers (`int`, defaults to 0):
+                Processes that read a data set of digits. What has no length is read by this one.
 
         Returns:
             `list[dict]` for one digit, best first, each with `label` (`str`, the class's name), `generated_text`
             (`str`, 152 characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255) and `score` (`float`, the
-            classifier's probability of the digit). A list of them for a list or tuple, an iterator for any other
-            iterable.
+            classifier's probability of the digit). A list of them for a list, tuple, array or tensor, and for any
+            other iterable an iterator, which has its length.
 
         Raises:
             ValueError: for a digit or an argument that is not allowed; it names both.
@@ -168,21 +186,26 @@ class MnistTextGenerationPipeline(Pipeline):
         arguments = {name: value for name, value in given.items() if value is not None} | kwargs
         if check_sampling_arguments(**{**self._forward_params, **arguments})["seed"] is None:
             arguments["seed"] = draw_seed()
-        if isinstance(digits, str | Integral):
-            return super().__call__(next(self._number_labels([digits])), **arguments)
+        check_loading_arguments(batch_size, num_workers)
+        digits = to_python(digits)
+        if isinstance(digits, str | bytes | Mapping) or not is_iterable(digits):
+            return super().__call__(next(self.number_labels([digits])), **arguments)
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
-            items = list(self._number_labels(digits))
-            if items and self.device.type in BLOCKS_TOGETHER:
-                return self._draw_together(items, **self._forward_params | arguments)
-            return super().__call__(items, **arguments) if items else []
-        return super().__call__(self._number_labels(digits), **arguments)
+            digits = list(map(self._find_class, digits))
+        num_workers = self._num_workers if num_workers is None else num_workers
+        how = (num_workers or 0, batch_size or self._batch_size, DEFAULTS | self._forward_params | arguments)
+        results = PipelineIterator(DrawnOutputs(self, digits, *how), self.postprocess, {})
+        return list(results) if isinstance(digits, list) else results
 
-    def _number_labels(self, classes: Iterable[str | int]) -> Iterator[dict[str, int]]:
+    def _find_class(self, wanted: str | int) -> int:
+        return find_class(to_python(wanted), self.class_names)
+
+    def number_labels(self, classes: Iterable[str | int]) -> Iterator[dict[str, int]]:
         """Check names or numbers of classes, and count how often each came before."""
         seen = Counter()
         for wanted in classes:
-            label = find_class(wanted, self.class_names)
+            label = self._find_class(wanted)
             yield {"label": label, "occurrence": seen[label]}
             seen[label] += 1
 
@@ -244,11 +267,12 @@ class MnistTextGenerationPipeline(Pipeline):
         """
         items = [{"label": label, "occurrence": occurrence}]
         how = (num_candidates, temperature, classifier_temperature, seed, decoding, callback)
-        return self._sample_items(items, *how)[0]
+        return self.sample_items(items, *how)[0]
 
-    def _sample_items(
+    def sample_items(
         self, items, num_candidates, temperature, classifier_temperature, seed, decoding, callback
     ) -> list[Candidates]:
+        """[`sample`] for several `{"label": int, "occurrence": int}`, which are drawn at the same time."""
         num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE  # of each item, in whole blocks
         seed_keys = [(seed, *item.values(), index) for item in items for index in range(num_drawn)]
         labels = [item["label"] for item in items for _ in range(num_drawn)]
@@ -256,21 +280,6 @@ class MnistTextGenerationPipeline(Pipeline):
         candidates = self.sample_texts(labels, seed_keys, temperature, classifier_temperature, decoding, show)
         starts = range(0, len(labels), num_drawn)
         return [candidates.take(slice(start, start + num_candidates)) for start in starts]
-
-    def _draw_together(self, items: list[dict[str, int]], **arguments) -> list[list[dict[str, Any]]]:
-        """What the base class would do with one item after the other, for as many as fill the device at a time."""
-        arguments = DEFAULTS | arguments
-        num_return_sequences, callback = arguments.pop("num_return_sequences"), arguments["callback"]
-        # a callback sees one class grow
-        step = 1 if callback is not None else BLOCKS_TOGETHER[self.device.type]
-        results = []
-        with self.device_placement():
-            for start in range(0, len(items), step):
-                chunk = items[start : start + step]
-                for item, candidates in zip(chunk, self._sample_items(chunk, **arguments), strict=True):
-                    outputs = {**item, "candidates": candidates, "num_return_sequences": num_return_sequences}
-                    results.append(self.postprocess(outputs))
-        return results
 
     def sample_texts(
         self,

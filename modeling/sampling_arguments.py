@@ -2,11 +2,10 @@
 """The arguments of the pipeline's calls: their defaults, and what they may be."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
 import torch
 
 from .class_names import find_class
@@ -22,6 +21,8 @@ DEFAULTS = {
     "decoding": "exact",
     "callback": None,
 }
+# what a `transformers.Pipeline` takes besides
+LOADING = ("batch_size", "num_workers")
 
 
 def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
@@ -33,7 +34,8 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
     """
     for name, value in arguments.items():
         if name not in DEFAULTS:
-            raise ValueError(f"argument {name!r} does not exist; allowed are {', '.join(DEFAULTS)}")
+            allowed = ", ".join((*DEFAULTS, *LOADING))
+            raise ValueError(f"argument {name!r} does not exist; allowed are {allowed}")
         elif name == "seed":
             _check_seed(value)
         elif "temperature" in name:
@@ -67,12 +69,24 @@ def check_completion_arguments(
         )
 
 
+def check_loading_arguments(batch_size: int | None, num_workers: int | None) -> None:
+    """Check what a [`~transformers.Pipeline`] takes besides, at the start and in a call; `None` is not given."""
+    if batch_size is not None:
+        _check_count(batch_size, "batch_size")
+    if num_workers is not None and num_workers != 0:
+        _check_count(num_workers, "num_workers", "0 or more")
+
+
+def to_python(labels: Any) -> Any:
+    """The numbers of an array, a tensor or a scalar of either as Python's own, in lists; anything else as it is."""
+    return labels.tolist() if hasattr(labels, "tolist") else labels
+
+
 def check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
     """The numbers of the classes of `num_images` images, by name or number; one class alone is that of one image."""
-    labels = labels if np.ndim(labels) else [labels]
-    # a tensor or an array of one number is that number
-    labels = [label.item() if hasattr(label, "item") and np.ndim(label) == 0 else label for label in labels]
-    labels = [find_class(label, class_names) for label in labels]
+    labels = to_python(labels)
+    labels = labels if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
+    labels = [find_class(to_python(label), class_names) for label in labels]
     if len(labels) != num_images:
         raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
     return labels
@@ -93,9 +107,9 @@ def _check_callback(value: Callable | None) -> None:
         raise ValueError(f"callback is {value!r}; allowed is a function, or None")
 
 
-def _check_count(value: int, name: str) -> None:
+def _check_count(value: int, name: str, allowed: str = "1 or more") -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; allowed is an integer of 1 or more")
+        raise ValueError(f"{name} is {value!r}; allowed is an integer of {allowed}")
 
 
 def _check_temperature(value: float, name: str) -> None:

@@ -14,6 +14,7 @@ This file has no import from the rest of the package: it also travels to the Hub
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from numbers import Integral
 
@@ -57,7 +58,9 @@ def get_text_length(image_size: int) -> int:
 
 
 def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the classes that the class symbols stand for, as a tuple.
+    """The names of the classes that the class symbols stand for, as a tuple, in Unicode's normal form NFC.
+
+    A name that is composed, as on Linux, and decomposed, as on a Mac, is the same.
 
     Args:
         class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.
@@ -65,7 +68,7 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: for another number of them, and for a name that is none, or is there twice.
     """
-    names = tuple(class_names)
+    names = tuple(unicodedata.normalize("NFC", name) if isinstance(name, str) else name for name in class_names)
     if isinstance(class_names, str) or not 2 <= len(names) <= len(CLASS_SYMBOLS):
         listed = ", ".join(map(repr, names))
         found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {listed}"
@@ -239,6 +242,10 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
     `encode_images` and `decode_images` go between images and texts, the usual methods between texts and ids. No token
     is added or prepended. `)` ends a text, and pads: all texts are equally long, so padding serves prompts only.
 
+    Train with `default_data_collator` and `labels` that are the `input_ids`, as [`load_corpus`] gives them. The stock
+    `DataCollatorForLanguageModeling` masks the pad token in the labels, and that is `)`: a model that is trained with
+    it never learns to end a text. `)` cannot be another token than the pad token: there are 75, and each has its use.
+
     Args:
         image_size (`int`, defaults to 30):
             Height and width of an image: 6, 12, 18, 24, 30, 36, 42 or 48. It is saved in `tokenizer_config.json`.
@@ -371,6 +378,19 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         codes = np.frombuffer(pixels.encode("ascii"), dtype=np.uint8).reshape(len(texts), num_symbols)
         return unpack_pixels(codes - FIRST_PIXEL_ASCII)
 
+    def add_tokens(self, new_tokens, special_tokens: bool = False) -> int:
+        """As in `PreTrainedTokenizerFast`, but a `ValueError` for any token that is not one of the 75."""
+        for token in new_tokens if isinstance(new_tokens, list | tuple) else [new_tokens]:
+            _check_token(token)
+        return super().add_tokens(new_tokens, special_tokens=special_tokens)
+
+    def add_special_tokens(self, special_tokens_dict: dict, *args, **kwargs) -> int:
+        """As in `PreTrainedTokenizerFast`, but a `ValueError` for any token that is not one of the 75."""
+        for value in special_tokens_dict.values():
+            for token in value if isinstance(value, list | tuple) else [value]:
+                _check_token(token)
+        return super().add_special_tokens(special_tokens_dict, *args, **kwargs)
+
     def convert_tokens_to_ids(self, tokens):
         """As in `PreTrainedTokenizerFast`, but an unknown token is a `ValueError` and not `None`."""
         for position, token in enumerate([tokens] if isinstance(tokens, str) else tokens or []):
@@ -396,6 +416,14 @@ def _build_backend() -> Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
     return backend
+
+
+def _check_token(token) -> None:
+    if str(token) not in VOCAB:
+        raise ValueError(
+            f"a token must be one of the 75 of the text form, '0' to 'y' and ')', got {str(token)!r}; a text has no "
+            "other"
+        )
 
 
 def _check_symbols(text: str, name: str) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from .checkpoints import SHIPPED_CHECKPOINT
-from .modeling import TASK, MnistCnnForImageClassification, MnistTextGenerationPipeline
+from .modeling import TASK, MnistCnnForImageClassification, MnistTextGenerationPipeline, load_weights, reading
 
 
 def load_pipeline(
@@ -49,9 +48,10 @@ def load_pipeline(
     if Path(name).is_file():
         raise ValueError(f"{allowed}, and this is a file")
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, SafetensorError) as error:
+        model = load_weights(AutoModelForCausalLM, name, f"model_name_or_path {name!r}")
+        with reading(f"model_name_or_path {name!r}"):
+            tokenizer = AutoTokenizer.from_pretrained(name)
+    except OSError as error:
         raise ValueError(f"{allowed}: {error}") from error
     if device is not None:
         # among several processes a pipeline leaves its model where it is, whatever device it is given

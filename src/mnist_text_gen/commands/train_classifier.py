@@ -17,13 +17,13 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from mnist_text_gen.data import LabelledImages, load_image_corpus
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
-from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps
+from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps, load_weights
 from mnist_text_gen.training.augmentation import AugmentationCallback
 from mnist_text_gen.training.checkpoints import staged_model
 from mnist_text_gen.training.history import Quantities
 from mnist_text_gen.training.processes import ProcessArguments, check_num_processes, locked_output_dir
 from mnist_text_gen.training.recipe import collect_recipe, describe_arguments
-from mnist_text_gen.training.run import describe_images, describe_recipe, describe_stage, load_weights, write_training
+from mnist_text_gen.training.run import describe_images, describe_recipe, describe_stage, write_training
 from mnist_text_gen.training.trainer import MnistTrainer, check_training_arguments
 
 from .arguments import parse_arguments, run_command
@@ -125,7 +125,8 @@ def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str
             **label_maps(class_names),
         )
         return MnistCnnForImageClassification(config)
-    model = load_weights(MnistCnnForImageClassification, args.model_name_or_path)
+    name = f"model_name_or_path {args.model_name_or_path!r}"
+    model = load_weights(MnistCnnForImageClassification, args.model_name_or_path, name)
     found, wanted = (model.config.image_size, model.config.num_labels), (image_size, len(class_names))
     if found != wanted:
         raise ValueError(

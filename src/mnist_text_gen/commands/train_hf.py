@@ -33,6 +33,7 @@ from mnist_text_gen.modeling import (
     build_language_model_config,
     check_language_model_config,
     label_maps,
+    load_weights,
     read_class_names,
     token_losses,
 )
@@ -47,7 +48,7 @@ from mnist_text_gen.training.monitoring import draw_digits
 from mnist_text_gen.training.optimizer import OptimizerArguments, build_optimizer
 from mnist_text_gen.training.processes import ProcessArguments, check_num_processes, locked_output_dir
 from mnist_text_gen.training.recipe import collect_recipe, describe_arguments
-from mnist_text_gen.training.run import describe_images, describe_recipe, describe_stage, load_weights, write_training
+from mnist_text_gen.training.run import describe_images, describe_recipe, describe_stage, write_training
 from mnist_text_gen.training.trainer import MnistTrainer, check_training_arguments
 
 from .arguments import parse_arguments, run_command
@@ -190,7 +191,9 @@ def build_model(
         if args.initialization == "text_form":
             initialize_from_text_form(model, tokenizer)
     else:
-        model = load_weights(GPT2LMHeadModel, args.model_name_or_path, **overrides)
+        model = load_weights(
+            GPT2LMHeadModel, args.model_name_or_path, f"model_name_or_path {args.model_name_or_path!r}", **overrides
+        )
         check_context(model.config, tokenizer, args.model_name_or_path)
         check_language_model_config(model.config, tokenizer, args.model_name_or_path)
     model.config.update(label_maps(class_names))

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import PreTrainedModel
 
 from mnist_text_gen.data import LabelledImages, identify_source
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
@@ -22,14 +20,6 @@ from .trainer import MnistTrainer
 
 
 PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate", "numpy")
-
-
-def load_weights(model_class: type[PreTrainedModel], name_or_path: str, **overrides: Any) -> PreTrainedModel:
-    """Load what `--model_name_or_path` names; a `ValueError` for weights that cannot be read."""
-    try:
-        return model_class.from_pretrained(name_or_path, use_safetensors=True, **overrides)
-    except SafetensorError as error:
-        raise ValueError(f"model_name_or_path is {name_or_path!r}, whose weights cannot be read: {error}") from error
 
 
 def describe_stage(

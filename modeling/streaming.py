@@ -1,0 +1,66 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""A run of the pipeline over many classes: read in their order, and drawn several at the same time."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import Pipeline
+
+from .candidates import BLOCKS_TOGETHER
+
+
+class DrawnOutputs:
+    """What the pipeline's `_forward` gives for one class after the other; it has the length of the classes.
+
+    Args:
+        pipe (`MnistTextGenerationPipeline`): draws.
+        classes (`Iterable[str | int]`): names or numbers.
+        num_workers (`int`): processes that read a data set of them. They are counted here, so that no result depends
+            on it.
+        batch_size (`int`, *optional*): how many are drawn at the same time.
+        arguments (`dict`): all of a call.
+    """
+
+    def __init__(
+        self, pipe: Pipeline, classes: Iterable[str | int], num_workers: int, batch_size: int | None, arguments: dict
+    ):
+        self.pipe, self.classes, self.num_workers, self.arguments = pipe, classes, num_workers, dict(arguments)
+        self.num_return_sequences = self.arguments.pop("num_return_sequences")
+        # what has no length may be waiting for the result before it gives the next class
+        default = BLOCKS_TOGETHER.get(pipe.device.type, 1) if isinstance(classes, Sized) else 1
+        # a callback sees one class grow
+        self.batch_size = 1 if arguments["callback"] is not None else batch_size or default
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        items = self.pipe.number_labels(self._read())
+        while chunk := list(itertools.islice(items, self.batch_size)):
+            with self.pipe.device_placement():
+                drawn = self.pipe.sample_items(chunk, **self.arguments)
+            for item, candidates in zip(chunk, drawn, strict=True):
+                yield {**item, "candidates": candidates, "num_return_sequences": self.num_return_sequences}
+
+    def _read(self) -> Iterable[str | int]:
+        is_stream = isinstance(self.classes, IterableDataset) or not hasattr(self.classes, "__getitem__")
+        if is_stream or not isinstance(self.classes, Sized):
+            return self.classes
+        if not self.num_workers:
+            # torch's data sets need not say where they end but by their length
+            return (self.classes[index] for index in range(len(self.classes)))
+        # a generator of its own, for a loader takes a number from the global one
+        how = {"collate_fn": _as_it_is, "num_workers": self.num_workers, "generator": torch.Generator()}
+        return DataLoader(self.classes, batch_size=None, **how)
+
+
+def is_iterable(value: Any) -> bool:
+    """Whether a `for` goes over it; over torch's data sets it does by `__getitem__`."""
+    return isinstance(value, Iterable) or hasattr(value, "__getitem__")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
