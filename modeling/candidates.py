@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers import (
     GenerationConfig,
     LogitsProcessor,
@@ -57,6 +58,26 @@ class Candidates:
     def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
         """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
         return np.argsort(-self.probabilities[:, label], kind="stable")[:num_return_sequences]
+
+    def results(
+        self, chosen: Sequence[int], labels: Sequence[int], class_names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Some of them as the pipeline's `__call__` returns them.
+
+        Args:
+            chosen (`Sequence[int]`, length M): which, in this order.
+            labels (`Sequence[int]`, length M): the class of each; its score is the probability of that.
+            class_names (`Sequence[str]`): the names of all classes.
+        """
+        return [
+            {
+                "label": class_names[label],
+                "generated_text": self.texts[index],
+                "image": Image.fromarray(self.images[index] * 255),
+                "score": float(self.probabilities[index, label]),
+            }
+            for index, label in zip(chosen, labels, strict=True)
+        ]
 
     def scores(self, labels: Sequence[int]) -> np.ndarray:
         """Of each of the N, the probability of its own class, float32 `[N]`."""

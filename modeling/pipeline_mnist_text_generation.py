@@ -4,8 +4,7 @@
 import inspect
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from transformers.pipelines.pt_utils import PipelineIterator
 
 from .cached_gpt2 import CachedGPT2, unwrap_model
 from .candidates import BLOCK_SIZE, Candidates, generate_candidates, judge_images
-from .class_names import class_word, find_class, read_classes
+from .class_names import class_word, read_classes
 from .completion import complete_images
 from .language_model import check_language_model_config
 from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, pixel_nats
@@ -35,7 +34,7 @@ from .sampling_arguments import (
     draw_seed,
     to_python,
 )
-from .streaming import DrawnOutputs, is_iterable
+from .streaming import DrawnOutputs, is_iterable, number_labels
 from .weights import check_finite, check_own_weights
 
 
@@ -189,25 +188,14 @@ class MnistTextGenerationPipeline(Pipeline):
         check_loading_arguments(batch_size, num_workers)
         digits = to_python(digits)
         if isinstance(digits, str | bytes | Mapping) or not is_iterable(digits):
-            return super().__call__(next(self.number_labels([digits])), **arguments)
+            return super().__call__(next(number_labels([digits], self.class_names)), **arguments)
         if isinstance(digits, list | tuple):
             # a list is checked whole before the first image is drawn
-            digits = list(map(self._find_class, digits))
+            digits = [item["label"] for item in number_labels(digits, self.class_names)]
         num_workers = self._num_workers if num_workers is None else num_workers
         how = (num_workers or 0, batch_size or self._batch_size, DEFAULTS | self._forward_params | arguments)
         results = PipelineIterator(DrawnOutputs(self, digits, *how), self.postprocess, {})
         return list(results) if isinstance(digits, list) else results
-
-    def _find_class(self, wanted: str | int) -> int:
-        return find_class(to_python(wanted), self.class_names)
-
-    def number_labels(self, classes: Iterable[str | int]) -> Iterator[dict[str, int]]:
-        """Check names or numbers of classes, and count how often each came before."""
-        seen = Counter()
-        for wanted in classes:
-            label = self._find_class(wanted)
-            yield {"label": label, "occurrence": seen[label]}
-            seen[label] += 1
 
     def _sanitize_parameters(self, **kwargs):
         return {}, check_sampling_arguments(**kwargs, fill=False), {}
@@ -224,25 +212,7 @@ class MnistTextGenerationPipeline(Pipeline):
     def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:
         label, candidates = model_outputs["label"], model_outputs["candidates"]
         best = candidates.rank(label, model_outputs["num_return_sequences"])
-        return self.show(candidates, best, [label] * len(best))
-
-    def show(self, candidates: Candidates, chosen: Sequence[int], labels: Sequence[int]) -> list[dict[str, Any]]:
-        """Some of the candidates as `__call__` returns them.
-
-        Args:
-            candidates (`Candidates`): what was drawn.
-            chosen (`Sequence[int]`, length M): which of them, in this order.
-            labels (`Sequence[int]`, length M): the class of each; its score is the probability of that.
-        """
-        return [
-            {
-                "label": self.class_names[label],
-                "generated_text": candidates.texts[index],
-                "image": Image.fromarray(candidates.images[index] * 255),
-                "score": float(candidates.probabilities[index, label]),
-            }
-            for index, label in zip(chosen, labels, strict=True)
-        ]
+        return candidates.results(best, [label] * len(best), self.class_names)
 
     def sample(
         self,
@@ -366,7 +336,7 @@ class MnistTextGenerationPipeline(Pipeline):
         temperature = self._forward_params.get("classifier_temperature", DEFAULTS["classifier_temperature"])
         probabilities = judge_images(self.classifier, images, temperature)
         candidates = Candidates(texts, images, probabilities, {})
-        return self.show(candidates, range(len(texts)), input_ids[:, 0].tolist())
+        return candidates.results(range(len(texts)), input_ids[:, 0].tolist(), self.class_names)
 
     def log_likelihood(self, images: np.ndarray | torch.Tensor, labels: str | int | Sequence[str | int]) -> np.ndarray:
         """log p(image | label) under the language model itself: temperature 1, and without the grammar.

@@ -2,7 +2,8 @@
 """A run of the pipeline over many classes: read in their order, and drawn several at the same time."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sized
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import Pipeline
 
 from .candidates import BLOCKS_TOGETHER
+from .class_names import find_class
+from .sampling_arguments import to_python
 
 
 class DrawnOutputs:
@@ -38,7 +41,7 @@ class DrawnOutputs:
         return len(self.classes)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        items = self.pipe.number_labels(self._read())
+        items = number_labels(self._read(), self.pipe.class_names)
         while chunk := list(itertools.islice(items, self.batch_size)):
             with self.pipe.device_placement():
                 drawn = self.pipe.sample_items(chunk, **self.arguments)
@@ -55,6 +58,15 @@ class DrawnOutputs:
         # a generator of its own, for a loader takes a number from the global one
         how = {"collate_fn": _as_it_is, "num_workers": self.num_workers, "generator": torch.Generator()}
         return DataLoader(self.classes, batch_size=None, **how)
+
+
+def number_labels(classes: Iterable[str | int], class_names: Sequence[str]) -> Iterator[dict[str, int]]:
+    """Check names or numbers of classes, and count how often each came before."""
+    seen = Counter()
+    for wanted in classes:
+        label = find_class(to_python(wanted), class_names)
+        yield {"label": label, "occurrence": seen[label]}
+        seen[label] += 1
 
 
 def is_iterable(value: Any) -> bool:

@@ -90,7 +90,7 @@ class Handlers:
 
         yield say(f"Drawing {num_candidates} candidates of {digit}."), "", []
         candidates = yield from follow(sample, show)
-        results = self.pipe.show(candidates, candidates.rank(label), [label] * num_candidates)
+        results = candidates.results(candidates.rank(label), [label] * num_candidates, self.pipe.class_names)
         num_taken = int((candidates.probabilities.argmax(axis=1) == label).sum())
         done = (
             f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. The "

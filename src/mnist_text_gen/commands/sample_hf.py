@@ -100,7 +100,7 @@ def draw_class(
         name=name,
         title=name if pipe.class_word == "digit" else f"{name} ({pipe.class_names[label]})",
         class_word=pipe.class_word,
-        results=pipe.show(candidates, best, [label] * len(best)),
+        results=candidates.results(best, [label] * len(best), pipe.class_names),
         num_agreeing=int((candidates.probabilities.argmax(axis=1) == label).sum()),
         seconds=candidates.seconds,
     )
