@@ -453,7 +453,7 @@ def write_bomb(path, num_values, header):
     ("header", "message"),
     [
         ([0x0803, 20, 28, 28], "has 15697 bytes or more; its header says [20, 28, 28], which makes 15696"),
-        ([0x0803, 10**6, 32, 32], "1,000,000 images of 32×32 are too many"),
+        ([0x0803, 10**6, 33, 33], "1,000,000 images of 33×33 are too many"),
         ([0x0803, 1_400_000, 8, 8], "1,400,000 images of 8×8 are too many"),
         ([0x0802, 20, 28, 28], "starts with 0x00000802"),
     ],
@@ -523,7 +523,7 @@ def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train
 
 @pytest.mark.parametrize(
     ("metadata", "message"),
-    [(b"{", "metadata of `datasets`"), (b"[1]", "metadata of `datasets`"), (b'{"info": {"features": 7}}', "metadata")],
+    [(b"{", "metadata of `datasets`"), (b'{"info": {"features": 7}}', "metadata")],
 )
 def test_damaged_metadata_of_datasets_is_named(tmp_path, train, metadata, message):
     table = pa.table({"image": [to_png(train.images[0])] * 4, "label": [0, 1, 2, 3]})
@@ -563,7 +563,7 @@ def test_parquet_that_unpacks_to_much_is_refused_before(tmp_path, as_struct):
 def test_rows_that_share_their_bytes_are_unpacked_one_at_a_time(tmp_path):
     images = pa.array([bytes(2**26)] * 10)
     refuse_table(tmp_path / "a.parquet", {"image": images, "label": [0] * 10}, "row 0, has no image that can be read")
-    assert (tmp_path / "a.parquet").stat().st_size < 2**20
+    assert (tmp_path / "a.parquet").stat().st_size < 2**23
 
 
 def test_millions_of_equal_rows_are_refused_by_their_number(tmp_path, train, monkeypatch):
