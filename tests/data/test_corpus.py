@@ -1,13 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Rows of both layouts and of the classifier, read one by one, in batches and through the loader."""
 
+import logging
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from transformers import default_data_collator
 
-from mnist_text_gen.data import augment_images, load_corpus, load_image_corpus, sample_images, set_epoch
-from mnist_text_gen.tokenizer import binarize_images
+from mnist_text_gen.data import augment_images, load_corpus, load_image_corpus, make_binary, sample_images, set_epoch
+from mnist_text_gen.data.arguments import SourceArguments
+from mnist_text_gen.tokenizer import MnistTextTokenizer, binarize_images
 
 
 NUM_TRAIN, NUM_TEST, STRENGTH = 12, 5, 0.75
@@ -350,3 +354,74 @@ def test_default_collator_stacks_classifier_rows(source, train):
 def test_wrong_arguments_for_classifier_rows_are_refused(source, options, message):
     with pytest.raises(ValueError, match=message):
         load_image_corpus(source, **options)
+
+
+LOADERS = [load_corpus, load_image_corpus, lambda splits, **options: make_binary(splits, **options)]
+
+
+def with_values(mnist_5k, low, high):
+    """Real digits of two grey values."""
+    splits = {name: mnist_5k[name].first(count, name) for name, count in (("train", 30), ("test", 10))}
+    return {
+        name: replace(split, images=np.where(split.images > 127, high, low).astype(np.uint8))
+        for name, split in splits.items()
+    }
+
+
+@pytest.mark.parametrize("load", LOADERS, ids=["texts", "pixels", "binary"])
+@pytest.mark.parametrize("values", [(0, 1), (60, 120), (150, 250), (90, 90)])
+def test_a_source_that_becomes_blank_is_refused_with_its_number_and_an_option(mnist_5k, load, values):
+    splits = with_values(mnist_5k, *values)
+    options = {"num_train_samples": 30} if load is load_corpus else {}
+    with pytest.raises(ValueError, match=r"^40 of 40 images are blank, .* 'rounded'; .* see --binarization otsu$"):
+        load(splits, **options)
+    if values[0] != values[1]:
+        load(splits, binarization="otsu", **options)
+
+
+def test_sampled_images_of_hardly_any_ink_are_refused(mnist_5k):
+    with pytest.raises(ValueError, match=r"^40 of 40 images are blank"):
+        load_corpus(with_values(mnist_5k, 0, 1), num_train_samples=30, binarization="sampled")
+
+
+def test_some_blank_images_are_worth_a_warning(mnist_5k, caplog):
+    splits = with_values(mnist_5k, 0, 255)
+    splits["train"].images[:10] = 0
+    with caplog.at_level(logging.WARNING):
+        load_corpus(splits, num_train_samples=30)
+    assert caplog.records[0].getMessage().startswith("10 of 40 images are blank")
+
+
+@pytest.mark.parametrize("binarization", ["rounded", "otsu", "sampled"])
+def test_more_ink_than_paper_names_invert_which_gives_the_texts_of_bright_ink(mnist_5k, caplog, binarization):
+    bright, dark = with_values(mnist_5k, 0, 255), with_values(mnist_5k, 255, 0)
+    options = {"num_train_samples": 30, "binarization": binarization}
+    with caplog.at_level(logging.WARNING):
+        load_corpus(dark, **options)
+        load_image_corpus(dark, **options)
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == [
+        "40 of 40 images have more ink than paper"
+    ] * 2
+    assert all("--invert" in record.getMessage() for record in caplog.records)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        inverted = load_corpus(dark, **options, invert=True)
+        pixels = load_image_corpus(dark, **options, invert=True)
+    assert not caplog.records
+    expected = load_corpus(bright, **options)
+    for split in ("train", "test"):
+        assert inverted[split][:]["text"] == expected[split][:]["text"]
+        rows = pixels[split][:]
+        images = np.stack([np.asarray(image)[0] for image in rows["pixel_values"]])
+        assert MnistTextTokenizer().encode_images(images, rows["labels"]) == expected[split][:]["text"]
+
+
+def test_invert_as_an_argument_of_commands_gives_the_same_images(mnist_5k):
+    inverted = SourceArguments(dataset_name="mnist-5k", invert=True).load_images()
+    np.testing.assert_array_equal(inverted["test"].images, 255 - mnist_5k["test"].images)
+
+
+def test_real_digits_give_no_warning(mnist_5k, caplog):
+    with caplog.at_level(logging.WARNING):
+        load_corpus(mnist_5k, num_train_samples=1000)
+    assert not caplog.records

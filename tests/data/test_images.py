@@ -114,7 +114,6 @@ NEAR = {
     "JPEG with EXIF 3": oriented("JPEG", 3, quality=95),
     "CMYK JPEG": lambda image: encode(Image.fromarray(image).convert("CMYK"), "JPEG", quality=95),
     "CMYK TIFF": lambda image: encode(Image.fromarray(image).convert("CMYK"), "TIFF"),
-    "YCbCr TIFF": lambda image: encode(Image.fromarray(image).convert("YCbCr"), "TIFF"),
 }
 KINDS = [
     *((name, write, "same") for name, write in SAME.items()),

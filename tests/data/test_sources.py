@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import sys
+import tracemalloc
 
 import datasets
 import numpy as np
@@ -438,3 +439,146 @@ def test_source_is_known_to_others_by_its_name_and_not_by_its_path(tmp_path, mon
     digest = hashlib.sha256(images.tobytes() + bytes(labels.tolist())).hexdigest()
     monkeypatch.setattr("mnist_text_gen.data.sources._MNIST_SHA256", digest)
     assert identify_source(str(tmp_path)) == "ylecun/mnist"
+
+
+def write_bomb(path, num_values, header):
+    """A gzip file of a header and zeros, a thousandth of their size."""
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(np.array(header, dtype=">u4").tobytes())
+        for _ in range(num_values // 2**20):
+            file.write(bytes(2**20))
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ([0x0803, 20, 28, 28], "has 15697 bytes or more; its header says [20, 28, 28], which makes 15696"),
+        ([0x0803, 10**6, 33, 33], "1,000,000 images of 33×33 are too many"),
+        ([0x0803, 1_400_000, 8, 8], "1,400,000 images of 8×8 are too many"),
+        ([0x0802, 20, 28, 28], "starts with 0x00000802"),
+    ],
+    ids=["zeros behind", "many pixels", "many images", "magic"],
+)
+def test_gzip_files_are_unpacked_as_far_as_their_header_says(idx_folder, header, message):
+    path = idx_folder / "train-images-idx3-ubyte"
+    path.unlink()
+    write_bomb(idx_folder / "train-images-idx3-ubyte.gz", 2**28, header)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_images(str(idx_folder))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
+
+
+def refuse_table(path, columns, message, **options):
+    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path, **options)
+    with pytest.raises(ValueError) as refusal:
+        load_images(str(path))
+    assert str(refusal.value).startswith(str(path)), str(refusal.value)
+    assert message in str(refusal.value)
+
+
+WRONG_IMAGES = {
+    "integers": [7] * 4,
+    "lists": [[[0, 1], [2, 3]]] * 4,
+    "struct without bytes": [{"path": "a.png", "data": b"x"}] * 4,
+    "struct of a struct": [{"bytes": {"bytes": b"x"}, "path": None}] * 4,
+    "struct of text": [{"bytes": "x", "path": None}] * 4,
+    "map": pa.array([[("bytes", b"x")]] * 4, pa.map_(pa.string(), pa.binary())),
+    "booleans": [True] * 4,
+    "nothing": pa.nulls(4),
+    "floats": [0.5] * 4,
+}
+
+
+@pytest.mark.parametrize("images", WRONG_IMAGES.values(), ids=WRONG_IMAGES)
+def test_parquet_images_of_a_wrong_type_are_refused(tmp_path, images):
+    refuse_table(tmp_path / "a.parquet", {"image": images, "label": [0, 1, 2, 3]}, "column 'image' of type")
+
+
+WRONG_LABELS = {
+    "text": ["0", "1", "2", "3"],
+    "floats": [0.0, 1.0, 2.0, 3.0],
+    "booleans": [True, False] * 2,
+    "lists": [[0]] * 4,
+    "struct": [{"label": 0}] * 4,
+    "nothing": pa.nulls(4),
+    "dates": pa.array([1, 2, 3, 4], pa.date32()),
+    "decimals": pa.array([1, 2, 3, 4], pa.decimal128(5)),
+}
+
+
+@pytest.mark.parametrize("labels", WRONG_LABELS.values(), ids=WRONG_LABELS)
+def test_parquet_labels_of_a_wrong_type_are_refused(tmp_path, train, labels):
+    images = [to_png(image) for image in train.images[:4]]
+    refuse_table(tmp_path / "a.parquet", {"image": images, "label": labels}, "column 'label' of type")
+
+
+@pytest.mark.parametrize("label", [2**64 - 1, 2**63])
+def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train, label):
+    columns = {"image": [to_png(train.images[0])] * 4, "label": pa.array([0, 1, label, 2], pa.uint64())}
+    refuse_table(tmp_path / "a.parquet", columns, f"row 2, has the label {label}; allowed are 0 to 9")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [(b"{", "metadata of `datasets`"), (b'{"info": {"features": 7}}', "metadata")],
+)
+def test_damaged_metadata_of_datasets_is_named(tmp_path, train, metadata, message):
+    table = pa.table({"image": [to_png(train.images[0])] * 4, "label": [0, 1, 2, 3]})
+    refuse_table(tmp_path / "a.parquet", table.replace_schema_metadata({b"huggingface": metadata}), message)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path, train):
+    png = to_png(train.images[0])
+    table = pa.table([pa.array([png]), pa.array([0]), pa.array([1])], names=["image", "label", "label"])
+    refuse_table(tmp_path / "a.parquet", table, "has the columns ['image', 'label', 'label']")
+
+
+@pytest.mark.parametrize("type_", [pa.large_binary(), pa.binary_view()])
+def test_other_types_of_bytes_are_read(tmp_path, all_classes, type_):
+    images = pa.array([to_png(image) for image in all_classes.images], type_)
+    pq.write_table(
+        pa.table({"image": images, "label": pa.array(all_classes.labels, pa.uint8())}), tmp_path / "a.parquet"
+    )
+    assert len(load_images(str(tmp_path / "a.parquet"))["train"].images) == 80
+
+
+@pytest.mark.parametrize("as_struct", [True, False], ids=["struct", "binary"])
+def test_parquet_that_unpacks_to_much_is_refused_before(tmp_path, as_struct):
+    zeros = bytes(2**26)
+    images = pa.array([{"bytes": zeros, "path": None} if as_struct else zeros] * 10)
+    before = pa.total_allocated_bytes()
+    columns = {"image": images, "label": [0] * 10}
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 2**20
+    del images, columns
+    with pytest.raises(ValueError, match=re.escape(f"{path} has 671,0") + ".* bytes in row group 0; the limit is"):
+        load_images(str(path))
+    assert pa.total_allocated_bytes() <= before
+
+
+def test_rows_that_share_their_bytes_are_unpacked_one_at_a_time(tmp_path):
+    images = pa.array([bytes(2**26)] * 10)
+    refuse_table(tmp_path / "a.parquet", {"image": images, "label": [0] * 10}, "row 0, has no image that can be read")
+    assert (tmp_path / "a.parquet").stat().st_size < 2**23
+
+
+def test_millions_of_equal_rows_are_refused_by_their_number(tmp_path, train, monkeypatch):
+    png, num_rows = to_png(train.images[0]), 1_000_001
+    images = pa.DictionaryArray.from_arrays(pa.array(np.zeros(num_rows, np.int32)), pa.array([png]))
+    monkeypatch.setattr("mnist_text_gen.data.parquet.read_image", lambda *args: pytest.fail("decoded"))
+    table = {"image": images, "label": np.zeros(num_rows, np.int64)}
+    refuse_table(
+        tmp_path / "a.parquet", table, "makes it 1,000,001 rows; a split has at most 1,000,000", store_schema=False
+    )
+
+
+def test_shards_with_other_class_names_are_refused(tmp_path, train):
+    for number, names in enumerate((["a", "b"], ["b", "a"])):
+        split = LabelledImages(train.images[:4], np.array([0, 1, 0, 1]))
+        write_parquet(tmp_path / f"train-{number:05}-of-00002.parquet", split, datasets.ClassLabel(names=names))
+    with pytest.raises(ValueError, match=r"has the class names \['b', 'a'\], and .* has \['a', 'b'\]"):
+        load_images(tmp_path)

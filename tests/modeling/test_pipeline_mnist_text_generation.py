@@ -432,6 +432,25 @@ def test_one_image_is_scored_as_in_a_batch_and_labels_may_be_digits(pipe, real_i
     np.testing.assert_allclose(single, pipe.surprise(images, [str(label) for label in labels])[2], atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["L", "1", "RGB", "P"])
+def test_the_pipeline_takes_back_the_images_that_it_gives(pipe, mode):
+    results = pipe("7", num_candidates=2, num_return_sequences=2, seed=3)
+    pictures = [result["image"].convert(mode) for result in results]
+    arrays = np.stack([np.asarray(result["image"]) for result in results])  # in {0, 255}
+    binary = arrays // 255
+    for images in (pictures, tuple(pictures), arrays, torch.from_numpy(arrays), list(binary)):
+        np.testing.assert_array_equal(pipe.classify(images), pipe.classify(binary))
+        np.testing.assert_array_equal(pipe.log_likelihood(images, [7, 7]), pipe.log_likelihood(binary, [7, 7]))
+        np.testing.assert_array_equal(pipe.surprise(images, [7, 7]), pipe.surprise(binary, [7, 7]))
+    np.testing.assert_array_equal(pipe.classify(pictures[0]), pipe.classify(binary[0]))
+    assert pipe.surprise(pictures[0], 7).shape == (30, 30)
+    completed = pipe.complete(pictures, label=[7, 7], seed=0, num_particles=2)
+    assert completed == pipe.complete(binary, label=[7, 7], seed=0, num_particles=2)
+    (one,) = pipe.complete(pictures[0], label=7, seed=0, num_particles=2)
+    assert one == completed[0][0]
+    np.testing.assert_array_equal(np.asarray(one["image"])[:15], arrays[0, :15])
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [

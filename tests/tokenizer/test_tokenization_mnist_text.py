@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mnist_text_gen import MnistTextTokenizer
@@ -699,3 +700,45 @@ def test_saved_tokenizer_with_another_vocabulary_is_refused(tokenizer, tmp_path,
 def test_another_vocabulary_is_refused_by_the_class_itself():
     with pytest.raises(ValueError, match="a vocabulary of 2 symbols was given"):
         MnistTextTokenizer(vocab={"a": 0, "b": 1})
+
+
+def test_28x28_integers_of_0_and_1_are_refused_and_not_blank(tokenizer):
+    for dtype in (np.uint8, np.int64):
+        images = np.zeros((2, 28, 28), dtype)
+        assert len(tokenizer.encode_images(images, [0, 1])) == 2
+        images[0, 5] = 1
+        with pytest.raises(ValueError, match="no value above 1, and would be blank"):
+            tokenizer.encode_images(images, [0, 1])
+    assert (
+        tokenizer.encode_images(images.astype(np.float32), [0, 1])[0] != tokenizer.encode_images(images * 0, [0, 1])[0]
+    )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P"])
+@pytest.mark.parametrize("size", [28, 30])
+def test_pil_images_and_0_and_255_are_what_0_and_1_are(tokenizer, mode, size):
+    binary = np.random.default_rng(0).integers(0, 2, (3, size, size), dtype=np.uint8)
+    binary[1] = 0
+    pictures = [Image.fromarray(image * 255).convert(mode) for image in binary]
+    expected = tokenizer.encode_images(binary.astype(np.float32), [1, 2, 3])
+    assert tokenizer.encode_images(pictures, [1, 2, 3]) == expected
+    assert tokenizer.encode_images(pictures[2], [3]) == expected[2:]
+    for images in (binary * 255, binary.astype(np.int64) * 255, torch.from_numpy(binary * 255)):
+        assert tokenizer.encode_images(images, [1, 2, 3]) == expected
+
+
+def test_pictures_that_are_none_of_the_text_form_are_refused(tokenizer):
+    good = Image.new("L", (30, 30))
+    for pictures, message in (
+        ([good, Image.new("RGBA", (30, 30))], "image 1 is of mode RGBA"),
+        ([good, Image.new("L", (28, 28))], r"image 1 is of size \(28, 28\)"),
+        ([good, np.zeros((30, 30))], "image 1 is a ndarray"),
+        (Image.new("L", (30, 30), 1), None),
+        (Image.new("L", (30, 30), 7), "the value 7 at row 0"),
+    ):
+        labels = [0] * (len(pictures) if isinstance(pictures, list) else 1)
+        if message is None:
+            tokenizer.encode_images(pictures, labels)
+            continue
+        with pytest.raises(ValueError, match=message):
+            tokenizer.encode_images(pictures, labels)
