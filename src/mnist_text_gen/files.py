@@ -192,7 +192,8 @@ def locked_folder(folder: str | os.PathLike, name: str = "output_dir", rank: int
 def check_lock(folder: str | os.PathLike) -> None:
     """Raise an `OSError` if this process has locked `folder`, and it is another one by now, or none."""
     for path, descriptor in list(_locks.items()):
-        if path.parent == Path(os.path.abspath(folder)) and not _is_open_at(descriptor, path):
+        removed = path.parent == Path(os.path.abspath(folder)) and not _is_open_at(descriptor, path)
+        if removed and path in _locks:  # else another thread has just unlocked it
             raise OSError(f"{folder} was removed or replaced while this run was writing to it")
 
 
@@ -243,17 +244,16 @@ def _lock(path: Path) -> bool:
 def _is_open_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
+    except OSError:  # there is none, or no folder, or another thread has just closed it
         return False
 
 
 def _unlock(path: Path) -> None:
-    descriptor = _locks.get(path)
+    descriptor = _locks.pop(path, None)
     if descriptor is None:  # a forked process has no lock
         return
     if fcntl is not None and _is_open_at(descriptor, path):
         path.unlink()
-    del _locks[path]
     os.close(descriptor)
 
 
