@@ -65,8 +65,8 @@ def read_classes(
     found = (config.num_labels, config.num_channels, config.image_size)
     if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
         raise ValueError(
-            f"the classifier has {found[0]!r} labels, {found[1]!r} channels and images of {found[2]!r} pixels; allowed "
-            f"is 2 to {len(DIGITS)}, 1 and {image_size}"
+            f"the classifier has {found[0]!r} labels, {found[1]!r} channels and images of {found[2]!r} pixels; "
+            f"allowed is 2 to {len(DIGITS)}, 1 and {image_size}"
         )
     class_names = name_classes(config, tokenizer)
     of_model = read_class_names(model_config) or class_names

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
+from mnist_text_gen.drawing import show_text
+
 
 class CommandParser(HfArgumentParser):
     """`HfArgumentParser` that takes no abbreviations and reports an error in one line."""
@@ -19,7 +21,7 @@ class CommandParser(HfArgumentParser):
         super().__init__(dataclass_types, allow_abbrev=False, **kwargs)
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {show_text(message)}\n")
 
 
 def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: str, description: str) -> tuple:
@@ -105,10 +107,11 @@ def _write_options(recipe: dict[str, Any], optional: set[str]) -> list[str]:
 
 
 def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> None:
-    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`) becomes one line and exit status 2."""
+    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`, `MemoryError`) becomes one line and exit
+    status 2. Of what the line quotes, no character reaches the terminal that is not printable."""
     try:
         command(sys.argv[1:] if argv is None else argv)
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
-        sys.stderr.write(f"{prog}: error: {message}\n")
+    except (ValueError, OSError, MemoryError) as error:
+        message = " ".join(str(error).split()) or "there is not enough memory"
+        sys.stderr.write(f"{prog}: error: {show_text(message)}\n")
         sys.exit(2)
