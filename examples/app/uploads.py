@@ -29,6 +29,8 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
     Raises:
         ValueError: for a file that is no picture, or too large a one, which is not decoded.
     """
+    if not isinstance(path, str):
+        raise ValueError(f"there is no picture; allowed is {ALLOWED}")
     grey = _read_grey(path)
     size = tokenizer.image_size
     num_rows = size // 2

@@ -100,7 +100,9 @@ def _persist(action: Callable[[], _Result], repo_id: str) -> _Result:
             wait = _seconds_to_wait(reason, attempt)
             if wait is None:
                 raise _explain(reason, repo_id) from error
-            logger.warning(f"The Hub: {show_text(_first_line(reason))}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s.")
+            logger.warning(
+                f"The Hub: {show_text(_first_line(reason))}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s."
+            )
             time.sleep(wait)
 
 
