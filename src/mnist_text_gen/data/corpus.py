@@ -235,18 +235,11 @@ def _with_class(rows: datasets.Dataset, dataset_class: type[datasets.Dataset]) -
 
 
 _OF_STORED_COLUMNS = (
-    *("add_column", "add_item", "cast", "cast_column", "class_encode_column", "flatten", "map", "push_to_hub"),
-    *(
-        "remove_columns",
-        "rename_column",
-        "rename_columns",
-        "reset_format",
-        "save_to_disk",
-        "select_columns",
-        "set_format",
-    ),
-    *("set_transform", "sort", "to_csv", "to_dict", "to_iterable_dataset", "to_json", "to_list", "to_pandas"),
-    *("to_parquet", "to_polars", "to_sql", "unique", "with_format", "with_transform"),
+    *("add_column", "add_item", "cast", "cast_column", "class_encode_column", "flatten"),
+    *("map", "push_to_hub", "remove_columns", "rename_column", "rename_columns", "reset_format"),
+    *("save_to_disk", "select_columns", "set_format", "set_transform", "sort", "to_csv"),
+    *("to_dict", "to_iterable_dataset", "to_json", "to_list", "to_pandas", "to_parquet"),
+    *("to_polars", "to_sql", "unique", "with_format", "with_transform"),
 )
 for _name in _OF_STORED_COLUMNS:
     setattr(_LazyRows, _name, _LazyRows._refuse)
