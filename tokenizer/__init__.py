@@ -16,6 +16,7 @@ from .tokenization_mnist_text import (
     check_image_size,
     check_text,
     get_text_length,
+    normalize_class_name,
     scale_images,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "check_image_size",
     "check_text",
     "get_text_length",
+    "normalize_class_name",
     "scale_images",
 ]

@@ -57,10 +57,13 @@ def get_text_length(image_size: int) -> int:
     return 1 + image_size * image_size // PIXELS_PER_SYMBOL + 1
 
 
-def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the classes that the class symbols stand for, as a tuple, in Unicode's normal form NFC.
+def normalize_class_name(name: str) -> str:
+    """A name in Unicode's normal form NFC: composed, as on Linux, and decomposed, as on a Mac, it is the same."""
+    return unicodedata.normalize("NFC", name)
 
-    A name that is composed, as on Linux, and decomposed, as on a Mac, is the same.
+
+def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The names of the classes that the class symbols stand for, as a tuple, each as [`normalize_class_name`] gives it.
 
     Args:
         class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.
@@ -68,7 +71,7 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: for another number of them, and for a name that is none, or is there twice.
     """
-    names = tuple(unicodedata.normalize("NFC", name) if isinstance(name, str) else name for name in class_names)
+    names = tuple(normalize_class_name(name) if isinstance(name, str) else name for name in class_names)
     if isinstance(class_names, str) or not 2 <= len(names) <= len(CLASS_SYMBOLS):
         listed = ", ".join(map(repr, names))
         found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {listed}"

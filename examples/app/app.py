@@ -8,11 +8,13 @@ files.
 import argparse
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
 from handlers import MAX_CANDIDATES, MAX_COMPLETIONS, Handlers
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from transformers import Pipeline, pipeline
 
 
@@ -23,6 +25,7 @@ EXAMPLE = (
     "5::::::::::::::::::::::::::::=Z::IyZ:Ayy::AyZ::AwZ:::r::::j::::r::::R::::H::::AZ:::=j::::r::::v::::r:::Ar:::Yj::;y:::"
     "=v:::Yj::;yZ::;v::::::::::::::::::)"
 )
+MAX_REQUEST_BYTES = 10**6
 # one at a time, whoever asks: several would take as long together, and more memory
 ON_THE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
 AT_ONCE = {"queue": False, "show_progress": "hidden"}
@@ -32,7 +35,9 @@ class Parser(argparse.ArgumentParser):
     """Reports an error in one line, and exits with status 2."""
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+        # a name in it may hold what a terminal obeys
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+        self.exit(2, f"{self.prog}: error: {shown}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -71,9 +76,26 @@ def load_pipeline(model: str | None) -> Pipeline:
     return pipeline("mnist-text-gen", model=model, trust_remote_code=True)
 
 
+class BodyLimit:
+    """Refuses a request that is longer than any from the page before it is read; uploads have a limit of their own."""
+
+    def __init__(self, app: Callable):
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        length = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        is_upload = scope.get("path", "").endswith("/upload")
+        if scope["type"] == "http" and not is_upload and length.isdigit() and int(length) > MAX_REQUEST_BYTES:
+            response = PlainTextResponse(f"at most {MAX_REQUEST_BYTES:,} bytes, got {int(length):,}", 413)
+            await response(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
 def launch(page: gr.Blocks, **options) -> tuple:
     """Serve the page from this machine alone: no tunnel, no fonts from elsewhere, no figures sent."""
     return page.launch(
+        app_kwargs={"middleware": [Middleware(BodyLimit)]},
         share=False,
         ssr_mode=False,
         footer_links=[],

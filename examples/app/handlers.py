@@ -21,6 +21,7 @@ MAX_COMPLETIONS = 16
 MAX_SEED = 2**53 - 1  # a browser's numbers are whole up to there
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 10
 NUM_SHOWN = 8
+MAX_SHOWN = 60  # characters of a wrong value that an error repeats
 NUM_ROWS_A_MESSAGE = 5  # a screen reader says each
 
 
@@ -121,15 +122,16 @@ class Handlers:
         names, word = self.pipe.class_names, self.pipe.class_word
         if name not in names:
             allowed = f"{names[0]} to {names[-1]}" if word == "digit" else ", ".join(names)
-            raise ValueError(f"the {word} is {name!r}; allowed is {allowed}")
+            raise ValueError(f"the {word} is {_name(name)}; allowed is {allowed}")
         return names.index(name)
 
     def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
         """The image, uint8 `[30, 30]`, and which of its pixels are known, bool: the rows of the pad."""
         size = self.pipe.tokenizer.image_size
         num_rows = size // 2
-        if not isinstance(pad, str) or len(pad) != num_rows * size or not set(pad) <= {"0", "1"}:
-            raise ValueError(f"the pad is {pad!r}; allowed are {num_rows * size} characters, 0 and 1")
+        _check_text(pad, "pad", num_rows * size)
+        if len(pad) != num_rows * size or not set(pad) <= {"0", "1"}:
+            raise ValueError(f"the pad is {_name(pad)}; allowed are {num_rows * size} characters, 0 and 1")
         if "1" not in pad:
             raise ValueError("the pad has no ink; allowed is 1 pixel or more: draw, or upload a picture")
         image = np.zeros((size, size), dtype=np.uint8)
@@ -139,6 +141,8 @@ class Handlers:
     @says_errors(num_outputs=2)
     def explain(self, text: str) -> Iterator[tuple[str, Any]]:
         """Show a text symbol by symbol, beside its pixels."""
+        # blanks and line breaks around it are forgiven
+        _check_text(text, "text", 2 * self.pipe.tokenizer.model_max_length)
         yield self._explain(text.strip())
 
     @says_errors(num_outputs=3)
@@ -181,7 +185,7 @@ def check_seed(value: float | None) -> int:
 
 
 def check_temperature(value: float | None) -> float:
-    if not isinstance(value, Real) or not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
+    if not _is_number(value) or not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
         raise ValueError(
             f"temperature is {_name(value)}; allowed is a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE}"
         )
@@ -189,10 +193,23 @@ def check_temperature(value: float | None) -> float:
 
 
 def _check_whole_number(value: float | None, name: str, least: int, most: int) -> int:
-    if not isinstance(value, Real) or not least <= value <= most or value != int(value):
+    if not _is_number(value) or not least <= value <= most or value != int(value):
         raise ValueError(f"{name} is {_name(value)}; allowed is a whole number from {least:,} to {most:,}")
     return int(value)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_text(value: Any, name: str, most: int) -> None:
+    """Before anything is done with it, for it may be as long as a visitor likes."""
+    if not isinstance(value, str):
+        raise ValueError(f"the {name} must be a text, got {_name(value)}")
+    if len(value) > most:
+        raise ValueError(f"the {name} must be at most {most} characters long, got {len(value):,}")
+
+
 def _name(value: Any) -> str:
-    return "empty" if value is None else f"{value:,}" if isinstance(value, Real) else repr(value)
+    name = "empty" if value is None else f"{value:,}" if _is_number(value) else repr(value)
+    return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."

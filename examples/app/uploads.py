@@ -34,6 +34,8 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
         ValueError: for a file that is no picture, too large a one, which is not decoded, and one that is blank once it
             is black and white.
     """
+    if not isinstance(path, str):
+        raise ValueError(f"there is no picture; allowed is {ALLOWED}")
     grey = _read_picture(path)
     values = grey.getextrema()
     size = tokenizer.image_size

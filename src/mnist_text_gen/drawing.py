@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Pictures of results: a contact sheet, and dots for the terminal."""
+"""Pictures of results, a contact sheet and dots for the terminal, and texts that are safe to show."""
 
 import math
 from collections.abc import Sequence
@@ -16,6 +16,19 @@ _COLUMNS = 8
 # Dots of a braille character by row and column, as bits: the Unicode Standard, chapter "Braille Patterns".
 _BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _BRAILLE_BLANK = 0x2800
+_NO_CHARACTER = "\uffff"  # for which a font draws its empty box
+
+
+def show_text(text: str) -> str:
+    """A text from anywhere, for the terminal: what is not printable is escaped, as in `\\x1b`, `\\n` and `\\u202e`.
+
+    File names, class names and values of configurations can hold sequences that a terminal obeys.
+    """
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
@@ -47,6 +60,8 @@ def draw_grid(
         num_columns (`int`, defaults to 8): images a row, 1 or more.
         title (`str`, *optional*): a line above all images.
 
+    A character that the font lacks is written as its number, `\\u732b`, so that two of them are told apart.
+
     Returns:
         `PIL.Image.Image`: mode L.
     """
@@ -55,6 +70,7 @@ def draw_grid(
     rows = -(-len(images) // columns)
     cell_width, cell_height = size + _MARGIN, size + _CAPTION + _MARGIN
     font = ImageFont.load_default(size=15)
+    title, captions = _write(title, font), [_write(caption, font) for caption in captions]
     head = _CAPTION if title else 0
     width = max(columns * cell_width, math.ceil(font.getlength(title)) + _MARGIN) + _MARGIN
     sheet = Image.new("L", (width, head + rows * cell_height + _MARGIN), 255)
@@ -67,6 +83,15 @@ def draw_grid(
         caption = _fit(caption, font, cell_width)
         pen.text((left + size / 2, top + size + 4), caption, fill=0, font=font, anchor="ma")
     return sheet
+
+
+def _write(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """The text, with the number of a character in the place of one that the font lacks."""
+    return "".join(char if _has(font, char) else _escape(char) for char in text)
+
+
+def _has(font: ImageFont.FreeTypeFont, char: str) -> bool:
+    return char.isspace() or bytes(font.getmask(char)) != bytes(font.getmask(_NO_CHARACTER))
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
+from mnist_text_gen.drawing import show_text
+
 
 # Those of `TrainingArguments` that are paths; a field of ours says so in its metadata, `{"path": True}`.
 _PATHS = {"--output_dir", "--resume_from_checkpoint", "--deepspeed", "--fsdp_config", "--accelerator_config"}
@@ -33,7 +35,7 @@ class CommandParser(HfArgumentParser):
         return super().add_argument(*names, **kwargs)
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {show_text(message)}\n")
 
 
 def expand_path(path: str) -> str:
@@ -131,16 +133,18 @@ def _write_options(recipe: dict[str, Any], optional: set[str]) -> list[str]:
 
 
 def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> None:
-    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`) becomes one line and exit status 2.
+    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`, `MemoryError`) becomes one line and exit
+    status 2. Of what the line quotes, no character reaches the terminal that is not printable.
 
     SIGTERM ends it with status 128 + 15, and not before what it has begun to write is removed.
     """
     try:
         with _exit_on_sigterm():
             command(sys.argv[1:] if argv is None else argv)
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split())
-        sys.stderr.write(f"{prog}: error: {message}\n")
+    except (ValueError, OSError, MemoryError) as error:
+        message = " ".join(str(error).split()) or "there is not enough memory"
+        sys.stderr.write(f"{prog}: error: {show_text(message)}
+")
         sys.exit(2)
 
 

@@ -7,6 +7,7 @@ that are named by the number. A labelled data set of any size is what `mnist-tex
 """
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
+from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score, show_text
 from mnist_text_gen.files import locked_folder, staged_folder
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import MnistTextGenerationPipeline, check_sampling_arguments
@@ -126,23 +127,36 @@ def save_texts(drawings: Sequence[Drawing], folder: Path, text_format: str) -> N
 
 def show_drawing(drawing: Drawing, num_candidates: int) -> None:
     scores = ", ".join(format_score(result["score"]) for result in drawing.results)
-    print(draw_dots([result["image"] for result in drawing.results], shutil.get_terminal_size().columns))
-    print(
+    dots = draw_dots([result["image"] for result in drawing.results], shutil.get_terminal_size().columns)
+    show(dots, only_as_it_is=True)
+    show(
         f"{drawing.title}: {num_candidates} candidates in {drawing.seconds['generate']:.2f} s, judged in "
         f"{drawing.seconds['judge']:.2f} s; the classifier takes {drawing.num_agreeing} of them for the "
-        f"{drawing.class_word}; best: {scores}\n",
-        flush=True,
+        f"{drawing.class_word}; best: {scores}\n"
     )
 
 
 def show_summary(drawings: Sequence[Drawing], num_candidates: int, output_dir: Path) -> None:
     num_agreeing = sum(drawing.num_agreeing for drawing in drawings)
     generation, reranking = (sum(drawing.seconds[step] for drawing in drawings) for step in ("generate", "judge"))
-    print(
+    show(
         f"{num_candidates} candidates: generated in {generation:.2f} s, judged in {reranking:.2f} s; the classifier "
         f"takes {num_agreeing} ({num_agreeing / num_candidates:.2%}) for the wanted {drawings[0].class_word}. Contact "
-        f"sheets are in {output_dir}."
+        f"sheets are in {show_text(str(output_dir))}."
     )
+
+
+def show(text: str, only_as_it_is: bool = False) -> None:
+    """Print for whoever watches. The work does not end where the terminal has no such characters, or nobody reads."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    if only_as_it_is and shown != text:
+        return
+    try:
+        print(shown, flush=True)
+    except OSError:
+        # what is still in the buffer goes nowhere too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Data sets of rows to train on: texts for the language model, binary images for the classifier."""
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -219,7 +220,40 @@ def _aligned_rows(split: LabelledImages, tokenizer: MnistTextTokenizer) -> datas
 def _lazy_rows(make_rows) -> datasets.Dataset:
     """A data set that stores row numbers only; `make_rows` turns a batch of them into columns when they are read."""
     numbers = pa.table({"row": pa.array(np.arange(len(make_rows), dtype=np.int32))})
-    return datasets.Dataset(numbers).with_transform(make_rows)
+    return _with_class(datasets.Dataset(numbers).with_transform(make_rows), _LazyRows)
+
+
+class _LazyRows(datasets.Dataset):
+    """Rows that are made when they are read. What would see the stored row numbers instead of them is refused."""
+
+    def _refuse(self, *args, **kwargs):
+        raise ValueError(
+            "the rows of this split are made anew when they are read, so they cannot be stored, mapped, sorted or "
+            "formatted; `datasets.Dataset.from_dict(rows[:])` makes a data set of what they are now that can"
+        )
+
+    def select(self, *args, **kwargs) -> "_LazyRows":
+        return _with_class(_with_class(self, datasets.Dataset).select(*args, **kwargs), _LazyRows)
+
+    def filter(self, *args, **kwargs) -> "_LazyRows":
+        return _with_class(_with_class(self, datasets.Dataset).filter(*args, **kwargs), _LazyRows)
+
+
+def _with_class(rows: datasets.Dataset, dataset_class: type[datasets.Dataset]) -> datasets.Dataset:
+    rows = copy.copy(rows)
+    rows.__class__ = dataset_class
+    return rows
+
+
+_OF_STORED_COLUMNS = (
+    *("add_column", "add_item", "cast", "cast_column", "class_encode_column", "flatten"),
+    *("map", "push_to_hub", "remove_columns", "rename_column", "rename_columns", "reset_format"),
+    *("save_to_disk", "select_columns", "set_format", "set_transform", "sort", "to_csv"),
+    *("to_dict", "to_iterable_dataset", "to_json", "to_list", "to_pandas", "to_parquet"),
+    *("to_polars", "to_sql", "unique", "with_format", "with_transform"),
+)
+for _name in _OF_STORED_COLUMNS:
+    setattr(_LazyRows, _name, _LazyRows._refuse)
 
 
 class _SlidingWindows:

@@ -11,6 +11,8 @@ from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 from transformers.utils import logging
 
+from mnist_text_gen.drawing import show_text
+
 
 logger = logging.get_logger(__name__)
 
@@ -98,7 +100,9 @@ def _persist(action: Callable[[], _Result], repo_id: str) -> _Result:
             wait = _seconds_to_wait(reason, attempt)
             if wait is None:
                 raise _explain(reason, repo_id) from error
-            logger.warning(f"The Hub: {_first_line(reason)}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s.")
+            logger.warning(
+                f"The Hub: {show_text(_first_line(reason))}. Attempt {attempt} of {MAX_ATTEMPTS}; waiting {wait:g} s."
+            )
             time.sleep(wait)
 
 

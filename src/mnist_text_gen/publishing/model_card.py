@@ -13,6 +13,7 @@ from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 from transformers import PreTrainedConfig
 from transformers.utils import logging
 
+from mnist_text_gen.drawing import show_text
 from mnist_text_gen.modeling import CLASSIFIER_FOLDER, class_word, name_classes, read_class_names
 from mnist_text_gen.tokenizer import DIGITS, check_class_names
 
@@ -115,8 +116,12 @@ def _words(class_names: Sequence[str], size: int) -> dict[str, Any]:
 
 
 def escape_markdown(text: str) -> str:
-    """A text as it stands in Markdown and in a table of it, letter for letter."""
-    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
+    """A text as it stands in Markdown and in a table of it, letter for letter: no markup, entity, formula or link.
+
+    Renderers look for bare links and addresses in what is left once escapes are read, so a comment parts these.
+    """
+    text = re.sub(r"([\\`*_\[\]<>|&~$])", r"\\\1", show_text(text))
+    return re.sub(r":(?=\S)|(?<=www)(?=\.)|@", lambda found: f"{found[0]}<!-- -->", text, flags=re.IGNORECASE)
 
 
 def _front_matter(

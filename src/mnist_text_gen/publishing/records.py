@@ -18,6 +18,7 @@ from huggingface_hub.errors import EntryNotFoundError, HTTPError
 from transformers.utils import logging
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
+from mnist_text_gen.drawing import show_text
 from mnist_text_gen.modeling import CLASSIFIER_FOLDER
 
 
@@ -136,5 +137,5 @@ def _find_file(source: str, revision: str | None, name: str, subfolder: str = ""
         return None
     except (OSError, HTTPError) as error:
         # the weights are there; a record that can't be had now is no reason not to save them
-        logger.warning(f"{name} of {source} is not copied: {error}")
+        logger.warning(show_text(f"{name} of {source} is not copied: {error}"))
         return None
