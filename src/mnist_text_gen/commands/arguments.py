@@ -143,8 +143,7 @@ def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Seque
             command(sys.argv[1:] if argv is None else argv)
     except (ValueError, OSError, MemoryError) as error:
         message = " ".join(str(error).split()) or "there is not enough memory"
-        sys.stderr.write(f"{prog}: error: {show_text(message)}
-")
+        sys.stderr.write(f"{prog}: error: {show_text(message)}\n")
         sys.exit(2)
 
 
