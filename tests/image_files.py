@@ -61,3 +61,10 @@ def write_classes(folder, images, names=NAMES, ending="png"):
         for index, image in enumerate(of_class):
             Image.fromarray(image).save(folder / name / f"{index:02}.{ending}", quality=95)
     return folder
+
+
+def assert_same(actual: LabelledImages, expected: LabelledImages) -> None:
+    assert actual.images.dtype == np.uint8
+    assert actual.labels.dtype == np.int64
+    assert np.array_equal(actual.images, expected.images)
+    assert np.array_equal(actual.labels, expected.labels)
