@@ -62,7 +62,7 @@ def normalize_class_name(name: str) -> str:
 
 
 def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the classes that the class symbols stand for, as a tuple, each as [`normalize_class_name`] gives it.
+    """The names of the classes that the class symbols stand for, as a tuple, each as [`normalize_class_name`] has it.
 
     Args:
         class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Rows of both layouts and of the classifier, read one by one, in batches and through the loader."""
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -350,3 +351,29 @@ def test_default_collator_stacks_classifier_rows(source, train):
 def test_wrong_arguments_for_classifier_rows_are_refused(source, options, message):
     with pytest.raises(ValueError, match=message):
         load_image_corpus(source, **options)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda rows: rows.to_parquet("x.parquet"),
+        lambda rows: rows.map(lambda row: row),
+        lambda rows: rows.with_format("torch"),
+        lambda rows: rows.select(range(3)).save_to_disk("x"),
+        lambda rows: rows.shuffle(seed=0).sort("label"),
+        lambda rows: datasets.DatasetDict(train=rows).map(lambda row: row),
+    ],
+)
+def test_what_would_leave_only_row_numbers_of_lazy_rows_is_refused(mnist_5k, leave):
+    rows = load_corpus(mnist_5k, num_train_samples=8, num_eval_samples=1, augmentation=1.0)["train"]
+    with pytest.raises(ValueError, match=r"datasets\.Dataset\.from_dict\(rows\[:\]\)"):
+        leave(rows)
+
+
+def test_lazy_rows_are_stored_as_they_are_now(mnist_5k, tmp_path):
+    rows = load_corpus(mnist_5k, num_train_samples=8, num_eval_samples=1, augmentation=1.0)["train"]
+    datasets.Dataset.from_dict(rows[:]).to_parquet(tmp_path / "rows.parquet")
+    stored = datasets.Dataset.from_parquet(str(tmp_path / "rows.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert stored["text"][:] == rows[:]["text"]
+    few = rows.filter(lambda row: row["label"] == rows[0]["label"])
+    assert few[0]["text"] == rows[0]["text"] and set(few[:]["label"]) == {rows[0]["label"]}

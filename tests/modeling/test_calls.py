@@ -83,8 +83,10 @@ def test_without_a_length_nothing_is_read_ahead(pipe):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch_size", 0), ("batch_size", 1.5), ("batch_size", "4"), ("num_workers", -1), ("num_workers", True)]
-    + [("generate_kwargs", {"top_k": 5}), ("max_new_tokens", 10)],
+    [
+        *(("batch_size", 0), ("batch_size", 1.5), ("batch_size", "4"), ("num_workers", -1), ("num_workers", True)),
+        *(("generate_kwargs", {"top_k": 5}), ("max_new_tokens", 10)),
+    ],
 )
 def test_bad_arguments_are_refused_in_a_call_and_at_the_start(
     pipe, tiny_model, tiny_classifier, tokenizer, name, value

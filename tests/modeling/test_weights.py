@@ -107,7 +107,7 @@ def test_a_model_that_gives_nan_is_refused_at_its_first_score(tiny_model, tiny_c
 @pytest.mark.parametrize("values", [{"hidden_sizes": [4, 6]}, {"hidden_sizes": [4]}, {"image_size": 10**6}], ids=str)
 def test_a_classifier_is_refused_by_the_same_function(tiny_checkpoint, values):
     change_config(tiny_checkpoint / "classifier", **values)
-    with pytest.raises(ValueError, match="the classifier of .* fit its configuration"):
+    with pytest.raises(ValueError, match=r"the classifier of .* fit its configuration"):
         load_classifier(str(tiny_checkpoint))
 
 
