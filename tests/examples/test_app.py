@@ -8,7 +8,10 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
