@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnist_text_gen import drawing
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, draw_grid, format_score
 
 
@@ -165,3 +166,28 @@ def test_a_caption_that_is_wider_than_its_image_is_cut():
     # nothing stands under the second image
     assert (sheet[130:, 10:140] < 128).any()
     assert (sheet[130:, 141:] == 255).all()
+
+
+def test_names_that_the_font_lacks_are_told_apart(random_images):
+    def title(name):
+        (result,) = make_results(random_images[:1], [0.5])
+        return np.asarray(draw_contact_sheet([result | {"label": name}]))[: drawing._MARGIN + 20]
+
+    assert title("猫").tolist() != title("犬").tolist()
+    assert title("🐟").tolist() != title("🐠").tolist()
+    assert title("猫").tolist() == title("\\u732b").tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;owned\x07", "\\x1b]0;owned\\x07"),
+        ("a\nb\u2028c", "a\\nb\\u2028c"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\udcff", "\\udcff"),
+        ("Zöë 猫 🐟 \\", "Zöë 猫 🐟 \\"),
+    ],
+)
+def test_what_is_not_printable_is_shown_escaped(text, shown):
+    assert drawing.show_text(text) == shown

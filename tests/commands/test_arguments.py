@@ -299,3 +299,26 @@ def test_help_names_every_option_and_exits_with_0(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert [name for name in ("--dish", "--servings", "--sides", "--seats", "Cooks.") if name not in text] == []
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError])
+def test_an_error_line_holds_nothing_that_a_terminal_obeys(error, capsys):
+    def fail(argv):
+        raise error("a\x1b[31m b\x9b \x1b]0;x\x07.png\nforged: line")
+
+    with pytest.raises(SystemExit) as stop:
+        run_command("x.py", fail, [])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "x.py: error: a\\x1b[31m b\\x9b \\x1b]0;x\\x07.png forged: line\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"), [(MemoryError(), "there is not enough memory"), (MemoryError("12 TB"), "12 TB")]
+)
+def test_too_little_memory_is_one_line(error, line, capsys):
+    def fail(argv):
+        raise error
+
+    with pytest.raises(SystemExit):
+        run_command("x.py", fail, [])
+    assert capsys.readouterr().err == f"x.py: error: {line}\n"

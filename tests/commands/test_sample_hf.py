@@ -2,7 +2,11 @@
 """The drawing command: what it writes, that it is reproducible, and what it refuses."""
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -356,3 +360,21 @@ def test_unknown_class_is_refused_with_all_names_before_anything_is_written(erro
     line = error_of("--model_name_or_path", named_files, "--output_dir", output_dir, "--digits", "Bag", "Sneaker")
     assert "class is 'Sneaker'; allowed are 0 to 2 and the names 'T-shirt/top', 'Ankle boot', 'Bag'" in line
     assert not output_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "stdout"), [("cp1252", "cat"), ("ascii", "cat"), ("utf-8", "head -c 1"), ("utf-8", "cat > /dev/full")]
+)
+def test_a_preview_that_cannot_be_shown_ends_no_work(tiny_files, tmp_path, encoding, stdout):
+    command = (
+        f"set -o pipefail; {shlex.quote(sys.executable)} -m mnist_text_gen.commands.sample_hf --digits 3 7 1 "
+        f"--num_candidates 2 --num_return_sequences 1 --model_name_or_path {tiny_files} --output_dir {tmp_path}"
+    )
+    command += f" > {stdout.split()[-1]}" if ">" in stdout else f" | {stdout}"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr.decode()
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["1.png", "3.png", "7.png"]
+    assert b"Traceback" not in done.stderr and b"BrokenPipe" not in done.stderr
+    if stdout == "cat":
+        assert b"2 candidates in" in done.stdout and b"\\u28" not in done.stdout

@@ -4,6 +4,7 @@
 import logging
 from dataclasses import replace
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -425,3 +426,29 @@ def test_real_digits_give_no_warning(mnist_5k, caplog):
     with caplog.at_level(logging.WARNING):
         load_corpus(mnist_5k, num_train_samples=1000)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda rows: rows.to_parquet("x.parquet"),
+        lambda rows: rows.map(lambda row: row),
+        lambda rows: rows.with_format("torch"),
+        lambda rows: rows.select(range(3)).save_to_disk("x"),
+        lambda rows: rows.shuffle(seed=0).sort("label"),
+        lambda rows: datasets.DatasetDict(train=rows).map(lambda row: row),
+    ],
+)
+def test_what_would_leave_only_row_numbers_of_lazy_rows_is_refused(mnist_5k, leave):
+    rows = load_corpus(mnist_5k, num_train_samples=8, num_eval_samples=1, augmentation=1.0)["train"]
+    with pytest.raises(ValueError, match=r"datasets\.Dataset\.from_dict\(rows\[:\]\)"):
+        leave(rows)
+
+
+def test_lazy_rows_are_stored_as_they_are_now(mnist_5k, tmp_path):
+    rows = load_corpus(mnist_5k, num_train_samples=8, num_eval_samples=1, augmentation=1.0)["train"]
+    datasets.Dataset.from_dict(rows[:]).to_parquet(tmp_path / "rows.parquet")
+    stored = datasets.Dataset.from_parquet(str(tmp_path / "rows.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert stored["text"][:] == rows[:]["text"]
+    few = rows.filter(lambda row: row["label"] == rows[0]["label"])
+    assert few[0]["text"] == rows[0]["text"] and set(few[:]["label"]) == {rows[0]["label"]}

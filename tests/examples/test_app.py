@@ -8,7 +8,10 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -661,3 +664,35 @@ def test_two_visitors_at_once(visit, pipe):
         best = page.get_by_role("group", name="The best 3").get_by_role("img").first
         (expected,) = pipe(digit, seed=0, num_candidates=3, num_return_sequences=1)
         np.testing.assert_array_equal(pixels_of(best.get_attribute("src")), np.asarray(expected["image"]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda handlers: handlers.explain(":" * 120_000_000), "got 120,000,000"),
+        (lambda handlers: handlers.explain(None), "the text must be a text, got empty"),
+        (lambda handlers: handlers.explain(["7"]), "the text must be a text"),
+        (lambda handlers: handlers.complete("x" * 30_000_000, "any", 1, 0), "got 30,000,000"),
+        (lambda handlers: handlers.complete(None, "any", 1, 0), "the pad must be a text, got empty"),
+        (lambda handlers: handlers.complete("2" * 450, "any", 1, 0), "allowed are 450 characters"),
+        (lambda handlers: handlers.draw("7" * 10**7, 0.8, 2, 0), "allowed is 0 to 9"),
+        (lambda handlers: handlers.draw("7", 0.8, True, 0), "candidates is True"),
+        (lambda handlers: handlers.draw("7", True, 2, 0), "temperature is True"),
+        (lambda handlers: handlers.draw("7", 0.8, 2, False), "seed is False"),
+        (lambda handlers: handlers.draw(None, 0.8, 2, 0), "the digit is empty"),
+        (lambda handlers: handlers.read_upload(None), "there is no picture"),
+    ],
+)
+def test_what_is_no_value_of_a_field_is_refused_at_once_and_not_repeated_whole(handlers, call, message):
+    start = time.perf_counter()
+    *_, (status, *_) = call(handlers)
+    assert message in status and len(status) < 400
+    assert time.perf_counter() - start < 2
+
+
+def test_a_request_longer_than_any_of_the_page_is_not_read(url):
+    request = urllib.request.Request(
+        f"{url}gradio_api/queue/join", b" " * 1_000_001, {"Content-Type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        urllib.request.urlopen(request, timeout=60)

@@ -113,5 +113,6 @@ def test_a_classifier_is_refused_by_the_same_function(tiny_checkpoint, values):
 
 def test_training_refuses_weights_that_do_not_fit_in_one_line(tiny_checkpoint, tmp_path, refusal_of):
     change_config(tiny_checkpoint, n_layer=3)
-    argv = ["--model_name_or_path", tiny_checkpoint, "--dataset_name", "mnist-5k", "--output_dir", tmp_path / "out"]
+    options = {"dataset_name": "mnist-5k", "num_train_samples": 100, "output_dir": tmp_path / "out"}
+    argv = ["--model_name_or_path", tiny_checkpoint, *(f"--{name}={value}" for name, value in options.items())]
     assert "fit its configuration" in refusal_of(train_hf, *argv)

@@ -23,7 +23,7 @@ from mnist_text_gen.publishing import (
     write_quality,
     write_run,
 )
-from mnist_text_gen.publishing.model_card import _count_parameters
+from mnist_text_gen.publishing.model_card import _count_parameters, escape_markdown
 from mnist_text_gen.training.run import _earlier_stages
 
 
@@ -303,3 +303,21 @@ def test_a_saved_pipeline_keeps_the_pictures_of_all_its_classes(recorded_named, 
         "1.png",
         "2.png",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a &lt;b&gt;", r"a \&lt;b\&gt;"),
+        ("~~no~~", r"\~\~no\~\~"),
+        ("$x$", r"\$x\$"),
+        ("https://a.b", "https:<!-- -->//a.b"),
+        ("www.a.b", "www<!-- -->.a.b"),
+        ("me@a.b", "me@<!-- -->a.b"),
+        ("a: b|c", r"a: b\|c"),
+        ("a\x1b[31m", r"a\\x1b\[31m"),
+        ("T-shirt/top", "T-shirt/top"),
+    ],
+)
+def test_a_name_is_no_markup(text, escaped):
+    assert escape_markdown(text) == escaped
