@@ -290,7 +290,7 @@ def test_uploads_that_are_no_picture_or_too_large_are_refused(handlers, tmp_path
     file.write_bytes(content)
     ((status, pad),) = handlers.read_upload(str(file))
     assert message in words_of(status)
-    assert "allowed is a picture (PNG, JPEG, GIF, WEBP, BMP) of at most 25 megapixels" in words_of(status)
+    assert "allowed is a picture (PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM) of at most 25 megapixels" in words_of(status)
     assert pad == {"__type__": "update"}
 
 
