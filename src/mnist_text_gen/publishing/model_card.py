@@ -131,20 +131,21 @@ def _front_matter(
     if class_names != DIGITS:
         examples = tuple((str(label), name) for label, name in enumerate(class_names[:2]))
     of_mnist = ["mnist"] if class_names == DIGITS else []
-    measured = [name for name in _METRICS if name in results]
-    measured += [found["metric"] for found in quality if found["metric"] not in measured]
-    eval_results = [_eval_result(name, results[name]) for name in _METRICS if name in results]
+    # five results that a reader wants; the tables of the card have all
+    own = [name for name in _METRICS if name in results and (name in _MAIN_METRICS or not quality)]
+    eval_results = [_eval_result(name, results[name]) for name in own]
+    eval_results += map(_quality_eval_result, quality[: 5 - len(_MAIN_METRICS)])
     names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
     return ModelCardData(
         license="apache-2.0",
         library_name="transformers",
         pipeline_tag="text-generation",
         datasets=sorted({name for name in names if name and "/" in name}) or None,
-        metrics=list(dict.fromkeys(measured)) or None,
+        metrics=list(dict.fromkeys(result.metric_type for result in eval_results)) or None,
         tags=[*of_mnist, "gpt2", "image-generation", "mnist-text-gen", *tags],
         widget=[{"text": text, "example_title": title} for text, title in examples],
         model_name="mnist-text-gen",
-        eval_results=[*eval_results, *map(_quality_eval_result, quality)] or None,
+        eval_results=eval_results or None,
     ).to_yaml()
 
 
@@ -351,6 +352,8 @@ _METRICS = {
     "valid_texts": ("text-generation", "valid texts without the grammar"),
 }
 
+# with a report, its first figures stand beside them: agreement, raw and of the best, and Fréchet distance
+_MAIN_METRICS = ("image_nats", "accuracy")
 _OF_DRAWN_TEXTS = ("class_agreement", "valid_texts")
 
 _INTRODUCTION = """
