@@ -381,8 +381,8 @@ logits are divided by 0.8, and the best 8 by the probability of the wanted {digi
 `draw.complete` goes on with an image of which some pixels are known; `draw.log_likelihood`, `classify` and `surprise`
 say what the language model thinks of images.
 
-Where the package `mnist_text_gen` is installed and imported, no code from here has to be trusted:
-`pipeline_class=mnist_text_gen.MnistTextGenerationPipeline` takes the place of `trust_remote_code=True`. Without
+Where the package `mnist_text_gen` is installed, no code from here has to be trusted:
+`mnist_text_gen.load_pipeline("{repo_id}")`. Without
 either, `AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last
 samples from all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place.
 
