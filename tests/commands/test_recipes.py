@@ -30,6 +30,7 @@ OF_HARDWARE = {
     "per_device_eval_batch_size",
     "dataloader_num_workers",
     "dataloader_prefetch_factor",
+    "dataloader_persistent_workers",
     "dataloader_pin_memory",
     "ddp_find_unused_parameters",
     "output_dir",
