@@ -178,4 +178,5 @@ def test_saved_folder_holds_its_code_and_safetensors(tmp_path, tiny_classifier):
         "configuration_mnist_cnn.py",
         "model.safetensors",
         "modeling_mnist_cnn.py",
+        "weights.py",
     }

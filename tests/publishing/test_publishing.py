@@ -102,10 +102,11 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
         *("tokenizer.json", "tokenizer_config.json", "custom_generate/generate.py"),
         *("cached_gpt2.py", "custom_generate/cached_gpt2.py"),
         *("classifier/config.json", "classifier/model.safetensors"),
-        *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py"),
+        *("classifier/configuration_mnist_cnn.py", "classifier/modeling_mnist_cnn.py", "classifier/weights.py"),
         *("candidates.py", "class_names.py", "completion.py", "configuration_mnist_cnn.py", "language_model.py"),
         *("likelihood.py", "logits_process.py", "modeling_mnist_cnn.py", "pipeline_mnist_text_generation.py"),
-        *("predictive_sampling.py", "sampling_arguments.py", "tokenization_mnist_text.py"),
+        *("predictive_sampling.py", "sampling_arguments.py", "streaming.py", "tokenization_mnist_text.py"),
+        "weights.py",
     }
     first, second = pushed["commits"]
     assert first == second
