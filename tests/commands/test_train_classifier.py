@@ -92,6 +92,7 @@ def test_output_folder_holds_model_code_and_metrics(trained):
         "eval_results.json",
         "model.safetensors",
         "modeling_mnist_cnn.py",
+        "weights.py",
         "train_results.json",
         "run.json",
         "training_curve.png",
