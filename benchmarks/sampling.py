@@ -34,7 +34,7 @@ from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.data import load_images
 from mnist_text_gen.loading import load_pipeline
-from mnist_text_gen.modeling import DECODINGS, Candidates, generate_candidates
+from mnist_text_gen.modeling import DECODINGS, Candidates, generate_candidates, judge_images
 from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 
@@ -159,7 +159,7 @@ def sample_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: 
     )
     texts = pipe.tokenizer.batch_decode(ids)
     images = pipe.tokenizer.decode_images(texts)
-    return Candidates(texts, images, pipe.judge(images), {})
+    return Candidates(texts, images, judge_images(pipe.classifier, images), {})
 
 
 def show_limit(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:

@@ -7,7 +7,7 @@ import record
 import torch
 
 from mnist_text_gen import load_pipeline
-from mnist_text_gen.modeling import symbol_nats
+from mnist_text_gen.modeling import judge_images, symbol_nats
 from mnist_text_gen.publishing import hash_weights, read_run, write_run
 
 
@@ -32,7 +32,9 @@ def test_figures_go_to_the_folders_of_their_models(tiny_checkpoint, source, toke
     assert nats["value"] == pytest.approx(symbol_nats(tiny_model, ids).sum(1).mean().item(), rel=1e-5)
     assert nats["num_samples"] == 40
     pipe = load_pipeline(tiny_checkpoint)
-    right = (pipe.judge(tokenizer.decode_images(tokenizer.encode_images(*test))).argmax(1) == test.labels).mean()
+    right = (
+        judge_images(pipe.classifier, tokenizer.decode_images(tokenizer.encode_images(*test))).argmax(1) == test.labels
+    ).mean()
     assert classifier_run["results"]["accuracy"]["value"] == pytest.approx(right)
     agreement = np.mean([(pipe.sample(label).probabilities.argmax(1) == label).mean() for label in range(10)])
     assert run["results"]["class_agreement"]["value"] == pytest.approx(agreement)

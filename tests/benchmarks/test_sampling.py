@@ -9,6 +9,7 @@ import sampling
 import torch
 
 from mnist_text_gen import load_pipeline
+from mnist_text_gen.modeling import judge_images
 
 
 @pytest.mark.slow
@@ -68,7 +69,7 @@ def test_stock_generate_is_called_with_the_temperature_and_the_grammar(tiny_file
     candidates = sampling.sample_stock(pipe, 3, 5)
     assert len(candidates.texts) == 5 and all(text[0] == "3" and text[-1] == ")" for text in candidates.texts)
     assert (calls[0]["temperature"], calls[0]["top_k"], calls[0]["do_sample"]) == (0.8, 0, True)
-    assert (candidates.probabilities.argmax(1) == pipe.judge(candidates.images).argmax(1)).all()
+    assert (candidates.probabilities.argmax(1) == judge_images(pipe.classifier, candidates.images).argmax(1)).all()
 
 
 def test_other_models_and_parts_are_refused(named_files, refusal_of):
