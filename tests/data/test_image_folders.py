@@ -4,6 +4,7 @@
 import io
 import logging
 import struct
+import unicodedata
 import zlib
 
 import datasets
@@ -292,3 +293,26 @@ def test_a_name_for_each_class_may_be_given_to_labels_without_names(tmp_path, di
     for split in ("train", "test"):
         write_parquet(tmp_path / f"{split}.parquet", digits)
     assert load_images(tmp_path, class_names=NAMES)["train"].class_names == NAMES
+
+
+def test_class_folders_are_the_same_composed_and_decomposed(tmp_path):
+    # decomposed, "Zöë" comes before "Zt"
+    for split, form in (("train", "NFC"), ("test", "NFD")):
+        for name in ("Zebra", "Zt", "Zöë"):
+            folder = tmp_path / split / unicodedata.normalize(form, name)
+            folder.mkdir(parents=True)
+            ink = np.full((28, 28), {"Zebra": 60, "Zt": 120, "Zöë": 180}[name], np.uint8)
+            Image.fromarray(ink).save(folder / "0.png")
+    splits = load_images(str(tmp_path))
+    for split in splits.values():
+        assert split.class_names == ("Zebra", "Zt", unicodedata.normalize("NFC", "Zöë"))
+        brightness = dict(zip(split.labels.tolist(), split.images[:, 0, 0].tolist(), strict=True))
+        assert brightness == {0: 60, 1: 120, 2: 180}
+
+
+def test_a_file_name_forges_no_line_of_the_log(tmp_path, caplog, mnist_5k):
+    write_classes(tmp_path, mnist_5k["train"].images[: 4 * len(NAMES)])
+    (tmp_path / NAMES[0] / "x\x1b[2J\nWARNING: forged.png").write_bytes(b"no image")
+    load_images(str(tmp_path), skip_broken_images=True)
+    (line,) = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert line.isprintable() and "x\\x1b[2J\\nWARNING: forged.png" in line

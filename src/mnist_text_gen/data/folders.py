@@ -10,7 +10,8 @@ import numpy as np
 from datasets.data_files import NON_WORDS_CHARS, SPLIT_KEYWORDS
 from transformers.utils import logging
 
-from mnist_text_gen.tokenizer import check_class_names
+from mnist_text_gen.drawing import show_text
+from mnist_text_gen.tokenizer import check_class_names, normalize_class_name
 
 from .idx import IDX_NAMES
 from .images import FORMATS, ImageCollector, read_image
@@ -182,7 +183,7 @@ def _check_one_data_set(split: str, places: Sequence[_Place]) -> None:
 
 def _warn_of_left_out(folder: Path, paths: Sequence[Path]) -> None:
     if paths:
-        logger.warning(f"{folder}: neither training nor test images are {_list(paths)}, which is left out")
+        logger.warning(show_text(f"{folder}: neither training nor test images are {_list(paths)}, which is left out"))
 
 
 def _list(values: Iterable) -> str:
@@ -236,8 +237,10 @@ def read_class_folders(folder: Path, skip_broken_images: bool) -> tuple[np.ndarr
     Returns:
         Images, uint8 `[N, H, W]`, their labels, int64 `[N]`, and the names of the classes.
     """
+    # in the order of the names as they are compared: a Mac's folders would be in another
     class_folders = [path for path in list_visible(folder) if path.is_dir()]
-    names = tuple(path.name for path in class_folders)
+    class_folders.sort(key=lambda path: normalize_class_name(path.name))
+    names = tuple(normalize_class_name(path.name) for path in class_folders)
     if not names:
         found = _list(path.name for path in list_visible(folder)) or "nothing that can be seen"
         raise ValueError(f"{folder} has no folder of images: it has {found}; what is read: {LAYOUTS}")
@@ -261,7 +264,6 @@ def read_class_folders(folder: Path, skip_broken_images: bool) -> tuple[np.ndarr
         if labels[-1:] != [label]:
             raise ValueError(f"{class_folder} has no image that can be read; allowed is no class without one")
     if broken:
-        logger.warning(
-            f"{len(broken)} of {len(broken) + len(labels)} files in {folder} are left out: {'; '.join(broken)}"
-        )
+        num_files = len(broken) + len(labels)
+        logger.warning(show_text(f"{len(broken)} of {num_files} files in {folder} are left out: {'; '.join(broken)}"))
     return images.stack(), np.array(labels, dtype=np.int64), names

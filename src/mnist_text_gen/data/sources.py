@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from transformers.utils import logging
 
-from mnist_text_gen.tokenizer import DIGITS, check_class_names
+from mnist_text_gen.tokenizer import DIGITS, check_class_names, normalize_class_name
 
 from .folders import find_class_folders, find_idx_folder, find_kind, find_splits, read_class_folders
 from .idx import read_idx_folder
@@ -150,7 +150,7 @@ def _name_classes(
     splits: dict[str, LabelledImages], class_names: Sequence[str] | None, source: str
 ) -> dict[str, LabelledImages]:
     """The splits with the names that the source has, else those that were given, else the digits."""
-    own, in_test = (split.class_names for split in splits.values())
+    own, in_test = (tuple(map(normalize_class_name, split.class_names)) for split in splits.values())
     if own != in_test:
         raise ValueError(
             f"{source} has the classes {', '.join(own)} in 'train' and {', '.join(in_test)} in 'test'; allowed are "
