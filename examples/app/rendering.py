@@ -149,6 +149,7 @@ def _draw_sheet(results: Sequence[dict[str, Any]], captions: Sequence[str]) -> I
     sheet = Image.new("L", (columns * width + _MARGIN, rows * height + _MARGIN), 255)
     font = ImageFont.load_default(size=15)
     for index, (result, caption) in enumerate(zip(results, captions, strict=True)):
+        caption = "".join(char if _has(font, char) else ascii(char)[1:-1] for char in caption)
         cell = Image.new("L", (width, height), 255)
         cell.paste(ImageOps.scale(result["image"], scale, Image.Resampling.NEAREST))
         # in the middle, and what is too wide for its cell from the left on, cut
@@ -156,6 +157,11 @@ def _draw_sheet(results: Sequence[dict[str, Any]], captions: Sequence[str]) -> I
         ImageDraw.Draw(cell).text((left, size + 4), caption, fill=0, font=font, anchor=anchor)
         sheet.paste(cell, (_MARGIN + index % columns * width, _MARGIN + index // columns * height))
     return sheet
+
+
+def _has(font: ImageFont.FreeTypeFont, char: str) -> bool:
+    """Whether it is drawn: for a character that a font lacks, it has one empty box, which tells no classes apart."""
+    return char.isspace() or bytes(font.getmask(char)) != bytes(font.getmask("\uffff"))
 
 
 def _is_digit(label: str) -> bool:

@@ -40,9 +40,10 @@ def modules():
         patch.syspath_prepend(FOLDER)
         import app
         import handlers
+        import rendering
         import uploads
 
-        yield SimpleNamespace(app=app, handlers=handlers, uploads=uploads)
+        yield SimpleNamespace(app=app, handlers=handlers, rendering=rendering, uploads=uploads)
 
 
 @pytest.fixture(scope="module")
@@ -696,3 +697,11 @@ def test_a_request_longer_than_any_of_the_page_is_not_read(url):
     connection.putheader("Content-Length", "1000001")
     connection.endheaders()  # the body never comes
     assert connection.getresponse().status == 413
+
+
+def test_names_that_the_font_lacks_are_told_apart_on_a_sheet(modules):
+    draw = modules.rendering._draw_sheet
+    result = {"image": Image.new("L", (30, 30))}
+    sheets = {draw([result], [name]).tobytes() for name in ("猫", "犬", "🐟", "Bag")}
+    assert len(sheets) == 4
+    assert draw([result], ["猫"]).tobytes() == draw([result], ["\\u732b"]).tobytes()
