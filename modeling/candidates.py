@@ -30,7 +30,7 @@ from .predictive_sampling import decode
 BLOCK_SIZE = 64
 # How many of them at the same time: a block alone fills a CPU, and a quarter of a GPU.
 BLOCKS_TOGETHER = {"cuda": 10}
-# Measured with benchmarks/generation.py: more drafts per step, and a longer blank beginning, cost what they gain.
+# Measured with benchmarks/sampling.py: more drafts per step, and a longer blank beginning, cost what they gain.
 NUM_DRAFT_TOKENS = 5
 BLANK_SHARE = 4 / 15  # 40 of 150 symbols
 
