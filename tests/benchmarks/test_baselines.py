@@ -1,33 +1,15 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """The baselines of the likelihood: probabilities that sum to one, plain loops, and how settings are chosen."""
 
-import dataclasses
 import math
 
 import baselines
 import numpy as np
 import pytest
 import torch
+from tiny_baselines import TINY
 
 from mnist_text_gen.data import LabelledImages
-
-
-CHANGES = {
-    "LogisticRegression": {
-        "sizes": {"num_rows": 2},
-        "options": {"alpha": 0.1, "num_epochs": 2, "learning_rate": 0.03, "batch_size": 8},
-    },
-    "PixelCNN": {
-        "choices": (2,),
-        "sizes": {"num_channels": 4, "num_blocks": 2},
-        "options": {"learning_rate": 0.03, "batch_size": 5},
-    },
-}
-# The baselines, smaller and trained for less.
-TINY = {
-    name: dataclasses.replace(baseline, **CHANGES.get(baseline.model.__name__, {}))
-    for name, baseline in baselines.BASELINES.items()
-}
 
 
 @pytest.fixture

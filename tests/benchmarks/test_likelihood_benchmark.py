@@ -12,7 +12,7 @@ import pytest
 import torch
 from image_files import write_idx_folder
 from safetensors.torch import load_file
-from test_baselines import TINY
+from tiny_baselines import TINY
 
 from mnist_text_gen import load_pipeline
 from mnist_text_gen.data import load_corpus

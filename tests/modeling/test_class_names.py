@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import CLASS_NAMES, build_named_checkpoint, build_tiny_classifier, build_tiny_model
+from tiny_models import CLASS_NAMES, build_named_checkpoint, build_tiny_classifier, build_tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from mnist_text_gen import MnistCnnConfig, MnistTextGenerationPipeline, MnistTextTokenizer
