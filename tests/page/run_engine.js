@@ -4,7 +4,7 @@ const fs = require("node:fs"), path = require("node:path"), zlib = require("node
 
 const [folder, mode] = process.argv.slice(2);
 const html = fs.readFileSync(path.join(folder, "index.html"), "utf8");
-const embedded = (id) => html.match(new RegExp(`<script id="${id}"[^>]*>([^]*?)</script>`))[1];
+const embedded = (id) => html.match(new RegExp(`<script id="${id}"[^>]*>([^]*?)</scr` + "ipt>"))[1];
 const library = { exports: {} };
 new Function("module", embedded("engine"))(library);
 const { Engine, readTensors, decodeBase85 } = library.exports;
@@ -12,10 +12,10 @@ const settings = JSON.parse(embedded("settings"));
 
 function read(name) {
   const pieces = [];
-  const receive = (name, index, fingerprint, text) => (pieces[index] = decodeBase85(text));
+  const receive = (name, index, fingerprint, sum, text) => (pieces[index] = decodeBase85(text));
   for (const file of fs.readdirSync(path.join(folder, "data")).filter((file) => file.startsWith(name)))
     new Function("receive", fs.readFileSync(path.join(folder, "data", file), "utf8"))(receive);
-  const content = zlib.gunzipSync(Buffer.concat(pieces), { finishFlush: zlib.constants.Z_SYNC_FLUSH });
+  const content = zlib.gunzipSync(Buffer.concat(pieces).subarray(0, settings.files[name].numBytes));
   return readTensors(settings.files[name].tensors, new Uint8Array(content).buffer);
 }
 

@@ -13,26 +13,26 @@ const pause = () =>
   });
 
 const handlers = {
-  load({ settings: given, module, contents, numTexts }) {
+  load({ settings: given, wasm, contents, numTexts }) {
     settings = given;
     const tensors = {};
     for (const [name, content] of Object.entries(contents))
       Object.assign(tensors, readTensors(settings.files[name].tensors, content));
-    engine = new Engine(module, settings, tensors, numTexts);
+    engine = new Engine(new WebAssembly.Module(wasm), settings, tensors, numTexts);
     postMessage({ type: "ready" });
   },
-  async draw({ job, request }) {
+  async draw({ request }) {
     stopped = false;
     const result = await engine.draw(request, async (numRows, symbols) => {
-      postMessage({ type: "rows", job, numRows, symbols });
+      postMessage({ type: "rows", numRows, symbols });
       await pause();
       return !stopped;
     });
-    if (!result) return postMessage({ type: "stopped", job });
+    if (!result) return postMessage({ type: "stopped" });
     const { labels, symbols } = result;
     const images = labels.map((_, index) => engine.image(symbols, index));
     const texts = labels.map((label, index) => engine.text(label, symbols, index));
-    postMessage({ type: "done", job, labels, images, texts, probabilities: engine.judge(images) });
+    postMessage({ type: "done", labels, images, texts, probabilities: engine.judge(images) });
   },
   stop() {
     stopped = true;
@@ -43,6 +43,6 @@ self.onmessage = async ({ data }) => {
   try {
     await handlers[data.type](data);
   } catch (error) {
-    postMessage({ type: "error", job: data.job, message: error.message || String(error) });
+    postMessage({ type: "error", message: error.message || String(error) });
   }
 };

@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
-from html import escape
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,16 @@ from mnist_text_gen.modeling.sampling_arguments import DEFAULTS
 
 
 FOLDER = Path(__file__).parent
-PIECE_SIZE = 1_000_000  # characters; a multiple of 5
+PIECE_SIZE = 200_000  # numbers of four bytes, a megabyte as text
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu_erf"}
 MATRICES = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-REPOSITORY = "https://github.com/mnist-text-gen/mnist-text-gen"
+# what takes the place of /*name*/ in index.html
+PARTS = {
+    "page.css": ("page.css",),
+    "engine.js": ("bytes.js", "engine.js"),
+    "worker.js": ("worker.js",),
+    "page.js": ("bytes.js", "picture.js", "pad.js", "loading.js", "page.js"),
+}
 
 
 def check_model(pipe: MnistTextGenerationPipeline, name: str) -> None:
@@ -56,18 +62,15 @@ def write_page(pipe: MnistTextGenerationPipeline, folder: Path) -> None:
             fast[name] = values
     (folder / "data").mkdir()
     files = {name: write_tensors(folder / "data", name, part) for name, part in (("fast", fast), ("exact", exact))}
-    settings = read_settings(pipe) | {"files": files}
-    wasm = base64.b64encode((FOLDER / "engine.wasm").read_bytes()).decode()
-    parts = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "engine.js", "worker.js")}
-    parts["page.js"] = "\n".join(
-        (FOLDER / name).read_text(encoding="utf-8") for name in ("picture.js", "pad.js", "page.js")
-    )
-    parts |= {"settings": json.dumps(settings).replace("<", "\\u003c"), "engine.wasm": wasm}
-    page = (FOLDER / "index.html").read_text(encoding="utf-8")
-    for name, part in parts.items():
-        page = page.replace(f"/*{name}*/", part)
-    page = page.replace("/*repository*/", escape(REPOSITORY))
+    parts = {name: read_parts(*names) for name, names in PARTS.items()}
+    parts["settings"] = json.dumps(read_settings(pipe) | {"files": files}).replace("<", "\\u003c")
+    parts["engine.wasm"] = base64.b64encode((FOLDER / "engine.wasm").read_bytes()).decode()
+    page = re.sub(r"/\*([\w.]+)\*/", lambda match: parts[match[1]], read_parts("index.html"))
     (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def read_parts(*names: str) -> str:
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
 def read_settings(pipe: MnistTextGenerationPipeline) -> dict[str, Any]:
@@ -138,21 +141,24 @@ def write_tensors(folder: Path, name: str, tensors: dict[str, np.ndarray]) -> di
         values.tobytes() + bytes(-values.nbytes % 4) for values in map(np.ascontiguousarray, tensors.values())
     )
     # without the time, so that the same weights give the same bytes
-    text = encode_base85(gzip.compress(content, mtime=0))
+    packed = gzip.compress(content, mtime=0)
+    numbers = np.frombuffer(packed + bytes(-len(packed) % 4), ">u4")
     fingerprint = hashlib.sha256(content).hexdigest()[:16]
-    pieces = [text[start : start + PIECE_SIZE] for start in range(0, len(text), PIECE_SIZE)]
-    for index, piece in enumerate(pieces):
-        values = json.dumps([name, index, fingerprint, piece])
+    starts = range(0, len(numbers), PIECE_SIZE)
+    for index, start in enumerate(starts):
+        piece = numbers[start : start + PIECE_SIZE]
+        checksum = int(piece.sum(dtype=np.uint64) % 2**32)
+        values = json.dumps([name, index, fingerprint, checksum, encode_base85(piece)])
         (folder / f"{name}-{index:02}.js").write_text(f"receive(...{values});\n", encoding="ascii")
     return {
         "fingerprint": fingerprint,
-        "numPieces": len(pieces),
+        "numPieces": len(starts),
+        "numBytes": len(packed),
         "tensors": [[key, str(values.dtype), list(values.shape)] for key, values in tensors.items()],
     }
 
 
-def encode_base85(content: bytes) -> str:
-    """Four bytes, big-endian, as five digits from `#` to `x`, without the backslash; zeros fill the last four."""
-    numbers = np.frombuffer(content + bytes(-len(content) % 4), ">u4")
+def encode_base85(numbers: np.ndarray) -> str:
+    """Numbers below 2³², five digits each, from `#` to `x` without the backslash."""
     digits = (numbers[:, None] // 85 ** np.arange(4, -1, -1) % 85).astype(np.uint8)  # [N, 5]
     return (digits + np.uint8(35) + (digits >= 57)).astype(np.uint8).tobytes().decode("ascii")
