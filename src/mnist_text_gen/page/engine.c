@@ -13,6 +13,7 @@
 #include <wasm_simd128.h>
 
 #define EXPORT(name) __attribute__((export_name(name)))
+#define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define PAD(n) (((n) + 3) & ~3u)
 #define COLUMNS 6  // of a matrix, at the same time: 12 sums, 2 inputs and a weight fill the 16 registers of SSE
@@ -45,7 +46,7 @@ EXPORT("alloc") void *alloc(uint32_t bytes) {
 // ---- Functions of four numbers.
 
 // e^x = 2^n e^r with r = x - n ln 2, |r| <= ln 2 / 2; the polynomial is that of Moshier's Cephes, `expf`
-static inline v128_t exp4(v128_t x) {
+INLINE v128_t exp4(v128_t x) {
   x = wasm_f32x4_min(MAX(x, SPLAT(-87.0f)), SPLAT(88.0f));
   v128_t n = wasm_f32x4_nearest(MUL(x, SPLAT(1.44269504088896341f)));
   v128_t r = SUB(SUB(x, MUL(n, SPLAT(0.693359375f))), MUL(n, SPLAT(-2.12194440e-4f)));
@@ -61,13 +62,13 @@ static inline v128_t exp4(v128_t x) {
 }
 
 // x/2 (1 + tanh(u)) = x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3): Transformers' gelu_new, gelu_pytorch_tanh
-static inline v128_t gelu_tanh(v128_t x) {
+INLINE v128_t gelu_tanh(v128_t x) {
   v128_t u = MUL(x, ADD(MUL(MUL(x, x), SPLAT(0.044715f * 0.7978845608f)), SPLAT(0.7978845608f)));
   return DIV(x, ADD(SPLAT(1.0f), exp4(MUL(u, SPLAT(-2.0f)))));
 }
 
 // x/2 (1 + erf(x / sqrt 2)): Transformers' gelu. erf to 1.5e-7: Abramowitz and Stegun, 7.1.26
-static inline v128_t gelu_erf(v128_t x) {
+INLINE v128_t gelu_erf(v128_t x) {
   v128_t z = MUL(wasm_f32x4_abs(x), SPLAT(0.70710678f));
   v128_t t = DIV(SPLAT(1.0f), ADD(SPLAT(1.0f), MUL(z, SPLAT(0.3275911f))));
   v128_t p = SPLAT(1.061405429f);
@@ -119,12 +120,12 @@ EXPORT("matrix") Matrix *matrix(const void *weights, const float *scales, const 
 }
 
 // The largest integer that activations become: products of them with 127 must fit in 32 bits, summed `num_terms` times
-static inline float largest_integer(uint32_t num_terms) {
+INLINE float largest_integer(uint32_t num_terms) {
   uint32_t largest = 2147483647u / 127 / num_terms;
   return largest < 32767 ? largest : 32767;
 }
 
-static inline v128_t pair(v128_t low, v128_t high) {  // int16 [4][2] of two int32 [4]
+INLINE v128_t pair(v128_t low, v128_t high) {  // int16 [4][2] of two int32 [4]
   return wasm_v128_or(wasm_v128_and(low, wasm_i32x4_splat(0xffff)), wasm_i32x4_shl(high, 16));
 }
 
@@ -146,7 +147,7 @@ static void quantize(const float *x, int16_t *integers, float *units, uint32_t G
 }
 
 // 6 columns of one group: sums [6][8] as pairs of registers
-static inline void multiply_floats(const float *x, const float *panel, uint32_t K, v128_t *sums) {
+INLINE void multiply_floats(const float *x, const float *panel, uint32_t K, v128_t *sums) {
   for (uint32_t k = 0; k < PAD(K); k += 4)
     UNROLL for (int i = 0; i < 4; i++, x += 8, panel += COLUMNS) {
       v128_t low = LOAD(x), high = LOAD(x + 4);
@@ -158,7 +159,7 @@ static inline void multiply_floats(const float *x, const float *panel, uint32_t 
     }
 }
 
-static inline void multiply_integers(const int16_t *x, const int16_t *panel, uint32_t K, v128_t *sums) {
+INLINE void multiply_integers(const int16_t *x, const int16_t *panel, uint32_t K, v128_t *sums) {
   for (uint32_t k = 0; k < PAD(K); k += 4)
     UNROLL for (int i = 0; i < 2; i++, x += 16, panel += 2 * COLUMNS) {
       v128_t low = LOAD(x), high = LOAD(x + 8);
@@ -173,9 +174,9 @@ static inline void multiply_integers(const int16_t *x, const int16_t *panel, uin
 enum { WRITE, ADD_TO, GELU_TANH, GELU_ERF, RELU };  // what becomes of a product
 
 // sums [6][8], or fewer columns of a last panel, plus their bias -> y [6][8]
-static inline void finish(const v128_t *sums, const float *bias, uint32_t num_columns, float *y, int how) {
+INLINE void finish(const v128_t *sums, const float *bias, uint32_t num_columns, float *y, int how) {
   UNROLL for (uint32_t i = 0; i < 2 * COLUMNS; i++) {
-    if (i / 2 >= num_columns) return;
+    if (i / 2 >= num_columns) break;
     v128_t sum = ADD(sums[i], wasm_v128_load32_splat(bias + i / 2));
     if (how == ADD_TO) sum = ADD(sum, LOAD(y + i * 4));
     if (how == GELU_TANH) sum = gelu_tanh(sum);
