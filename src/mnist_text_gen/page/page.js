@@ -84,6 +84,7 @@ function readRequest() {
     numCandidates: Number(readInteger("candidates", 1n, 256n)),
     temperature: readTemperature(),
     decoding: find("#decoding").value,
+    selection: find("#selection").value,
   };
 }
 
@@ -99,9 +100,9 @@ function readTemperature() {
   throw new Error(`temperature must be a number above 0, up to 100, got ${value || "nothing"}`);
 }
 
-// #class=7&seed=0&candidates=64&temperature=0.8&decoding=fast
-function writeLink({ label, seed, numCandidates, temperature, decoding }) {
-  const link = new URLSearchParams({ class: label, seed, candidates: numCandidates, temperature, decoding });
+// #class=7&seed=0&candidates=64&temperature=0.8&decoding=fast&selection=best
+function writeLink({ label, seed, numCandidates, temperature, decoding, selection }) {
+  const link = new URLSearchParams({ class: label, seed, candidates: numCandidates, temperature, decoding, selection });
   history.replaceState(null, "", `#${link}`);
 }
 
@@ -109,22 +110,28 @@ function writeLink({ label, seed, numCandidates, temperature, decoding }) {
 async function followLink() {
   const link = new URLSearchParams(location.hash.slice(1));
   if (![...link].length || find("#draw").disabled) return;
-  for (const id of ["seed", "candidates", "temperature", "decoding"]) if (link.has(id)) find(`#${id}`).value = link.get(id);
-  const wanted = link.get("class") ?? "0";
-  const label = /^\d$/.test(wanted) ? Number(wanted) : settings.classNames.indexOf(wanted);
   try {
-    if (!(label in settings.classNames))
-      throw new Error(`class must be one of ${settings.classNames.join(", ")}, got ${wanted}`);
-    find(`input[value="${label}"]`).checked = true;
-    if (!find("#decoding").value) {
-      find("#decoding").value = "fast";
-      throw new Error(`decoding must be fast or exact, got ${link.get("decoding")}`);
-    }
+    fillForm(link);
     readRequest();
   } catch (error) {
     return say(`The link cannot be followed: ${error.message}.`, "draw", true);
   }
   await run("draw", draw);
+}
+
+function fillForm(link) {
+  for (const id of ["seed", "candidates", "temperature"]) if (link.has(id)) find(`#${id}`).value = link.get(id);
+  for (const id of ["decoding", "selection"]) {
+    const field = find(`#${id}`), allowed = Array.from(field.options, ({ value }) => value);
+    if (link.has(id) && !allowed.includes(link.get(id)))
+      throw new Error(`${id} must be ${allowed.join(" or ")}, got ${link.get(id)}`);
+    field.value = link.get(id) ?? field.value;
+  }
+  const wanted = link.get("class") ?? "0";
+  const label = /^\d$/.test(wanted) ? Number(wanted) : settings.classNames.indexOf(wanted);
+  if (!(label in settings.classNames))
+    throw new Error(`class must be one of ${settings.classNames.join(", ")}, got ${wanted}`);
+  find(`input[value="${label}"]`).checked = true;
 }
 
 // run what draws, while the form is locked
@@ -153,6 +160,7 @@ async function run(where, task) {
 async function draw(request) {
   const { label, seed, numCandidates, temperature } = request;
   writeLink(request);
+  shown = undefined;
   for (const id of ["#best", "#reading", "#others"]) find(id).hidden = true;
   find("#drawing").hidden = false;
   const figures = Array.from({ length: numCandidates }, (_, index) => makeFigure(size, `Candidate ${index + 1}`, ""));
@@ -172,7 +180,10 @@ async function draw(request) {
   const candidates = answers.flatMap(({ images, texts, probabilities }) =>
     texts.map((text, index) => ({ text, image: images[index], probabilities: probabilities[index] })),
   );
-  candidates.forEach((candidate, index) => Object.assign(candidate, { index, score: candidate.probabilities[label] }));
+  candidates.forEach((candidate, index) => {
+    const score = candidate.probabilities[label];
+    Object.assign(candidate, { index, score, isRight: candidate.probabilities.indexOf(Math.max(...candidate.probabilities)) === label });
+  });
   find("#drawing").hidden = true;
   showCandidates(candidates, request, seconds);
 }
@@ -191,56 +202,54 @@ function showRows(figures, perJob) {
   };
 }
 
-// The one place that decides which candidates are shown first: the best by the probability of the class, the earlier
-// first of equals.
-function select(candidates, numShown) {
-  const ranked = [...candidates].sort((one, other) => other.score - one.score);
-  return { chosen: ranked.slice(0, numShown), passedOver: ranked.slice(numShown) };
-}
-
 function showCandidates(candidates, request, seconds) {
+  shown = { candidates, request };
   const name = settings.classNames[request.label];
-  const { chosen, passedOver } = select(candidates, settings.numShown);
-  const taken = ({ probabilities }) => probabilities.indexOf(Math.max(...probabilities));
-  const numTaken = candidates.filter((candidate) => taken(candidate) === request.label).length;
-  shown = { chosen, request };
-  const figures = chosen.map((candidate, rank) => {
-    const words = formatScore(candidate.score);
-    const description = `Rank ${rank + 1}, candidate ${candidate.index + 1}: the classifier gives ${words}`;
-    const figure = makeFigure(size, description, words, () => read(candidate, figure));
-    paint(figure.firstChild, candidate.image);
-    return figure;
-  });
-  find("#best .figures").replaceChildren(...figures);
-  find("#best").hidden = find("#reading").hidden = false;
-  read(chosen[0], figures[0]);
-  showPassedOver(passedOver, (candidate) => taken(candidate) !== request.label && settings.classNames[taken(candidate)], name);
+  const numTaken = candidates.filter(({ isRight }) => isRight).length;
+  showSelection();
   say(
     `Done: ${candidates.length} candidates in ${seconds.toFixed(1)} s. The classifier takes ${numTaken} of them for ` +
-      `${name}. The best ${chosen.length} are shown.`,
+      `${name}. ${Math.min(candidates.length, settings.numShown)} are shown first.`,
   );
 }
 
-// Why a candidate was not chosen: it was taken for another class, or others were surer.
-function showPassedOver(candidates, mistakenFor, name) {
-  const mistaken = candidates.filter(mistakenFor), lessSure = candidates.filter((candidate) => !mistakenFor(candidate));
-  const describe = (candidate) => {
-    const other = mistakenFor(candidate);
-    const words = other
-      ? `taken for ${other}, ${formatScore(Math.max(...candidate.probabilities))}`
-      : `${name}, ${formatScore(candidate.score)}`;
-    const figure = makeFigure(size, `Candidate ${candidate.index + 1}: ${words}`, words, () => read(candidate, figure));
-    paint(figure.firstChild, candidate.image);
-    return figure;
+function showSelection() {
+  const selection = find("#selection").value;
+  const { chosen, passedOver } = select(shown.candidates, selection, settings.numShown);
+  const figures = chosen.map((candidate, rank) => {
+    const words = formatScore(candidate.score);
+    return makeCandidate(candidate, `Rank ${rank + 1}, candidate ${candidate.index + 1}: the classifier gives ${words}`, words);
+  });
+  shown.chosen = chosen;
+  find("#best-heading").textContent = selection === "best" ? "The best" : "Good ones that differ";
+  find("#best .figures").replaceChildren(...figures);
+  find("#best").hidden = find("#reading").hidden = false;
+  read(chosen[0], figures[0]);
+  showPassedOver(passedOver, selection);
+}
+
+function makeCandidate(candidate, description, words) {
+  const figure = makeFigure(size, description, words, () => read(candidate, figure));
+  paint(figure.firstChild, candidate.image);
+  return figure;
+}
+
+// Why a candidate was not chosen: it was taken for another class, or others were surer, or too much like it.
+function showPassedOver(passedOver, selection) {
+  const describe = ({ index, isRight, probabilities, score }) => {
+    const largest = Math.max(...probabilities), other = settings.classNames[probabilities.indexOf(largest)];
+    const words = isRight ? formatScore(score) : `taken for ${other}, ${formatScore(largest)}`;
+    return makeCandidate(shown.candidates[index], `Candidate ${index + 1}: ${words}`, words);
   };
-  find("#others").hidden = !candidates.length;
-  find("#mistaken").textContent = mistaken.length
-    ? `The classifier took ${mistaken.length === 1 ? "this one" : `these ${mistaken.length}`} for another ${settings.classWord}.`
-    : `The classifier took none of the others for another ${settings.classWord}.`;
+  const [mistaken, right] = [false, true].map((isRight) => passedOver.filter((candidate) => candidate.isRight === isRight));
+  const which = mistaken.length === 1 ? "this one" : mistaken.length ? `these ${mistaken.length}` : "none of the others";
+  find("#others").hidden = !passedOver.length;
+  find("#mistaken").textContent = `The classifier took ${which} for another ${settings.classWord}.`;
   find("#others > .figures").replaceChildren(...mistaken.map(describe));
-  find("#less-sure").hidden = !lessSure.length;
-  find("#less-sure summary").textContent = `${lessSure.length} more are right, but less surely than the best`;
-  find("#less-sure .figures").replaceChildren(...lessSure.map(describe));
+  find("#right").hidden = !right.length;
+  const why = selection === "best" ? "less surely than the best" : "less sure, or too much like those above";
+  find("#right summary").textContent = `${right.length} more are taken for ${settings.classNames[shown.request.label]}: ${why}`;
+  find("#right .figures").replaceChildren(...right.map(describe));
 }
 
 // a candidate, enlarged, with the symbols of each row of pixels beside it
@@ -318,6 +327,12 @@ find("#copy-link").addEventListener("click", async () => {
   } catch {
     say(`The link is ${location.href}`);
   }
+});
+find("#selection").addEventListener("change", () => {
+  if (!shown) return;
+  shown.request.selection = find("#selection").value;
+  showSelection();
+  writeLink(shown.request);
 });
 find("#complete").addEventListener("click", () => run("complete", complete));
 find("#clear").addEventListener("click", () => pad.clear());

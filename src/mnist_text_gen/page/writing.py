@@ -31,7 +31,7 @@ PARTS = {
     "page.css": ("page.css",),
     "engine.js": ("bytes.js", "engine.js"),
     "worker.js": ("worker.js",),
-    "page.js": ("bytes.js", "picture.js", "pad.js", "loading.js", "page.js"),
+    "page.js": ("bytes.js", "picture.js", "pad.js", "loading.js", "selection.js", "page.js"),
 }
 
 
