@@ -19,6 +19,7 @@ from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import (
     build_dataset,
+    build_page,
     draw_dataset,
     export_onnx,
     sample_hf,
@@ -35,6 +36,7 @@ COMMANDS = {
     "mnist-text-gen-dataset": build_dataset,
     "mnist-text-gen-draw-dataset": draw_dataset,
     "mnist-text-gen-export-onnx": export_onnx,
+    "mnist-text-gen-page": build_page,
 }
 # what can be called from the checkout without an installation
 SCRIPTS = {"sample_hf.py": sample_hf, "train_hf.py": train_hf, "train_classifier.py": train_classifier}

@@ -1,8 +1,8 @@
-// Run the engine of a page in Node: `node run_engine.js PAGE MODE < requests.json`, MODE fast or exact. A request is
+// Run the engine of a page in Node: `node run_engine.js PAGE MODE [TEXTS] < requests.json`, MODE fast or exact. A request is
 // [name, arguments], answered by the function of that name; the answers are written as one line of JSON.
 const fs = require("node:fs"), path = require("node:path"), zlib = require("node:zlib");
 
-const [folder, mode] = process.argv.slice(2);
+const [folder, mode, numTexts = 64] = process.argv.slice(2);
 const html = fs.readFileSync(path.join(folder, "index.html"), "utf8");
 const embedded = (id) => html.match(new RegExp(`<script id="${id}"[^>]*>([^]*?)</scr` + "ipt>"))[1];
 const library = { exports: {} };
@@ -22,7 +22,7 @@ function read(name) {
 const start = performance.now();
 const tensors = mode === "exact" ? { ...read("fast"), ...read("exact") } : read("fast");
 const wasm = new WebAssembly.Module(Buffer.from(embedded("wasm"), "base64"));
-const engine = new Engine(wasm, settings, tensors, 64);
+const engine = new Engine(wasm, settings, tensors, Number(numTexts));
 const seconds = { load: (performance.now() - start) / 1000 };
 
 const answer = {
