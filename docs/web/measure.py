@@ -74,7 +74,9 @@ def measure_texts(page: str) -> None:
         probabilities = np.concatenate([drawn["probabilities"] for drawn in found])
         texts = [drawn["texts"] for drawn in found]
         equal = sum(np.sum(np.array(one) == other.texts) for one, other in zip(texts, candidates, strict=True))
-        print(f"{mode}: takes {(probabilities.argmax(1) == labels).sum()}; {equal} of {len(labels)} texts are Python's")
+        print(
+            f"{mode}: takes {(probabilities.argmax(1) == labels).sum()}; {equal} of {len(labels)} texts are Python's"
+        )
 
 
 def measure_nats(page: str, source: str) -> None:
@@ -84,9 +86,7 @@ def measure_nats(page: str, source: str) -> None:
     input_ids = pipe.tokenizer(texts, return_tensors="pt")["input_ids"]
     print(f"torch: {symbol_nats(pipe.model, input_ids).sum(1).mean():.3f} nats per image, {len(texts)} images")
     for mode in ("fast", "exact"):
-        nats = [
-            ask(page, mode, [["nats", input_ids[i : i + 64].tolist()]])[0] for i in range(0, len(input_ids), 64)
-        ]
+        nats = [ask(page, mode, [["nats", input_ids[i : i + 64].tolist()]])[0] for i in range(0, len(input_ids), 64)]
         print(f"{mode}: {np.mean(np.concatenate(nats)):.3f}", flush=True)
 
 

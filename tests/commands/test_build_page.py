@@ -47,5 +47,7 @@ def test_model_that_is_no_gpt2_and_its_own_folder_are_refused(refusal_of, tiny_c
     sizes = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 16}
     config = LlamaConfig(vocab_size=len(tokenizer), max_position_embeddings=152, **sizes)
     LlamaForCausalLM(config).save_pretrained(tiny_checkpoint)
-    assert "must be a GPT-2 without cross-attention for the page, got a Llama" in refusal_of(*command, tmp_path / "page")
+    assert "must be a GPT-2 without cross-attention for the page, got a Llama" in refusal_of(
+        *command, tmp_path / "page"
+    )
     assert not (tmp_path / "page").exists()

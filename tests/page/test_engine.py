@@ -100,7 +100,9 @@ def test_a_seed_draws_what_it_draws_in_python(case):
     candidates = pipe.sample(1, num_candidates=20, seed=seed)
     # JSON has no integers of 64 bits, and strings do as well
     keys = [[str(seed), 1, 0, index] for index in range(20)]
-    noise, drawn = ask(page, "exact", [["noise", keys[7]], ["draw", {"labels": [1], "keys": keys, "temperature": 0.8}]])
+    noise, drawn = ask(
+        page, "exact", [["noise", keys[7]], ["draw", {"labels": [1], "keys": keys, "temperature": 0.8}]]
+    )
     expected = gumbel_noise([(seed, 1, 0, 7)], pipe.tokenizer.num_pixel_symbols, 64).numpy()
     np.testing.assert_array_equal(np.float32(noise), expected.ravel())
     assert drawn["texts"] == candidates.texts
