@@ -1,6 +1,8 @@
 // Run the engine of a page in Node: `node run_engine.js PAGE MODE [TEXTS] < requests.json`, MODE fast or exact. A request is
 // [name, arguments], answered by the function of that name; the answers are written as one line of JSON.
-const fs = require("node:fs"), path = require("node:path"), zlib = require("node:zlib");
+const fs = require("node:fs"),
+  path = require("node:path"),
+  zlib = require("node:zlib");
 
 const [folder, mode, numTexts = 64] = process.argv.slice(2);
 const html = fs.readFileSync(path.join(folder, "index.html"), "utf8");
@@ -33,13 +35,21 @@ const answer = {
     const { labels, symbols } = await engine.draw(request);
     seconds.draw = (seconds.draw || 0) + (performance.now() - start) / 1000;
     const images = labels.map((_, index) => engine.image(symbols, index));
-    return { labels, texts: labels.map((_, index) => engine.text(labels[index], symbols, index)), probabilities: engine.judge(images) };
+    return {
+      labels,
+      texts: labels.map((_, index) => engine.text(labels[index], symbols, index)),
+      probabilities: engine.judge(images),
+    };
   },
   // logits [texts][positions][vocabulary] of what follows each of the ids [texts][positions]
   logits(ids) {
     const logits = ids.map(() => []);
     for (let position = 0; position < ids[0].length; position++) {
-      const of = engine.step(position, Int32Array.from(ids, (row) => row[position]), ids.length);
+      const of = engine.step(
+        position,
+        Int32Array.from(ids, (row) => row[position]),
+        ids.length,
+      );
       ids.forEach((_, row) => logits[row].push(settings.symbols.map((_, id) => of(row, id))));
     }
     return logits;

@@ -58,7 +58,9 @@ class Engine {
   putMatrix(name, bias) {
     const { values, shape } = this.tensors[name];
     const scales = this.tensors[`${name}.scales`];
-    const addresses = [values instanceof Int8Array && `${name}.scales`, bias].map((part) => (part ? this.put(part) : 0));
+    const addresses = [values instanceof Int8Array && `${name}.scales`, bias].map((part) =>
+      part ? this.put(part) : 0,
+    );
     new values.constructor(this.wasm.memory.buffer, this.staging, values.length).set(values);
     return this.wasm.matrix(this.staging, ...addresses, ...shape) || this.refuseMemory();
   }
@@ -116,7 +118,8 @@ class Engine {
   // drawing stops, and the result is undefined. Result: labels, and the values 0 to 63 of the symbols [texts][symbols].
   async draw({ labels, keys, known = [], temperature }, onRow = () => true) {
     const { numPixelSymbols, numSymbolValues, imageSize } = this.settings;
-    const numTexts = keys.length, perRow = numPixelSymbols / imageSize;
+    const numTexts = keys.length,
+      perRow = numPixelSymbols / imageSize;
     const noise = keys.map((key) => this.noise(key));
     const texts = new Texts(this, labels, numTexts);
     const symbols = new Uint8Array(numTexts * numPixelSymbols);
@@ -141,12 +144,16 @@ class Engine {
 
   // argmax(logits / T + noise), a sample of softmax(logits / T), of pixel symbols only; in float32 as in Python
   choose(logits, row, noise, temperature) {
-    let best = 0, highest = -Infinity;
+    let best = 0,
+      highest = -Infinity;
     for (let value = 0; value < noise.length; value++) {
-      const score = Math.fround(Math.fround(logits(row, this.settings.firstPixelId + value) / temperature) + noise[value]);
+      const score = Math.fround(
+        Math.fround(logits(row, this.settings.firstPixelId + value) / temperature) + noise[value],
+      );
       if (score > highest) [best, highest] = [value, score];
     }
-    if (highest === -Infinity) throw new Error("the language model must give numbers, got NaN: do its weights overflow?");
+    if (highest === -Infinity)
+      throw new Error("the language model must give numbers, got NaN: do its weights overflow?");
     return best;
   }
 
@@ -155,11 +162,12 @@ class Engine {
     const { imageSize, channels, classNames, classifierTemperature } = this.settings;
     const results = [];
     for (let first = 0; first < images.length; first += GROUP) {
-      let [from, to] = this.images, size = imageSize;
+      let [from, to] = this.images,
+        size = imageSize;
       const pixels = this.floats(from, size * size * 4 * GROUP).fill(0);
-      images.slice(first, first + GROUP).forEach((image, index) =>
-        image.forEach((pixel, place) => (pixels[place * 4 * GROUP + index] = pixel)),
-      );
+      images
+        .slice(first, first + GROUP)
+        .forEach((image, index) => image.forEach((pixel, place) => (pixels[place * 4 * GROUP + index] = pixel)));
       channels.forEach((number, stage) => {
         for (const matrix of this.stages[stage]) {
           this.wasm.convolve(matrix, from, to, this.patches, size);
@@ -205,7 +213,10 @@ class Texts {
   extend(value, logits, temperature) {
     const { firstPixelId, numSymbolValues } = this.engine.settings;
     for (let row = 0; row < this.numRows; row++) {
-      const scores = Array.from({ length: numSymbolValues }, (_, index) => logits(row, firstPixelId + index) / temperature);
+      const scores = Array.from(
+        { length: numSymbolValues },
+        (_, index) => logits(row, firstPixelId + index) / temperature,
+      );
       this.logProbabilities[row] += Math.log(softmax(scores)[value]);
       this.ids[row] = firstPixelId + value;
     }

@@ -8,7 +8,8 @@ const pieces = {}; // file name → its bytes and the fingerprint of all files o
 
 // what data/*.js call
 function receive(name, index, fingerprint, sum, text) {
-  const bytes = decodeBase85(text), view = new DataView(bytes.buffer);
+  const bytes = decodeBase85(text),
+    view = new DataView(bytes.buffer);
   let found = 0;
   for (let place = 0; place < bytes.length; place += 4) found = (found + view.getUint32(place)) >>> 0;
   pieces[fileName(name, index)] = { bytes, fingerprint, isWhole: found === sum };
@@ -19,7 +20,8 @@ function fileName(name, index) {
 }
 
 function readPiece(name, index) {
-  const file = fileName(name, index), script = document.createElement("script");
+  const file = fileName(name, index),
+    script = document.createElement("script");
   return new Promise((resolve, reject) => {
     script.src = file;
     script.onerror = () => reject(new Error(`${file} cannot be read; it belongs beside index.html`));
@@ -52,7 +54,9 @@ async function readContent(name, onProgress) {
 function readWasm() {
   const wasm = Uint8Array.from(atob(textOf("wasm")), (symbol) => symbol.charCodeAt(0));
   if (typeof WebAssembly !== "object" || !WebAssembly.validate(wasm))
-    throw new Error("this browser has no WebAssembly with SIMD; Chrome 91, Firefox 89 and Safari 16.4 have it, and later ones");
+    throw new Error(
+      "this browser has no WebAssembly with SIMD; Chrome 91, Firefox 89 and Safari 16.4 have it, and later ones",
+    );
   return wasm;
 }
 
@@ -68,7 +72,9 @@ class Pool {
     this.numTexts = Math.ceil(BATCH / 8 / size) * 8; // of each worker
     this.workers = Array.from({ length: size }, () => new Worker(script));
     this.ready = Promise.all(
-      this.workers.map((worker) => this.ask(worker, { type: "load", settings, wasm, contents, numTexts: this.numTexts })),
+      this.workers.map((worker) =>
+        this.ask(worker, { type: "load", settings, wasm, contents, numTexts: this.numTexts }),
+      ),
     );
   }
 

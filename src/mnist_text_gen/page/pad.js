@@ -49,7 +49,8 @@ class Pad {
   stroke(event) {
     const box = this.canvas.getBoundingClientRect();
     for (const { clientX, clientY } of event.getCoalescedEvents?.().concat(event) ?? [event]) {
-      const x = ((clientX - box.left) / box.width) * this.size, y = ((clientY - box.top) / box.height) * this.size / 2;
+      const x = ((clientX - box.left) / box.width) * this.size,
+        y = (((clientY - box.top) / box.height) * this.size) / 2;
       for (let row = Math.floor(y - 0.8); row <= y + 0.8; row++)
         for (let column = Math.floor(x - 0.8); column <= x + 0.8; column++)
           if (row >= 0 && row < this.size / 2 && column >= 0 && column < this.size)
@@ -94,7 +95,7 @@ class Pad {
       return row % (height - 1) === 0 || column % (this.size - 1) === 0;
     });
     const isBright = rim.filter((value) => value >= 128).length * 2 >= rim.length;
-    const image = Uint8Array.from(grey.slice(0, (this.size * this.size) / 2), (value) => (value >= 128) !== isBright);
+    const image = Uint8Array.from(grey.slice(0, (this.size * this.size) / 2), (value) => value >= 128 !== isBright);
     if (!image.includes(1)) throw new Error(`the upper half of ${file.name} must have ink, got a blank one`);
     this.set(image);
   }

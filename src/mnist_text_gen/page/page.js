@@ -5,7 +5,8 @@
 const MAX_SEED = 2n ** 64n - 1n;
 const settings = JSON.parse(textOf("settings"));
 const find = (selector) => document.querySelector(selector);
-const size = settings.imageSize, numSymbolsPerRow = settings.numPixelSymbols / size;
+const size = settings.imageSize,
+  numSymbolsPerRow = settings.numPixelSymbols / size;
 const wholeImage = new Uint8Array(size * size);
 const statusLines = { draw: find("#status"), complete: find("#pad-status") };
 let wasm, pool, poolName, shown;
@@ -102,7 +103,14 @@ function readTemperature() {
 
 // #class=7&seed=0&candidates=64&temperature=0.8&decoding=fast&selection=best
 function writeLink({ label, seed, numCandidates, temperature, decoding, selection }) {
-  const link = new URLSearchParams({ class: label, seed, candidates: numCandidates, temperature, decoding, selection });
+  const link = new URLSearchParams({
+    class: label,
+    seed,
+    candidates: numCandidates,
+    temperature,
+    decoding,
+    selection,
+  });
   history.replaceState(null, "", `#${link}`);
 }
 
@@ -122,7 +130,8 @@ async function followLink() {
 function fillForm(link) {
   for (const id of ["seed", "candidates", "temperature"]) if (link.has(id)) find(`#${id}`).value = link.get(id);
   for (const id of ["decoding", "selection"]) {
-    const field = find(`#${id}`), allowed = Array.from(field.options, ({ value }) => value);
+    const field = find(`#${id}`),
+      allowed = Array.from(field.options, ({ value }) => value);
     if (link.has(id) && !allowed.includes(link.get(id)))
       throw new Error(`${id} must be ${allowed.join(" or ")}, got ${link.get(id)}`);
     field.value = link.get(id) ?? field.value;
@@ -170,7 +179,12 @@ async function draw(request) {
   const perJob = Math.min(pool.numTexts, Math.ceil(numCandidates / 8 / pool.workers.length) * 8);
   const requests = [];
   for (let first = 0; first < numCandidates; first += perJob) {
-    const keys = Array.from({ length: Math.min(perJob, numCandidates - first) }, (_, index) => [seed, label, 0, first + index]);
+    const keys = Array.from({ length: Math.min(perJob, numCandidates - first) }, (_, index) => [
+      seed,
+      label,
+      0,
+      first + index,
+    ]);
     requests.push({ labels: [label], keys, temperature });
   }
   const startTime = performance.now();
@@ -182,7 +196,11 @@ async function draw(request) {
   );
   candidates.forEach((candidate, index) => {
     const score = candidate.probabilities[label];
-    Object.assign(candidate, { index, score, isRight: candidate.probabilities.indexOf(Math.max(...candidate.probabilities)) === label });
+    Object.assign(candidate, {
+      index,
+      score,
+      isRight: candidate.probabilities.indexOf(Math.max(...candidate.probabilities)) === label,
+    });
   });
   find("#drawing").hidden = true;
   showCandidates(candidates, request, seconds);
@@ -218,7 +236,11 @@ function showSelection() {
   const { chosen, passedOver } = select(shown.candidates, selection, settings.numShown);
   const figures = chosen.map((candidate, rank) => {
     const words = formatScore(candidate.score);
-    return makeCandidate(candidate, `Rank ${rank + 1}, candidate ${candidate.index + 1}: the classifier gives ${words}`, words);
+    return makeCandidate(
+      candidate,
+      `Rank ${rank + 1}, candidate ${candidate.index + 1}: the classifier gives ${words}`,
+      words,
+    );
   });
   shown.chosen = chosen;
   find("#best-heading").textContent = selection === "best" ? "The best" : "Good ones that differ";
@@ -237,18 +259,23 @@ function makeCandidate(candidate, description, words) {
 // Why a candidate was not chosen: it was taken for another class, or others were surer, or too much like it.
 function showPassedOver(passedOver, selection) {
   const describe = ({ index, isRight, probabilities, score }) => {
-    const largest = Math.max(...probabilities), other = settings.classNames[probabilities.indexOf(largest)];
+    const largest = Math.max(...probabilities),
+      other = settings.classNames[probabilities.indexOf(largest)];
     const words = isRight ? formatScore(score) : `taken for ${other}, ${formatScore(largest)}`;
     return makeCandidate(shown.candidates[index], `Candidate ${index + 1}: ${words}`, words);
   };
-  const [mistaken, right] = [false, true].map((isRight) => passedOver.filter((candidate) => candidate.isRight === isRight));
-  const which = mistaken.length === 1 ? "this one" : mistaken.length ? `these ${mistaken.length}` : "none of the others";
+  const [mistaken, right] = [false, true].map((isRight) =>
+    passedOver.filter((candidate) => candidate.isRight === isRight),
+  );
+  const which =
+    mistaken.length === 1 ? "this one" : mistaken.length ? `these ${mistaken.length}` : "none of the others";
   find("#others").hidden = !passedOver.length;
   find("#mistaken").textContent = `The classifier took ${which} for another ${settings.classWord}.`;
   find("#others > .figures").replaceChildren(...mistaken.map(describe));
   find("#right").hidden = !right.length;
   const why = selection === "best" ? "less surely than the best" : "less sure, or too much like those above";
-  find("#right summary").textContent = `${right.length} more are taken for ${settings.classNames[shown.request.label]}: ${why}`;
+  find("#right summary").textContent =
+    `${right.length} more are taken for ${settings.classNames[shown.request.label]}: ${why}`;
   find("#right .figures").replaceChildren(...right.map(describe));
 }
 
@@ -272,7 +299,12 @@ async function complete(request) {
   const chosen = find("#pad-class").value;
   const labels = chosen === "" ? settings.classNames.map((_, label) => label) : [Number(chosen)];
   // noise of its own: no class that is drawn has such a number
-  const keys = Array.from({ length: NUM_COMPLETIONS }, (_, index) => [request.seed, 10, chosen === "" ? 10 : chosen, index]);
+  const keys = Array.from({ length: NUM_COMPLETIONS }, (_, index) => [
+    request.seed,
+    10,
+    chosen === "" ? 10 : chosen,
+    index,
+  ]);
   const known = pack(pad.image);
   say("The other half is being drawn.", "complete");
   const figures = keys.map((_, index) => makeFigure(size, `Completion ${index + 1}`, ""));
@@ -283,7 +315,8 @@ async function complete(request) {
   if (!answer) return say("Stopped.", "complete");
   const { images, probabilities } = answer;
   const shown = images.map((image, index) => {
-    const label = answer.labels[index], words = `${settings.classNames[label]}, ${formatScore(probabilities[index][label])}`;
+    const label = answer.labels[index],
+      words = `${settings.classNames[label]}, ${formatScore(probabilities[index][label])}`;
     const figure = makeFigure(size, `Completion ${index + 1}: ${words}`, words);
     paint(figure.firstChild, image);
     return figure;
@@ -314,7 +347,11 @@ find("#random").addEventListener("click", () => {
   run("draw", draw);
 });
 find("#save-png").addEventListener("click", () => {
-  savePictures(`${nameFiles()}.png`, shown.chosen.map(({ image }) => image), size);
+  savePictures(
+    `${nameFiles()}.png`,
+    shown.chosen.map(({ image }) => image),
+    size,
+  );
 });
 find("#save-text").addEventListener("click", () => {
   const lines = shown.chosen.map(({ text }) => `${text}\n`);

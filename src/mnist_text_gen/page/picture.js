@@ -2,7 +2,10 @@
 // Pictures: canvases of pixels, with captions, and files that are made of them.
 "use strict";
 
-const WHITE = [255, 255, 255], BLACK = [0, 0, 0], UNWRITTEN = [70, 84, 110], WRITING = [138, 180, 248];
+const WHITE = [255, 255, 255],
+  BLACK = [0, 0, 0],
+  UNWRITTEN = [70, 84, 110],
+  WRITING = [138, 180, 248];
 
 // white on black; rows from `numRows` on are not written yet, and the first of them is about to be
 function paint(canvas, image, numRows = canvas.height) {
@@ -44,7 +47,9 @@ function saveFile(name, blob) {
 
 // one picture of all, four in a row, a pixel eight pixels wide
 function savePictures(name, images, size) {
-  const scale = 8, gap = 8, perRow = Math.min(4, images.length);
+  const scale = 8,
+    gap = 8,
+    perRow = Math.min(4, images.length);
   const step = size * scale + gap;
   const sheet = makeCanvas(perRow * step + gap, Math.ceil(images.length / perRow) * step + gap, "");
   const context = sheet.getContext("2d");

@@ -15,13 +15,16 @@ function select(candidates, selection, numShown) {
 // `select_diverse`. Where too few pass, the best of the others fill up.
 function selectDiverse(ranked, numShown) {
   const passes = ({ image, score, isRight }) => isRight && score >= MIN_SCORE && image.includes(1);
-  const good = ranked.filter(passes), others = ranked.filter((candidate) => !passes(candidate));
+  const good = ranked.filter(passes),
+    others = ranked.filter((candidate) => !passes(candidate));
   const chosen = new Set(good.slice(0, 1));
   const nearest = good.map(() => Infinity);
   let last = good[0];
   while (chosen.size < Math.min(numShown, good.length)) {
     good.forEach((candidate, index) => {
-      nearest[index] = chosen.has(candidate) ? -1 : Math.min(nearest[index], countDifferences(candidate.image, last.image));
+      nearest[index] = chosen.has(candidate)
+        ? -1
+        : Math.min(nearest[index], countDifferences(candidate.image, last.image));
     });
     last = good[nearest.indexOf(Math.max(...nearest))];
     chosen.add(last);

@@ -2,8 +2,9 @@
 """Write the page: one HTML file with code and settings, and the weights in pieces beside it.
 
 A page that was opened as a file may read nothing but scripts, so the weights are scripts too: gzip in base 85 (base 64
-takes 7 % more), in pieces of a megabyte, so that the page can tell how far it is. `data/fast-*.js` holds the matrices of the transformer
-blocks in 8 bits and all else in float32; `data/exact-*.js` the same matrices in float32, for those who ask for them.
+takes 7 % more), in pieces of a megabyte, so that the page can tell how far it is. `data/fast-*.js` holds the matrices
+of the transformer blocks in 8 bits and all else in float32; `data/exact-*.js` the same matrices in float32, for those
+who ask for them.
 """
 
 import base64
