@@ -1,5 +1,5 @@
-// Run the engine of a page in Node: `node run_engine.js PAGE MODE [TEXTS] < requests.json`, MODE fast or exact. A request is
-// [name, arguments], answered by the function of that name; the answers are written as one line of JSON.
+// Run the engine of a page in Node: `node run_engine.js PAGE MODE [TEXTS] < requests.json`, MODE fast or exact.
+// A request is [name, arguments], answered by the function of that name; the answers are one line of JSON.
 const fs = require("node:fs"),
   path = require("node:path"),
   zlib = require("node:zlib");

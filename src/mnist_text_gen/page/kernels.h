@@ -2,8 +2,8 @@
 //
 // The kernels of engine.c: memory, functions of four numbers, and products of matrices.
 //
-// Eight texts (or images) are a group. They lie side by side in the lanes of two SIMD registers: element i of a group's
-// vector is 8 floats, one for each text, and a kernel does to all of them what it would do to one. So a text depends
+// Eight texts (or images) are a group. They lie side by side in the lanes of two SIMD registers: element i of a
+// group's vector is 8 floats, one for each text, and a kernel does to all of them what it would do to one. So a text depends
 // neither on its neighbours nor on their number. Only plain SIMD is used, whose results the standard fixes to the last
 // bit (relaxed SIMD does not): a seed gives the same text in every browser.
 //
