@@ -106,14 +106,6 @@ def test_completions_follow_the_exact_conditional(pipe, model, tokenizer, images
     assert distance(found[:, 0], exact) < 0.25
 
 
-def test_a_painter_without_weights_is_told_from_the_exact_conditional(pipe, model, tokenizer, images, monkeypatch):
-    monkeypatch.setattr(completion, "resample", lambda log_weights, num_samples, uniform: np.arange(num_samples))
-    known = mask_without(SYMBOLS)
-    found = frequencies(pipe.complete(images[1], 7, known, seed=0, **MANY), known, [7])
-    exact = enumerate_conditional(model, tokenizer, images[1], known, [7]).flatten().softmax(0)
-    assert distance(found[:, 0], exact) > 0.4
-
-
 def test_labels_follow_their_exact_posterior_with_the_pixels(pipe, model, tokenizer, images):
     with torch.no_grad():  # digits so much alike that several of them are likely
         digits = model.transformer.wte.weight[:10]
@@ -292,18 +284,11 @@ HALF = np.arange(30)[:, None].repeat(30, axis=1) < 15
         ({"known": HALF[:29]}, "known has shape [29, 30]; allowed are [30, 30] and [N, 30, 30]"),
         ({"known": np.stack([HALF] * 2)}, "known has 2 masks; allowed are 1, one for each image"),
         ({"known": HALF.astype(np.uint8)}, "known has dtype uint8; allowed is bool"),
-        ({"known": torch.from_numpy(HALF).float()}, "known has dtype torch.float32; allowed is bool"),
         ({"known": np.zeros_like(HALF)}, "known has no pixel in mask 0; allowed is 1 or more"),
         ({"image": np.zeros((28, 28))}, "image has shape [28, 28]; allowed are [30, 30] and [N, 30, 30]"),
-        ({"image": np.zeros((0, 30, 30))}, "image has shape [0, 30, 30]; allowed"),
-        ({"image": np.zeros((1, 1, 30, 30))}, "image has shape [1, 1, 30, 30]; allowed"),
         ({"image": torch.full((30, 30), 0.5)}, "image 0 has the value 0.5 at row 0, column 0; allowed is 0 and 1"),
-        ({"image": np.full((30, 30), "a")}, "dtype <U1; allowed are integers, floats and bool"),
         ({"label": 10}, "digit is 10; allowed are '0' to '9'"),
-        ({"label": "seven"}, "digit is 'seven'; allowed are '0' to '9'"),
-        ({"label": 3.0}, "digit is 3.0; allowed are '0' to '9'"),
         ({"label": [3, 4]}, "there are 2 labels; allowed are 1, one for each image"),
-        ({"num_return_sequences": 0}, "num_return_sequences is 0; allowed is an integer of 1 or more"),
         ({"num_return_sequences": 65}, "num_return_sequences is 65; allowed is 1 to num_particles, 64"),
         ({"num_particles": 0}, "num_particles is 0; allowed is an integer of 1 or more"),
         ({"num_particles": 9}, "num_particles is 9; allowed is 10, one for each label, or more"),
