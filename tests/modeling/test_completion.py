@@ -210,13 +210,10 @@ def test_an_image_gives_the_same_alone_and_in_a_batch(pipe, images):
     assert pipe.complete(images[0], 3, seed=5, **few) != batch[0]
     assert pipe.complete(images[0], 4, seed=4, **few) != batch[0]
     assert torch.equal(torch.random.get_rng_state(), state)
-
-
-def test_without_a_seed_torchs_global_seed_decides(pipe, images):
     torch.manual_seed(1)
-    first, second = (pipe.complete(images[0], 3, num_particles=2) for _ in range(2))
+    first, second = (pipe.complete(images[0], 3, **few) for _ in range(2))
     torch.manual_seed(1)
-    assert pipe.complete(images[0], 3, num_particles=2) == first != second
+    assert pipe.complete(images[0], 3, **few) == first != second
 
 
 @given(
@@ -243,12 +240,6 @@ def test_each_of_several_draws_has_the_probabilities_of_the_weights():
         np.testing.assert_allclose(np.bincount(column) / 1000, weights, atol=0.002)
 
 
-def test_effective_sample_size_by_hand():
-    assert effective_sample_size(np.log([0.25] * 4) - 3000) == pytest.approx(4)
-    assert effective_sample_size(np.log([3, 1]) + 50) == pytest.approx(16 / 10)
-    assert effective_sample_size(np.array([0, -math.inf])) == 1
-
-
 @torch.no_grad()
 def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(pipe, model, tokenizer, images):
     image = images[0].copy()
@@ -266,11 +257,8 @@ def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(pipe, model, to
         pipe.complete(image, 7, seed=0, num_particles=16)
 
 
-def test_particles_that_cannot_be_are_refused(tiny_classifier, model, tokenizer, images):
-    one = KnownPixelsLogitsProcessor(tokenizer, images[0], np.ones((30, 30), dtype=bool))
+def test_particles_of_several_images_are_refused(model, tokenizer, images):
     several = KnownPixelsLogitsProcessor(tokenizer, images, np.ones((30, 30), dtype=bool))
-    with pytest.raises(ValueError, match="MnistCnnForImageClassification; allowed is a GPT2LMHeadModel"):
-        sample_particles(tiny_classifier, tokenizer, one, [1], (0,))
     with pytest.raises(ValueError, match="known_pixels are of 3 images; allowed is one"):
         sample_particles(model, tokenizer, several, [1], (0,))
 

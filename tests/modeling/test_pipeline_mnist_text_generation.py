@@ -326,16 +326,6 @@ def real_images(mnist_5k):
     return binarize_images(images), labels
 
 
-def test_classify_is_bayes_rule_over_the_likelihoods(pipe, real_images):
-    images, _ = real_images
-    found = pipe.classify(torch.from_numpy(images[:3]))
-    assert (found.shape, found.dtype) == ((3, 10), np.float64)
-    likelihoods = np.stack([pipe.log_likelihood(images[:3], [label] * 3) for label in range(10)], axis=1)
-    expected = np.exp(likelihoods - likelihoods.max(1, keepdims=True))
-    np.testing.assert_allclose(found, expected / expected.sum(1, keepdims=True), rtol=1e-3, atol=1e-9)
-    assert found.std(axis=1).min() > 0.01
-
-
 def test_a_symbols_nats_are_spread_over_its_pixels(pipe, tiny_model, tokenizer, real_images):
     images, labels = real_images
     found = pipe.surprise(images, labels)
