@@ -2,7 +2,6 @@
 """benchmarks/quality.py: sections with a tiny model, and choices and figures against plain loops."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from mnist_text_gen import load_pipeline
 from mnist_text_gen.data import LabelledImages
-from mnist_text_gen.publishing import hash_weights, read_quality
+from mnist_text_gen.publishing import read_quality
 from mnist_text_gen.tokenizer import binarize_images
 
 
@@ -68,17 +67,6 @@ def test_parts_become_sections_beside_the_weights_and_a_report(options, source, 
     quality_report.main(["--source", source, "--model", str(tiny_checkpoint), *places, *counts])
     text = (tmp_path / "docs" / "quality.md").read_text()
     assert "the nearest of 30 training images" in text and "among 640 raw images" in text
-
-
-def test_sections_of_other_weights_go(tiny_checkpoint):
-    quality.record(tiny_checkpoint, "samples", {"0.8": 1})
-    quality.record(tiny_checkpoint, "validity", {"0.8": 2})
-    assert read_quality(tiny_checkpoint) == {"samples": {"0.8": 1}, "validity": {"0.8": 2}}
-    assert json.loads((tiny_checkpoint / "quality.json").read_text())["weights"] == hash_weights(tiny_checkpoint)
-    weights = tiny_checkpoint / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    quality.record(tiny_checkpoint, "validity", {"0.8": 3})
-    assert read_quality(tiny_checkpoint) == {"validity": {"0.8": 3}}
 
 
 @pytest.mark.parametrize(
@@ -136,23 +124,6 @@ def test_best_and_worst_are_those_of_highest_and_lowest_score_of_each_group(pool
     assert pool.worst().texts == [pool.texts[index] for index in wanted]
 
 
-def test_real_images_are_binary_and_the_floor_has_the_last_ones(mnist_5k, real):
-    train, test = mnist_5k["train"], mnist_5k["test"]
-    assert np.array_equal(real.train.images, binarize_images(train.images[:300]))
-    assert np.array_equal(real.others.images, binarize_images(train.images[-350:]))
-    assert np.array_equal(real.others.labels, train.labels[-350:])
-    assert np.array_equal(real.test.images, binarize_images(test.images))
-
-
-def test_looking_gives_the_classifiers_probabilities_and_what_its_last_layer_sees(tiny_classifier, real):
-    probabilities, features = quality.look_at(tiny_classifier, real.train.images)
-    with torch.no_grad():
-        logits = tiny_classifier(torch.from_numpy(real.train.images)[:, None].float()).logits
-        from_features = tiny_classifier.classifier(torch.from_numpy(features))
-    assert probabilities == pytest.approx(logits.softmax(-1).numpy(), abs=1e-6)
-    assert from_features.numpy() == pytest.approx(logits.numpy(), abs=1e-5)
-
-
 def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classifier):
     best = pool.best()
     found = quality.measure_samples(best, tiny_classifier, real, num_folds=2)
@@ -166,6 +137,10 @@ def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classif
         plain = metric.compute(predictions=predictions, references=test)["frechet_distance"]
         assert found["frechet_distance"][name] == pytest.approx(plain)
     assert found["diversity"]["test"]["num_images"] == len(real.test.labels)
+    # what its last layer sees
+    with torch.no_grad():
+        logits = tiny_classifier.classifier(torch.from_numpy(features))
+    assert logits.softmax(-1).numpy() == pytest.approx(probabilities, abs=1e-5)
 
 
 def test_bins_by_hand():
@@ -175,21 +150,6 @@ def test_bins_by_hand():
     assert [each["confidence"] for each in found["bins"]] == pytest.approx([0.2, 0.9])
     assert [each["share"] for each in found["bins"]] == pytest.approx([1 / 2, 2 / 3])
     assert found["calibration_error"] == pytest.approx(2 / 5 * 0.3 + 3 / 5 * (0.9 - 2 / 3))
-
-
-def test_calibration_of_scores_against_the_judge(pool, real, tiny_classifier):
-    pipe = SimpleNamespace(classifier=tiny_classifier)
-    found = quality.measure_calibration(SimpleNamespace(pipe=pipe, judge=tiny_classifier, real=real, first_pool=pool))
-    probabilities, _ = quality.look_at(tiny_classifier, real.test.images)
-    plain, sharper = found["test images"], found["test images, logits / 0.8"]
-    assert sum(each["num_samples"] * each["share"] for each in plain["bins"]) == pytest.approx(
-        (probabilities.argmax(1) == real.test.labels).sum()
-    )
-    powers = probabilities.astype(np.float64) ** 1.25
-    for way, values in ((plain, probabilities), (sharper, powers / powers.sum(1, keepdims=True))):
-        total = sum(each["num_samples"] * each["confidence"] for each in way["bins"])
-        assert total == pytest.approx(values.max(axis=1).sum(), rel=1e-4)
-    assert found["raw candidates, logits / 0.8"]["num_samples"] == len(pool.texts)
 
 
 def test_texts_without_the_grammar_are_sampled_at_their_temperature(tiny_files, monkeypatch):
@@ -217,29 +177,3 @@ def test_a_cnn_learns_from_right_labels_and_not_from_wrong_ones(mnist_5k, monkey
     low, high = right["interval"]
     assert low < right["accuracy"] < high
     assert (right["num_samples"], right["num_train_samples"]) == (1_000, 1_000)
-
-
-def test_accuracy_scores_are_of_real_raw_and_best_images(pool, real, monkeypatch):
-    sets = []
-    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, *others: sets.append(images))
-    args = SimpleNamespace(temperatures=[0.8], num_images=50)
-    measurement = SimpleNamespace(args=args, real=real, pool=lambda temperature: pool, first_pool=pool)
-    names = list(quality.measure_accuracy_scores(measurement))
-    assert names == ["300 real images", "raw, temperature 0.8", "best 8 of 64, temperature 0.8"]
-    for found, expected in zip(sets, (real.train, pool.raw(50), pool.best()), strict=True):
-        assert np.array_equal(found, expected.images)
-
-
-def test_judge_is_trained_by_its_recipe_where_there_is_none(tiny_files, tmp_path, monkeypatch):
-    calls = []
-
-    def train(argv):
-        calls.append(argv)
-        folder = Path(argv[argv.index("--output_dir") + 1])
-        load_pipeline(tiny_files).classifier.save_pretrained(folder)
-
-    monkeypatch.setattr(quality.train_classifier, "train", train)
-    for _ in range(2):
-        args = quality.QualityArguments(source="mnist-5k", model=str(tiny_files), work=str(tmp_path))
-        assert not quality.Measurement(args).judge.training
-    assert [argv[:3] for argv in calls] == [[str(quality.JUDGE_RECIPE), "--dataset_name", "mnist-5k"]]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import quality_pictures
 import quality_report
 from PIL import Image
 from quality import RealImages, Samples
@@ -69,22 +68,6 @@ def test_section_that_is_missing_is_left_out_with_its_pictures_and_other_files_s
     left = {path.name for path in (tmp_path / "report/quality").iterdir()}
     assert "likelihood.png" not in left
     assert {"raw.png", "closest.png", "notes.txt"} <= left
-
-
-def test_neighbours_are_of_the_first_and_of_the_closest_raw_image_of_each_digit(write, monkeypatch, mnist_5k):
-    calls, draw = [], quality_pictures.draw_neighbours
-    monkeypatch.setattr(quality_pictures, "draw_neighbours", lambda *pairs: calls.append(pairs) or draw(*pairs))
-    write({})
-    images, labels = binarize_images(mnist_5k["train"].images), mnist_5k["train"].labels
-    train, (firsts, closest) = images[-500:], calls
-    for digit in range(10):
-        drawn = images[np.flatnonzero(labels == digit)[:64]]
-        distances = (drawn[:, None] != train).sum((2, 3))
-        assert np.array_equal(firsts[0][digit], drawn[0])
-        assert np.array_equal(firsts[1][digit], train[distances[0].argmin()])
-        best = distances.min(axis=1).argmin()
-        assert np.array_equal(closest[0][digit], drawn[best])
-        assert np.array_equal(closest[1][digit], train[distances[best].argmin()])
 
 
 def test_whether_wanted_figures_are_met_follows_from_the_figures():

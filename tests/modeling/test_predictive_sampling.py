@@ -117,7 +117,7 @@ def noise_of(seeds, prompts, max_length, model):
 
 
 @given(data=st.data())
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_texts_are_those_of_a_loop_without_cache(data):
     draw = data.draw
     vocab_size = draw(st.integers(2, 9), label="vocab_size")
@@ -228,11 +228,11 @@ DRAWING = {"num_draft_tokens": 5, "draft_lookback": 5, "prefix_draft": [10] * 40
 
 @pytest.mark.parametrize("decoding", [{}, DRAWING], ids=["default", "pipeline"])
 def test_texts_of_the_shipped_weights_are_those_of_a_full_forward(shipped_model, tokenizer, decoding):
-    labels = [label for label in range(10) for _ in range(2)]
+    labels = list(range(10))
     processors, eos = pipelines_processors(tokenizer, labels), tokenizer.eos_token_id
     prompts = torch.tensor(labels)[:, None]
     ids = continue_with(shipped_model, prompts, processors, eos, pad_token_id=tokenizer.pad_token_id, **decoding)
-    assert ids.shape == (20, 152) and (ids[:, -1] == eos).all()
+    assert ids.shape == (10, 152) and (ids[:, -1] == eos).all()
     assert num_near_ties(shipped_model, ids, processors) < 3
 
 
@@ -440,7 +440,7 @@ def many():
     return build_model(vocab_size=12, n_positions=40), torch.arange(40)[:, None] % 12
 
 
-@pytest.mark.parametrize("block_size", [1, 7, 64])
+@pytest.mark.parametrize("block_size", [7, 64])
 def test_blocks_static_shapes_and_rare_checks_change_nothing(many, monkeypatch, block_size):
     """What a GPU does, without its graphs."""
     arguments = {"seeds": list(range(40)), **SAMPLED}
