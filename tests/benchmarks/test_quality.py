@@ -2,7 +2,6 @@
 """benchmarks/quality.py: sections with a tiny model, and choices and figures against plain loops."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet
@@ -11,7 +10,6 @@ import quality
 import quality_report
 import torch
 
-from mnist_text_gen import load_pipeline
 from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.publishing import read_quality
 from mnist_text_gen.tokenizer import binarize_images
@@ -150,21 +148,6 @@ def test_bins_by_hand():
     assert [each["confidence"] for each in found["bins"]] == pytest.approx([0.2, 0.9])
     assert [each["share"] for each in found["bins"]] == pytest.approx([1 / 2, 2 / 3])
     assert found["calibration_error"] == pytest.approx(2 / 5 * 0.3 + 3 / 5 * (0.9 - 2 / 3))
-
-
-def test_texts_without_the_grammar_are_sampled_at_their_temperature(tiny_files, monkeypatch):
-    pipe = load_pipeline(tiny_files)
-    calls, generate = [], pipe.model.generate
-    monkeypatch.setattr(pipe.model, "generate", lambda *ids, **how: calls.append(how) or generate(*ids, **how))
-    args = SimpleNamespace(temperatures=[1.0, 0.5], num_free_texts=70, seed=3)
-    found = quality.measure_validity(SimpleNamespace(pipe=pipe, args=args))
-    assert list(found) == ["1", "0.5"]
-    assert [call["temperature"] for call in calls] == [1.0, 1.0, 0.5, 0.5]
-    assert [seed for call in calls[:2] for seed in call["seeds"]] == list(range(210, 280))
-    for result in found.values():
-        # what was cut at its end token has nothing behind it; the digit is given, so it is the wanted one
-        assert result["errors"]["text_after_end"] == result["errors"]["wrong_class_digit"] == 0
-        assert round(result["validity"] * 70) + sum(result["errors"].values()) == result["num_samples"] == 70
 
 
 @pytest.mark.slow

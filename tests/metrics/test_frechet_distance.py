@@ -121,11 +121,9 @@ FEATURES = {"predictions": [[0.0], [2.0]], "references": [[3.0], [5.0]], "floor_
         ({"predictions": [[0.0], [1.0, 2.0]]}, r"predictions are not \[N, D\] numbers: .*inhomogeneous"),
         ({"references": [[0.0, 1.0], [2.0, 3.0]]}, r"references have shape \[2, 2\]; allowed is that of predictions"),
         ({"references": [[0.0], [math.nan]]}, "references hold NaN or infinity, first in row 1; allowed are finite"),
-        ({"floor_references": [[0.0], [math.inf]]}, "floor_references hold NaN or infinity, first in row 1"),
         ({"floor_references": [["a"], ["b"]]}, r"floor_references are not \[N, D\] numbers: .*'a'"),
         ({"floor_references": [[5.0], [3.0]]}, "floor_references are the images of references; allowed are other"),
         ({"num_folds": 2}, "num_folds is 2; allowed are 0, and 2 to half of the 2 images"),
-        ({"num_folds": -1}, "num_folds is -1; allowed are 0"),
         ({"seed": -1}, "`seed` must be an integer, 0 or more, got -1"),
     ],
 )

@@ -62,7 +62,6 @@ def test_a_name_that_is_the_number_of_another_class_is_ambiguous():
         ("abcdefghijk", "class_names are 'abcdefghijk'; allowed are 2 to 10 names"),
         (list("abcdefghijk"), "class_names are 11: 'a', 'b', 'c',"),
         (["Bag", "Shirt", "Bag"], "classes 0 and 2 both have the name 'Bag'; allowed is one"),
-        (["Bag", " "], "class 1 has the name ' '; allowed is text on one line"),
         (["Bag", "Ankle\nboot"], "class 1 has the name 'Ankle\\nboot'; allowed is text on one line"),
         (["Bag", 7], "class 1 has the name 7; allowed is text on one line"),
     ],

@@ -125,17 +125,6 @@ def test_weights_sum_to_the_probability_of_what_is_known(model, tokenizer, image
     assert np.logaddexp.reduce(log_weights) == pytest.approx(expected.item(), abs=0.15)
 
 
-def test_labels_are_even_where_their_numbers_are_not(model, tokenizer, images):
-    """Nothing is drawn where all is known, and the weights of a label's particles are its exact share."""
-    everything = np.ones((30, 30), dtype=bool)
-    exact = enumerate_conditional(model, tokenizer, images[2], everything, range(10)).flatten()
-    pixels = KnownPixelsLogitsProcessor(tokenizer, images[2], everything)
-    for num_particles in (10, 13, 64):
-        ids, log_weights = sample_particles(model, tokenizer, pixels, range(10), (0,), num_particles)
-        of_labels = [np.logaddexp.reduce(log_weights[ids[:, 0] == label]) for label in range(10)]
-        assert of_labels == pytest.approx((exact - math.log(10)).tolist(), abs=1e-3)
-
-
 def test_particles_stay_alive_over_many_known_pixels(model, tokenizer, images):
     known = np.random.default_rng(0).random((30, 30)) < 0.6
     pixels = KnownPixelsLogitsProcessor(tokenizer, images[0], known)

@@ -38,7 +38,6 @@ def test_names_of_classes_can_be_given(id2label):
     ("arguments", "message"),
     [
         ({"image_size": 0}, r"image_size is 0, .*allowed are numbers of 1 and more"),
-        ({"num_channels": 0}, r"num_channels 0, .*allowed are numbers of 1 and more"),
         ({"hidden_sizes": [8, -1]}, r"hidden_sizes \[8, -1\]; allowed are numbers of 1 and more"),
         ({"hidden_sizes": []}, r"hidden_sizes \[\]; allowed are numbers of 1 and more"),
         ({"hidden_sizes": [4] * 5}, r"hidden_sizes has 5 stages; 30 pixels can't be halved so often"),

@@ -498,21 +498,6 @@ def test_graphs_are_used_again_with_the_weights_of_now(many, graphs, linear_dtyp
     assert graphs.made == 3  # a graph would have read the old memory
 
 
-def test_graphs_of_few_shapes_are_kept_and_none_where_memory_is_short(many, graphs, monkeypatch):
-    model, prompts = many
-    for size in range(1, 6):
-        continue_with(model, prompts[:size], seeds=list(range(size)), **SAMPLED)
-    assert len(cached_gpt2._GRAPHS[model]) == cached_gpt2.MAX_GRAPH_SHAPES
-
-    def run_out(*args):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(Graph, "__call__", run_out)
-    with pytest.raises(torch.OutOfMemoryError):
-        continue_with(model, prompts[:5], seeds=list(range(5)), **SAMPLED)
-    assert model not in cached_gpt2._GRAPHS
-
-
 def test_where_capturing_fails_a_warning_says_so_once(many, graphs, monkeypatch):
     model, prompts = many
     arguments = {"seeds": list(range(40)), "block_size": 16, **SAMPLED}
