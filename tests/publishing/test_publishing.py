@@ -131,21 +131,19 @@ def test_nothing_of_the_machine_and_nothing_pickled_is_in_it(hub, pushed, tiny_f
 
 
 def test_stranger_draws_the_same_pictures_offline_too_and_from_what_was_saved_again(run, pushed, tmp_path):
-    """Push, fresh process without the package, the same eight; then from the cache, and from a copy of the copy."""
+    """A fresh process without the package draws the same eight; then one offline, from the cache and from a copy."""
     load = (
         "import json\n"
         "from transformers import pipeline\n"
         "draw = pipeline(model={model!r}, trust_remote_code=True)\n"
-        "before = show(draw)\n"
+        "drawn.append(show(draw))\n"
     )
-    home, saved = tmp_path / "home", tmp_path / "saved"
-    code = STRANGER + SHOW + load.format(model=pushed["id"]) + f"draw.save_pretrained({str(saved)!r})\n"
-    assert run(code + "print(json.dumps(before))", home=home) == pushed["before"]
-    second = STRANGER + SHOW + load.format(model=pushed["id"]) + "print(json.dumps(before))"
-    assert run(second, home=home, HF_HUB_OFFLINE="1") == pushed["before"]
-    again = tmp_path / "again"
-    third = STRANGER + SHOW + load.format(model=str(saved)) + f"draw.save_pretrained({str(again)!r})\n"
-    assert run(third + "print(json.dumps(before))", HF_HUB_OFFLINE="1") == pushed["before"]
+    home, saved, again = (tmp_path / name for name in ("home", "saved", "again"))
+    begin = STRANGER + SHOW + "drawn = []\n" + load.format(model=pushed["id"])
+    end = "draw.save_pretrained({folder!r})\nprint(json.dumps(drawn))"
+    assert run(begin + end.format(folder=str(saved)), home=home) == [pushed["before"]]
+    from_copy = load.format(model=str(saved)) + end.format(folder=str(again))
+    assert run(begin + from_copy, home=home, HF_HUB_OFFLINE="1") == [pushed["before"]] * 2
     names = [{str(path.relative_to(folder)) for path in folder.rglob("*.*")} for folder in (saved, again)]
     assert names[0] == names[1] >= {"classifier/model.safetensors", "custom_generate/generate.py"}
 
@@ -405,16 +403,16 @@ def test_hub_that_stays_down_is_told_about_and_nothing_is_published(hub, online,
     assert "model.safetensors" in hub.files(name)
 
 
-def test_pinned_revision_is_loaded_with_its_own_classifier(online, tiny_checkpoint):
+def test_pinned_revision_is_loaded_with_its_own_classifier(online, named_files):
     online("ada")
 
     def load(name, **revision):
         return pipeline("mnist-text-gen", str(name), pipeline_class=MnistTextGenerationPipeline, **revision)
 
     def show(draw):
-        return [(result["generated_text"], result["score"]) for result in draw("7", seed=0)]
+        return [(result["generated_text"], result["score"]) for result in draw("Bag", seed=0)]
 
-    draw = load(tiny_checkpoint)
+    draw = load(named_files)
     first, first_commit = show(draw), draw.push_to_hub("pinned").oid
     for parameter in [*draw.model.parameters(), *draw.classifier.parameters()]:
         parameter.data.mul_(1.5)
