@@ -7,6 +7,7 @@ were killed: what is staged is dropped, what is complete is moved.
 """
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -116,6 +117,15 @@ def sync_entry(path: str | os.PathLike) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of what a file holds. As `hashlib.file_digest`, which Python 3.10 lacks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_entry(path: str | os.PathLike) -> None:
