@@ -17,9 +17,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.tokenizer import binarize_images, check_text
+from mnist_text_gen.tokenizer import tokenization_mnist_text as tokenization
 
 
 # The first three training images of MNIST, as the specification gives them.
@@ -595,6 +597,13 @@ def test_a_text_is_never_cut(tokenizer, max_length, method):
         getattr(tokenizer, method)(GOLDEN_TEXTS[0], truncation=True, max_length=max_length)
     # the refused call leaves no truncation behind
     assert len(tokenizer(GOLDEN_TEXTS[0])["input_ids"]) == 152
+
+
+def test_transformers_without_the_method_that_refuses_truncation_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
+    monkeypatch.setattr(tokenization, "PreTrainedTokenizerFast", object)
+    tokenization._check_transformers()
+    assert "has no PreTrainedTokenizerFast._encode_plus: a text that `truncation=True` cuts" in caplog.text
 
 
 def test_truncation_names_the_text_that_is_too_long(tokenizer):
