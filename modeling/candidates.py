@@ -4,11 +4,12 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from PIL import Image
 from transformers import (
     GenerationConfig,
@@ -18,12 +19,15 @@ from transformers import (
     PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
 )
+from transformers.utils import logging
 
 from .cached_gpt2 import multiplies_bfloat16, unwrap_model
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
-from .predictive_sampling import decode
+from .predictive_sampling import UnknownArgumentError, decode
 
+
+logger = logging.get_logger(__name__)
 
 # Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
 # depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
@@ -147,7 +151,6 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
         MnistTextLogitsProcessor(tokenizer),
         TemperatureLogitsWarper(temperature),
         GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
-        *([_NumbersOnly()] if decoding == "generate" else []),
     ]
     config = GenerationConfig(
         # the noise in the logits makes the greedy choice a sample
@@ -158,21 +161,22 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
     )
     prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=model.device)[:, None]  # [B, 1]
     model = unwrap_model(model)
-    how = {} if decoding == "generate" else _decoding_arguments(model, tokenizer, decoding, callback)
     # `generate` takes what a configuration leaves out from that of its model, where anything may stand. So it gets the
     # same weights in another object; a change in `model` itself would be seen by other threads.
     neutral = copy.copy(model)
     neutral.generation_config = GenerationConfig()
     # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
-    input_ids = type(model).generate(
-        neutral,
-        prompts,
-        attention_mask=torch.ones_like(prompts),
-        generation_config=config,
-        logits_processor=LogitsProcessorList(processors),
-        **how,
-    )
-    if decoding == "generate" and callback is not None:
+    given = {"attention_mask": torch.ones_like(prompts), "generation_config": config}
+    generate = partial(type(model).generate, neutral, prompts, **given)
+    if decoding != "generate":
+        how = _decoding_arguments(model, tokenizer, decoding, callback)
+        try:
+            return generate(logits_processor=LogitsProcessorList(processors), **how)
+        except UnknownArgumentError as error:
+            # nothing was given but prompts: a newer Transformers has asked `decode` for something in its own way
+            logger.warning_once(f"`generate` of transformers {transformers.__version__} decodes by itself: {error}")
+    input_ids = generate(logits_processor=LogitsProcessorList([*processors, _NumbersOnly()]))
+    if callback is not None:
         callback(input_ids)
     return input_ids
 

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -374,7 +374,7 @@ def describe_repository(request: Request, kind: str, id: str, revision: str | No
     commit = repository.commit_of(revision or "main")
     card = commit.files.get("README.md", Blob(b"", is_lfs=False)).content.decode()
     front_matter = re.match(r"---\n(.*?)\n---", card, flags=re.DOTALL)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     return {
         "id": repository.id,
         "_id": repository.id,
@@ -441,7 +441,7 @@ def list_paths(request: Request, kind: str, id: str, revision: str) -> list[dict
 @route("GET", "/api/{kind}/{id}/commits/{revision}")
 def list_commits(request: Request, kind: str, id: str, revision: str) -> list[dict]:
     commit = repository_of(request, kind, id).commit_of(revision)
-    date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     return [{"id": one.oid, "title": one.title, "message": "", "authors": [], "date": date} for one in history(commit)]
 
 

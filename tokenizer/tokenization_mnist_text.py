@@ -23,8 +23,11 @@ import torch
 from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import extract_commit_hash
+from transformers import __version__ as transformers_version
+from transformers.utils import extract_commit_hash, logging
 
+
+logger = logging.get_logger(__name__)
 
 PIXELS_PER_SYMBOL = 6
 IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
@@ -411,6 +414,18 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         encoded = super()._encode_plus(text, text_pair, **kwargs)
         _check_not_truncated(encoded)
         return encoded
+
+
+def _check_transformers() -> None:
+    """Warn where Transformers lacks the one private method that is overridden here, and so never calls it."""
+    if not hasattr(PreTrainedTokenizerFast, "_encode_plus"):
+        logger.warning(
+            f"transformers {transformers_version} has no PreTrainedTokenizerFast._encode_plus: a text that "
+            "`truncation=True` cuts is not refused"
+        )
+
+
+_check_transformers()
 
 
 def _build_backend() -> Tokenizer:

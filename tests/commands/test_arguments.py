@@ -1,9 +1,11 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Options of the commands, recipes before them, and errors of one line."""
 
+import io
 import json
 import re
 import signal
+import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -291,6 +293,14 @@ def test_run_command_reads_the_command_line_where_no_arguments_are_given(monkeyp
     given = []
     run_command("cook.py", given.extend)
     assert given == ["--dish", "pie"]
+
+
+def test_a_character_that_the_encoding_of_stdout_lacks_is_shown_as_its_escape(monkeypatch):
+    """As where Windows writes to a pipe."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    run_command("prog", lambda argv: print("Done, in Ziffern-数字", flush=True), [])
+    assert written.getvalue().decode("cp1252").split() == ["Done,", "in", r"Ziffern-\u6570\u5b57"]
 
 
 def test_help_names_every_option_and_exits_with_0(capsys):

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import time
-import tomllib
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -27,6 +26,12 @@ from PIL import Image, ImageOps
 from mnist_text_gen import MnistTextGenerationPipeline
 from mnist_text_gen.drawing import draw_contact_sheet
 from mnist_text_gen.modeling import symbol_nats
+
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # which pytest brings
 
 
 ROOT = Path(__file__).parents[2]

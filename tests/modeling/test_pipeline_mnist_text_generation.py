@@ -1,4 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+import functools
 import inspect
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel, PreTrainedTokenizerFast, pipeline
+from transformers.utils import logging
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification, MnistTextGenerationPipeline
 from mnist_text_gen.modeling import Candidates, build_language_model_config, decode, gumbel_noise
@@ -220,6 +222,19 @@ def test_exact_decoding_gives_what_stock_generate_gives(pipe):
     arguments = {"seed": 3, "num_candidates": 64, "num_return_sequences": 64}
     exact, stock = (pipe("6", decoding=decoding, **arguments) for decoding in ("exact", "generate"))
     assert exact == stock
+
+
+def test_an_argument_of_a_newer_generate_leaves_the_decoding_to_it_with_a_warning(pipe, monkeypatch, caplog):
+    @functools.wraps(decode)
+    def decode_with_argument(*args, **kwargs):
+        return decode(*args, **kwargs, prefill_chunks=2)
+
+    expected, seen = pipe(7, seed=0), []
+    monkeypatch.setattr(candidates_module, "decode", decode_with_argument)
+    monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
+    assert pipe(7, seed=0, callback=lambda *block: seen.append(block[-1].shape)) == expected
+    assert seen == [(64, 30, 30)]
+    assert "decodes by itself: prefill_chunks is given" in caplog.text
 
 
 def test_bfloat16_decoding_gives_valid_texts(pipe):

@@ -15,9 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.tokenizer import binarize_images, check_text
+from mnist_text_gen.tokenizer import tokenization_mnist_text as tokenization
 
 
 # The first three training images of MNIST, as the specification gives them.
@@ -420,6 +422,13 @@ def test_a_text_is_never_cut(tokenizer, method, max_length):
         tokenizer([GOLDEN_TEXTS[0], GOLDEN_TEXTS[0] * 2], truncation=True)
     encoded = tokenizer(GOLDEN_TEXTS, truncation=True, max_length=152)
     assert [len(ids) for ids in encoded["input_ids"]] == [152] * 3
+
+
+def test_transformers_without_the_method_that_refuses_truncation_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
+    monkeypatch.setattr(tokenization, "PreTrainedTokenizerFast", object)
+    tokenization._check_transformers()
+    assert "has no PreTrainedTokenizerFast._encode_plus: a text that `truncation=True` cuts" in caplog.text
 
 
 @pytest.fixture(scope="module")

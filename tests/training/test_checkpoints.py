@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from transformers import TrainerState
 
 from mnist_text_gen.commands import train_hf
+from mnist_text_gen.files import hash_file
 from mnist_text_gen.training import checkpoints as checkpoint_folders
-from mnist_text_gen.training.checkpoints import find_last_checkpoint, hash_file
+from mnist_text_gen.training.checkpoints import find_last_checkpoint
 from mnist_text_gen.training.trainer import MnistTrainer
 
 

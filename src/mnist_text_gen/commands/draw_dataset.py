@@ -8,7 +8,6 @@ with, whatever a launcher sets. Started again with the same arguments, a run goe
 or are not what was written: `.sha256/` has their hashes, which `sha256sum --check .sha256/*` compares, too.
 """
 
-import hashlib
 import importlib.util
 import json
 import math
@@ -26,7 +25,7 @@ from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 from tqdm import tqdm
 
-from mnist_text_gen.files import check_lock, is_lock, locked_folder, staged_folder, write_parquet
+from mnist_text_gen.files import check_lock, hash_file, is_lock, locked_folder, staged_folder, write_parquet
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import BLOCK_SIZE, MnistTextGenerationPipeline
 from mnist_text_gen.publishing import CARD_FILE, hash_weights, open_repository, upload_folder
@@ -275,8 +274,7 @@ def is_complete(output_dir: Path, settings: Settings, shard: int) -> bool:
 
 def describe_hash(path: Path, settings: Settings, shard: int) -> str:
     """The line that `sha256sum` writes for the shard at `path`."""
-    with path.open("rb") as file:
-        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {settings.path_of(shard)}\n"
+    return f"{hash_file(path)}  {settings.path_of(shard)}\n"
 
 
 def draw_shards(
