@@ -142,7 +142,7 @@ def draw_digits(pipe: MnistTextGenerationPipeline, digits: str, way: str, seed: 
             candidates = sample_stock(pipe, digit, num_candidates)
         else:
             candidates = pipe.sample(digit, num_candidates, seed=seed, decoding=way)
-        pipe.postprocess({"label": digit, "candidates": candidates, "num_return_sequences": min(8, num_candidates)})
+        candidates.select(digit, pipe.class_names, min(8, num_candidates))
 
 
 @torch.no_grad()

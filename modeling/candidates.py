@@ -18,13 +18,16 @@ from transformers import (
     PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
 )
+from transformers.utils import logging
 
 from .cached_gpt2 import multiplies_bfloat16, unwrap_model
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import decode
+from .selection import select_best, select_diverse
 
 
+logger = logging.get_logger(__name__)
 # Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
 # depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
 BLOCK_SIZE = 64
@@ -57,12 +60,47 @@ class Candidates:
 
     def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
         """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
-        return np.argsort(-self.probabilities[:, label], kind="stable")[:num_return_sequences]
+        return select_best(self.probabilities[:, label], num_return_sequences)
+
+    def select(
+        self,
+        label: int,
+        class_names: Sequence[str],
+        num_return_sequences: int = 8,
+        selection: str = "best",
+        min_score: float = 0.9,
+    ) -> list[dict[str, Any]]:
+        """What the pipeline's `__call__` returns of the candidates of one class.
+
+        Args:
+            label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all.
+            num_return_sequences, selection, min_score: see the pipeline's `__call__`.
+        """
+        scores = self.probabilities[:, label]
+        order = select_best(scores)
+        ranks = np.empty(len(order), dtype=int)
+        ranks[order] = np.arange(1, len(order) + 1)
+        # what has no ink is no drawing, whatever a classifier makes of it
+        passed = (self.probabilities.argmax(axis=1) == label) & (scores >= min_score) & self.images.any(axis=(1, 2))
+        chosen = order[:num_return_sequences]
+        if selection == "diverse":
+            chosen = select_diverse(scores, self.images, passed, num_return_sequences)
+            if not passed[chosen].all():
+                logger.warning(
+                    f"{int(passed.sum())} of {len(passed)} candidates of class {class_names[label]!r} pass with a "
+                    f"`min_score` of {min_score:g}; those with the highest scores fill the rest of "
+                    f"{num_return_sequences} places"
+                )
+        results = self.results(chosen, [label] * len(chosen), class_names)
+        return [
+            {**result, "rank": int(ranks[index]), "passed": bool(passed[index])}
+            for result, index in zip(results, chosen, strict=True)
+        ]
 
     def results(
         self, chosen: Sequence[int], labels: Sequence[int], class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Some of them as the pipeline's `__call__` returns them.
+        """Some of them as results, without a rank.
 
         Args:
             chosen (`Sequence[int]`, length M): which, in this order.
