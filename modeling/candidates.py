@@ -62,7 +62,20 @@ class Candidates:
         """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
         return select_best(self.probabilities[:, label], num_return_sequences)
 
-    def select(
+    def passed(self, label: int, min_score: float) -> np.ndarray:
+        """Bool `[N]`: which of them the classifier takes for a class, with at least this score."""
+        # what has no ink is no drawing, whatever a classifier makes of it
+        has_ink = self.images.any(axis=(1, 2))
+        return has_ink & (self.probabilities.argmax(axis=1) == label) & (self.probabilities[:, label] >= min_score)
+
+    def select(self, label: int, num_return_sequences: int, selection: str, min_score: float) -> np.ndarray:
+        """Indices `[num_return_sequences]` of those that the pipeline's `__call__` returns for these arguments."""
+        if selection == "best":
+            return self.rank(label, num_return_sequences)
+        passed = self.passed(label, min_score)
+        return select_diverse(self.probabilities[:, label], self.images, passed, num_return_sequences)
+
+    def choose(
         self,
         label: int,
         class_names: Sequence[str],
@@ -70,31 +83,23 @@ class Candidates:
         selection: str = "best",
         min_score: float = 0.9,
     ) -> list[dict[str, Any]]:
-        """What the pipeline's `__call__` returns of the candidates of one class.
+        """What the pipeline's `__call__` returns of candidates of one class, and a warning where too few passed.
 
         Args:
             label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all.
             num_return_sequences, selection, min_score: see the pipeline's `__call__`.
         """
-        scores = self.probabilities[:, label]
-        order = select_best(scores)
-        ranks = np.empty(len(order), dtype=int)
-        ranks[order] = np.arange(1, len(order) + 1)
-        # what has no ink is no drawing, whatever a classifier makes of it
-        passed = (self.probabilities.argmax(axis=1) == label) & (scores >= min_score) & self.images.any(axis=(1, 2))
-        chosen = order[:num_return_sequences]
-        if selection == "diverse":
-            chosen = select_diverse(scores, self.images, passed, num_return_sequences)
-            if not passed[chosen].all():
-                logger.warning(
-                    f"{int(passed.sum())} of {len(passed)} candidates of class {class_names[label]!r} pass with a "
-                    f"`min_score` of {min_score:g}; those with the highest scores fill the rest of "
-                    f"{num_return_sequences} places"
-                )
-        results = self.results(chosen, [label] * len(chosen), class_names)
+        chosen = self.select(label, num_return_sequences, selection, min_score)
+        passed = self.passed(label, min_score)
+        if selection != "best" and not passed[chosen].all():
+            logger.warning(
+                f"{passed.sum()} of {len(passed)} candidates of class {class_names[label]!r} pass with a `min_score` "
+                f"of {min_score:g}; those with the highest scores fill the rest of {len(chosen)} places"
+            )
+        ranks = np.argsort(self.rank(label)) + 1  # [N]
         return [
             {**result, "rank": int(ranks[index]), "passed": bool(passed[index])}
-            for result, index in zip(results, chosen, strict=True)
+            for index, result in zip(chosen, self.results(chosen, [label] * len(chosen), class_names), strict=True)
         ]
 
     def results(

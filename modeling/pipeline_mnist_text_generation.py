@@ -216,7 +216,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
 
     def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:
         candidates, label = model_outputs["candidates"], model_outputs["label"]
-        return candidates.select(label, self.class_names, **model_outputs["choice"])
+        return candidates.choose(label, self.class_names, **model_outputs["choice"])
 
     def sample(
         self,

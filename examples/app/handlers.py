@@ -95,8 +95,8 @@ class Handlers:
 
         yield say(f"Drawing {num_candidates} candidates of {digit}."), "", []
         candidates = yield from follow(sample, show)
-        shown = candidates.select(label, self.pipe.class_names, num_shown, SELECTIONS[selection])
-        ranked = candidates.select(label, self.pipe.class_names, num_candidates)
+        shown = candidates.choose(label, self.pipe.class_names, num_shown, SELECTIONS[selection])
+        ranked = candidates.choose(label, self.pipe.class_names, num_candidates)
         title = f"The best {num_shown}" if selection == BEST else f"{num_shown} that differ"
         ranks = {result["rank"] for result in shown}
         results = [*shown, *(result for result in ranked if result["rank"] not in ranks)]

@@ -46,7 +46,7 @@ def test_parts_become_sections_beside_the_weights_and_a_report(options, source, 
     assert list(sections) == parts
     samples = sections["samples"]["0.5"]
     assert sections["judge"]["num_samples"] == 40
-    assert (samples["raw"]["num_samples"], samples["best"]["num_samples"]) == (40, 80)
+    assert [samples[kind]["num_samples"] for kind in ("raw", "best", "diverse")] == [40, 80, 80]
     assert [row["num_samples"] for row in sections["best_of_n"]] == [80] * 4
     assert sections["best_of_n"][-1]["class_agreement"] == samples["best"]["class_agreement"]
     assert sections["validity"]["0.5"]["num_samples"] == 10
@@ -132,6 +132,10 @@ def test_best_and_worst_are_those_of_highest_and_lowest_score_of_each_group(pool
         assert best.texts == [pool.texts[index] for index in wanted]
         assert best.labels.tolist() == pool.labels[wanted].tolist()
         assert best.scores.tolist() == pool.scores[wanted].tolist()
+    diverse = pool.diverse()
+    firsts = [rank(label, group)[0] for label in range(10) for group in range(2)]
+    assert diverse.texts[::8] == [pool.texts[index] for index in firsts] and len(set(diverse.texts)) == 160
+    assert diverse.labels.tolist() == pool.labels[np.repeat(firsts, 8)].tolist()
     wanted = [index for label in range(10) for index in rank(label, 0)[::-1][:8]]
     assert pool.worst().texts == [pool.texts[index] for index in wanted]
 
@@ -225,9 +229,21 @@ def test_accuracy_scores_are_of_real_raw_and_best_images(pool, real, monkeypatch
     args = SimpleNamespace(temperatures=[0.8], num_images=50)
     measurement = SimpleNamespace(args=args, real=real, pool=lambda temperature: pool, first_pool=pool)
     names = list(quality.measure_accuracy_scores(measurement))
-    assert names == ["300 real images", "raw, temperature 0.8", "best 8 of 64, temperature 0.8"]
-    for found, expected in zip(sets, (real.train, pool.raw(50), pool.best()), strict=True):
+    of_64 = ["best 8 of 64, temperature 0.8", "diverse 8 of 64, temperature 0.8"]
+    assert names == ["300 real images", "raw, temperature 0.8", *of_64]
+    for found, expected in zip(sets, (real.train, pool.raw(50), pool.best(), pool.diverse()), strict=True):
         assert np.array_equal(found, expected.images)
+
+
+def test_synthetic_data_are_counted_and_put_beside_the_real_ones(pool, real, monkeypatch):
+    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, labels, test: (len(images), len(labels)))
+    args = SimpleNamespace(num_synthetic=[50, 5_000])
+    found = quality.measure_synthetic_data(SimpleNamespace(args=args, real=real, pool=lambda temperature: pool))
+    num_good = int((pool.scores >= 0.9).sum())
+    assert found["real"] == (300, 300)
+    assert [(row["min_score"], row["num_images"]) for row in found["rows"][::5]] == [(0, 50), (0.9, num_good)]
+    assert all(row["alone"] == (row["num_images"],) * 2 for row in found["rows"])
+    assert all(row["beside_real"] == (300 + row["num_images"],) * 2 for row in found["rows"])
 
 
 def test_judge_is_trained_by_its_recipe_where_there_is_none(tiny_files, tmp_path, monkeypatch):

@@ -2,9 +2,9 @@
 """Draw digits: `python sample_hf.py --digits 3 7 --output_dir sample_img`.
 
 For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows
-the best 8 with their scores, or with `--selection diverse` 8 good ones that differ most. A model of other classes draws
-those, by name or number, `--digits Sneaker 8`, into files that are named by the number. A labelled data set of any size
-is what `mnist-text-gen-draw-dataset` writes.
+the best 8 with their scores, or 8 good ones that differ most, `--selection diverse`. A model of other classes draws
+those, by name or number, `--digits Sneaker 8`, into files that are named by the number. A labelled data set of any
+size is what `mnist-text-gen-draw-dataset` writes.
 """
 
 import json
@@ -112,7 +112,7 @@ def draw_class(
         name=name,
         title=name if pipe.class_word == "digit" else f"{name} ({pipe.class_names[label]})",
         class_word=pipe.class_word,
-        results=candidates.select(label, pipe.class_names, *choice),
+        results=candidates.choose(label, pipe.class_names, *choice),
         num_agreeing=int((candidates.probabilities.argmax(axis=1) == label).sum()),
         seconds=candidates.seconds,
     )
