@@ -28,11 +28,6 @@ STYLES = {
 KINDS = {"raw": "raw candidates", "best": "best 8 of 64", "diverse": "diverse 8 of 64"}
 TEST_STYLE = {"color": "0.45", "linestyle": ":", "linewidth": 1.6}
 FRAME = {"fill": False, "edgecolor": "0.6", "linewidth": 0.8}
-RELIABILITY_STYLES = (
-    STYLES["raw"],
-    {"color": "tab:blue", "marker": "^", "linestyle": "--", "markerfacecolor": "white"},
-    {"color": "tab:red", "marker": "x", "linestyle": "-."},
-)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -119,8 +114,7 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], **TEST_STYLE)
-    for index, (name, found) in enumerate(calibration.items()):
-        style = RELIABILITY_STYLES[index % len(RELIABILITY_STYLES)]
+    for style, (name, found) in zip(STYLES.values(), calibration.items(), strict=True):
         confidence = [each["confidence"] for each in found["bins"]]
         label = f"{name}: error {found['calibration_error']:.4f}"
         upper.plot(confidence, [each["share"] for each in found["bins"]], label=label, **style)
