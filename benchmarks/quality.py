@@ -115,7 +115,7 @@ class Samples:
 
     @classmethod
     def read(cls, folder: Path, classifier: MnistCnnForImageClassification) -> "Samples":
-        """A drawn data set, with scores that are not rounded as in its files: they rank as those of the pipeline do."""
+        """A drawn data set, with scores that are not rounded as its own are: they rank as those of the pipeline do."""
         columns = pyarrow.parquet.read_table(folder / "data", columns=["text", "label", "index"]).sort_by("index")
         texts, labels = columns["text"].to_pylist(), columns["label"].to_numpy()
         probabilities = judge_images(classifier, MnistTextTokenizer().decode_images(texts))

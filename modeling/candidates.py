@@ -81,7 +81,7 @@ class Candidates:
         class_names: Sequence[str],
         num_return_sequences: int = 8,
         selection: str = "best",
-        min_score: float = 0.9,
+        min_score: float = 0.999,
     ) -> list[dict[str, Any]]:
         """What the pipeline's `__call__` returns of candidates of one class, and a warning where too few passed.
 

@@ -144,7 +144,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
             selection (`str`, defaults to `"best"`):
                 `"best"`: those with the highest scores; `"diverse"`: of those that pass, the best one and then those
                 that differ most, see [`select_diverse`].
-            min_score (`float`, defaults to 0.9):
+            min_score (`float`, defaults to 0.999):
                 A candidate passes that the classifier takes for the digit with at least this score, in [0, 1]. Where
                 too few do, `"diverse"` fills up with the highest scores of the others, and warns.
             temperature (`float`, defaults to 0.8): divides the logits of the language model.

@@ -17,7 +17,7 @@ DEFAULTS = {
     "num_candidates": 64,
     "num_return_sequences": 8,
     "selection": "best",
-    "min_score": 0.9,
+    "min_score": 0.999,
     "temperature": 0.8,
     "classifier_temperature": 0.8,
     "seed": None,

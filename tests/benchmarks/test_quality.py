@@ -99,7 +99,7 @@ def pool(mnist_5k, tokenizer):
     """1,300 real images, the digits in turn, 130 of each: two groups of 64, and two left over; scores with ties."""
     train = mnist_5k["train"]
     rows = np.stack([np.flatnonzero(train.labels == label)[:130] for label in range(10)], axis=1).ravel()
-    scores = np.random.default_rng(0).integers(0, 40, len(rows)).astype(np.float32) / 40
+    scores = np.random.default_rng(0).integers(0, 41, len(rows)).astype(np.float32) / 40
     return quality.Samples(tokenizer.encode_images(train.images[rows], train.labels[rows]), train.labels[rows], scores)
 
 
@@ -244,9 +244,9 @@ def test_synthetic_data_are_counted_and_put_beside_the_real_ones(pool, real, mon
     monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, labels, test: (len(images), len(labels)))
     args = SimpleNamespace(num_synthetic=[50, 5_000])
     found = quality.measure_synthetic_data(SimpleNamespace(args=args, real=real, pool=lambda temperature: pool))
-    num_good = int((pool.scores >= 0.9).sum())
+    num_good = int((pool.scores >= 0.999).sum())
     assert found["real"] == (300, 300)
-    assert [(row["min_score"], row["num_images"]) for row in found["rows"][::5]] == [(0, 50), (0.9, num_good)]
+    assert [(row["min_score"], row["num_images"]) for row in found["rows"][::5]] == [(0, 50), (0.999, num_good)]
     assert all(row["alone"] == (row["num_images"],) * 2 for row in found["rows"])
     assert all(row["beside_real"] == (300 + row["num_images"],) * 2 for row in found["rows"])
 

@@ -52,7 +52,7 @@ def chosen(candidates, *choice):
 def test_results_say_their_rank_and_whether_they_passed(candidates):
     assert chosen(candidates, 3, "best") == [("4", 1, False), ("1", 2, True), ("2", 3, True)]
     # the third is the same image as the second
-    assert chosen(candidates, 2, "diverse") == [("1", 2, True), ("0", 4, True)]
+    assert chosen(candidates, 2, "diverse", 0.9) == [("1", 2, True), ("0", 4, True)]
     assert chosen(candidates, 2, "diverse", 0.97) == [("1", 2, True), ("2", 3, True)]
 
 
