@@ -38,7 +38,7 @@ from mnist_text_gen.commands.sampling import SamplingArguments
 from mnist_text_gen.data import LabelledImages, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.metrics import load_metric
-from mnist_text_gen.modeling import DEFAULTS, SELECTIONS, decode, judge_images, select_best, select_diverse
+from mnist_text_gen.modeling import DEFAULTS, SELECTIONS, decode, select_best, select_diverse
 from mnist_text_gen.publishing import hash_weights, read_quality, write_quality
 from mnist_text_gen.tokenizer import binarize_images
 
@@ -114,12 +114,10 @@ class Samples:
     scores: np.ndarray  # float32 [N], the reranking classifier's probability of the wanted digit
 
     @classmethod
-    def read(cls, folder: Path, classifier: MnistCnnForImageClassification) -> "Samples":
-        """A drawn data set, with scores that are not rounded as its own are: they rank as those of the pipeline do."""
-        columns = pyarrow.parquet.read_table(folder / "data", columns=["text", "label", "index"]).sort_by("index")
-        texts, labels = columns["text"].to_pylist(), columns["label"].to_numpy()
-        probabilities = judge_images(classifier, MnistTextTokenizer().decode_images(texts))
-        return cls(texts, labels, probabilities[np.arange(len(texts)), labels])
+    def read(cls, folder: Path) -> "Samples":
+        columns = pyarrow.parquet.read_table(folder / "data", columns=["text", "label", "score", "index"])
+        columns = columns.sort_by("index")
+        return cls(columns["text"].to_pylist(), columns["label"].to_numpy(), columns["score"].to_numpy())
 
     def take(self, indices: Sequence[int]) -> "Samples":
         return Samples([self.texts[index] for index in indices], self.labels[indices], self.scores[indices])
@@ -206,7 +204,7 @@ class Measurement:
             how = SamplingArguments(model_name_or_path=args.model, temperature=temperature, seed=args.seed)
             number = numbers[args.temperatures.index(temperature)]
             write_dataset(self.pipe, how, DatasetArguments(number, str(folder)), join_processes())
-            self.pools[temperature] = Samples.read(folder, self.pipe.classifier)
+            self.pools[temperature] = Samples.read(folder)
         return self.pools[temperature]
 
     @property

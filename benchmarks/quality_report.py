@@ -24,7 +24,7 @@ from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.modeling import load_classifier, load_weights, symbol_nats
+from mnist_text_gen.modeling import load_weights, symbol_nats
 from mnist_text_gen.publishing import hash_weights, read_quality
 from mnist_text_gen.tokenizer import NUM_PIXEL_SYMBOLS, MnistTextTokenizer
 
@@ -53,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([ReportArguments], argv, PROG, __doc__)
     real = RealImages.load(args.source, args.num_train_samples, 1)
-    pool = Samples.read(Path(args.samples), load_classifier(args.model).eval()).raw(
-        max(args.num_images, NUM_CLASSES * NUM_CANDIDATES)
-    )
+    pool = Samples.read(Path(args.samples)).raw(max(args.num_images, NUM_CLASSES * NUM_CANDIDATES))
     write_report(Path(args.model), pool, real, Path(args.output_dir))
 
 

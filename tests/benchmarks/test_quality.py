@@ -108,19 +108,14 @@ def real(mnist_5k):
     return quality.RealImages.load("mnist-5k", 300, 350)
 
 
-def test_samples_are_read_in_the_order_of_their_index(pool, tmp_path, tokenizer, tiny_classifier):
+def test_samples_are_read_in_the_order_of_their_index(pool, tmp_path, tokenizer):
     (tmp_path / "data").mkdir()
     columns = {"text": pool.texts, "label": pool.labels, "score": pool.scores, "index": range(len(pool.texts))}
     table = pyarrow.table({name: list(values) for name, values in columns.items()})
     pyarrow.parquet.write_table(table[700:], tmp_path / "data" / "a.parquet")
     pyarrow.parquet.write_table(table[:700], tmp_path / "data" / "b.parquet")
-    found = quality.Samples.read(tmp_path, tiny_classifier)
+    found = quality.Samples.read(tmp_path)
     assert found.texts == pool.texts and found.labels.tolist() == pool.labels.tolist()
-    # the probability of the label, with all digits, and not what was written
-    with torch.no_grad():
-        logits = tiny_classifier(torch.from_numpy(pool.images)[:, None].float()).logits
-    expected = (logits / 0.8).softmax(-1)[torch.arange(len(pool.texts)), torch.from_numpy(pool.labels)]
-    assert found.scores == pytest.approx(expected.numpy(), abs=1e-6)
     few = found.take([3, 1, 4])
     assert np.array_equal(few.images, tokenizer.decode_images([pool.texts[index] for index in (3, 1, 4)]))
     assert found.raw(30).texts == pool.texts[:30] and found.raw(5_000).texts == pool.texts

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -102,6 +101,7 @@ def settings_of(**changes):
         "temperature": 0.8,
         "classifier_temperature": 0.8,
         "decoding": "exact",
+        "num_threads": 1,
     }
     return draw_dataset.Settings(**settings | changes)
 
@@ -139,7 +139,7 @@ def test_images_and_scores_are_those_of_the_pipeline(write, tiny_checkpoint):
     seed_keys = [(7, drawn_rows.TEXT_STREAM, index, 0) for index in range(8, 16)]
     candidates = pipe.sample_texts(labels, seed_keys, temperature=0.7, classifier_temperature=1.5)
     assert [row["text"] for row in rows[8:16]] == candidates.texts
-    assert [row["score"] for row in rows[8:16]] == [round(score, 4) for score in candidates.scores(labels).tolist()]
+    assert [row["score"] for row in rows[8:16]] == candidates.scores(labels).tolist()
 
 
 def test_folders_of_the_same_name_are_not_mixed_up(write):
@@ -251,7 +251,7 @@ def test_selection_keeps_eight_of_64_candidates_of_a_digit(write, tiny_checkpoin
     assert [row["label"] for row in rows] == [0] * 8 + [1] * 8 + [2] * 4
     keys = [(0, drawn_rows.CANDIDATE_STREAM, 1, 0, index) for index in range(64)]
     drawn = load_pipeline(tiny_checkpoint, torch.device("cpu")).sample_texts([1] * 64, keys)
-    kept = replace(drawn, probabilities=drawn.probabilities.round(4)).select(1, 8, selection, 0.999)
+    kept = drawn.select(1, 8, selection, 0.999)
     assert [row["text"] for row in rows[8:16]] == [drawn.texts[index] for index in kept]
 
 
@@ -417,6 +417,20 @@ def test_shards_that_are_missing_or_cut_off_are_drawn_again(write, spoil, capsys
     captured = capsys.readouterr()
     assert captured.out.startswith("20 images in 3 shards: 8 drawn now, in ")
     assert "8/8" in captured.err
+
+
+def test_set_goes_on_with_the_threads_that_it_was_begun_with(write, monkeypatch):
+    folder = write()
+    (folder / "data" / "train-00001-of-00003.parquet").unlink()
+    begun_with, found = torch.get_num_threads(), []
+    draw_rows = draw_dataset.draw_rows
+    monkeypatch.setattr(
+        draw_dataset, "draw_rows", lambda *args: found.append(torch.get_num_threads()) or draw_rows(*args)
+    )
+    with draw_dataset.threads(begun_with + 1):
+        write()
+        assert torch.get_num_threads() == begun_with + 1
+    assert found == [begun_with]
 
 
 def test_complete_run_started_again_draws_nothing(write, capsys, monkeypatch):
@@ -711,5 +725,5 @@ def test_settings_of_digits_are_as_they_were_before_there_were_names(write):
     settings = json.loads((write() / "generation.json").read_text())
     assert list(settings) == [
         *("weights", "seed", "num_images", "num_images_per_shard", "classes", "class_shares", "min_score"),
-        *("temperature", "classifier_temperature", "decoding"),
+        *("temperature", "classifier_temperature", "decoding", "num_threads"),
     ]

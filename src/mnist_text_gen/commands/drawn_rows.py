@@ -2,7 +2,7 @@
 """What a drawn data set depends on, and its rows: as they are drawn, drawn again, or selected."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 # Hidden, so that `datasets` takes none of its files for a part of the set.
 HASHES_FOLDER = ".sha256"
-# The last bits of a score depend on how many threads compute it.
-SCORE_DECIMALS = 4
 NUM_CLASSES = 10
 # What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
 LABEL_STREAM = NUM_CLASSES
@@ -39,6 +37,7 @@ class Settings:
     temperature: float
     classifier_temperature: float
     decoding: str
+    num_threads: int
     class_names: list[str] | None = None
     image_size: int = IMAGE_SIZE
     selection: str | None = None
@@ -130,7 +129,7 @@ def draw_block(
     candidates = pipe.sample_texts(labels, seed_keys, *how)
     scores = candidates.scores(labels).tolist()
     return [
-        {"label": label, "image": image, "text": text, "score": round(score, SCORE_DECIMALS), "index": index}
+        {"label": label, "image": image, "text": text, "score": score, "index": index}
         for label, image, text, score, (index, _) in zip(
             labels, candidates.images, candidates.texts, scores, block, strict=True
         )
@@ -155,8 +154,6 @@ def draw_group(
     for attempt in range(max_attempts):
         seed_keys = [(settings.seed, CANDIDATE_STREAM, group, attempt, index) for index in range(NUM_CANDIDATES)]
         candidates = pipe.sample_texts([label] * NUM_CANDIDATES, seed_keys, *how)
-        # before they are compared, so that the number of threads does not decide which are kept
-        candidates = replace(candidates, probabilities=candidates.probabilities.round(SCORE_DECIMALS))
         kept = candidates.select(label, GROUP_SIZE, settings.selection, min_score)
         if settings.min_score is None or candidates.passed(label, min_score)[kept].all():
             show(GROUP_SIZE)
@@ -166,7 +163,7 @@ def draw_group(
                     "label": label,
                     "image": candidates.images[place],
                     "text": candidates.texts[place],
-                    "score": round(scores[place], SCORE_DECIMALS),
+                    "score": scores[place],
                     "index": index,
                 }
                 for index, place in enumerate(kept.tolist(), start=first)
