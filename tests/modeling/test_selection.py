@@ -44,15 +44,15 @@ def candidates():
     return Candidates([str(index) for index in range(5)], images, probabilities, {})
 
 
-def chosen(candidates, *choice):
-    results = candidates.choose(7, [str(label) for label in range(10)], *choice)
+def chosen(candidates, number, selection, min_score=0.9):
+    results = candidates.choose(7, [str(label) for label in range(10)], number, selection, min_score)
     return [(result["generated_text"], result["rank"], result["passed"]) for result in results]
 
 
 def test_results_say_their_rank_and_whether_they_passed(candidates):
     assert chosen(candidates, 3, "best") == [("4", 1, False), ("1", 2, True), ("2", 3, True)]
     # the third is the same image as the second
-    assert chosen(candidates, 2, "diverse", 0.9) == [("1", 2, True), ("0", 4, True)]
+    assert chosen(candidates, 2, "diverse") == [("1", 2, True), ("0", 4, True)]
     assert chosen(candidates, 2, "diverse", 0.97) == [("1", 2, True), ("2", 3, True)]
 
 
