@@ -97,15 +97,14 @@ class Handlers:
         candidates = yield from follow(sample, show)
         shown = candidates.choose(label, self.pipe.class_names, num_shown, SELECTIONS[selection])
         ranked = candidates.choose(label, self.pipe.class_names, num_candidates)
-        title = f"The best {num_shown}" if selection == BEST else f"{num_shown} that differ"
         ranks = {result["rank"] for result in shown}
         results = [*shown, *(result for result in ranked if result["rank"] not in ranks)]
         num_taken = int((candidates.probabilities.argmax(axis=1) == label).sum())
         done = (
             f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. "
-            f"{title} are shown."
+            f"Shown are {num_shown}, {selection}."
         )
-        yield say(done), render_results(results, num_shown, title), results
+        yield say(done), render_results(results, num_shown, SELECTIONS[selection]), results
 
     @says_errors(num_outputs=2)
     def read_upload(self, path: str) -> Iterator[tuple[str, Any]]:

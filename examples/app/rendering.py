@@ -41,22 +41,23 @@ def render_growing(images: np.ndarray, alternative: str) -> str:
     return f'<img class="sheet" alt="{escape(alternative)}" src="{_to_uri(Image.fromarray(sheet))}">'
 
 
-def render_results(results: Sequence[dict[str, Any]], num_shown: int, title: str) -> str:
+def render_results(results: Sequence[dict[str, Any]], num_shown: int, selection: str) -> str:
     """The candidates that are shown, and, when it is opened, the list of all with those that were passed over.
 
     Args:
         results (`Sequence[dict]`): all candidates, as the pipeline gives them.
         num_shown (`int`): how many of the first of them are shown.
-        title (`str`): what these are.
+        selection (`str`): `"best"` or `"diverse"`, what these are.
     """
     # files have the number of the class, for a name may have a slash
     shown, label = results[:num_shown], results[0]["generated_text"][0]
     best = [_figure(result, f"Rank {result['rank']}", "shown") for result in shown]
     passed_over = [_figure(result, f"Rank {result['rank']}", "passed over") for result in results[num_shown:]]
     captions = list(map(_caption_of_drawn, results))
+    title = f"The best {num_shown}" if selection == "best" else f"{num_shown} that differ"
     best_sheet, sheet = _draw_sheet(shown, captions[:num_shown]), _draw_sheet(results, captions)
     return (
-        f"{_group(title, best)}{_downloads(shown, best_sheet, f'{label}-best')}"
+        f"{_group(title, best)}{_downloads(shown, best_sheet, f'{label}-{selection}')}"
         f"<details><summary>All {len(results)} candidates, {len(results) - len(shown)} of them passed over</summary>"
         f"{_group('All candidates', best + passed_over)}"
         f"{_downloads(results, sheet, f'{label}-all')}</details>"
