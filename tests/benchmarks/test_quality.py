@@ -2,6 +2,7 @@
 """benchmarks/quality.py: sections with a tiny model, and choices and figures against plain loops."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet
@@ -43,7 +44,7 @@ def test_parts_become_sections_beside_the_weights_and_a_report(options, source, 
     assert list(sections) == parts
     samples = sections["samples"]["0.5"]
     assert sections["judge"]["num_samples"] == 40
-    assert (samples["raw"]["num_samples"], samples["best"]["num_samples"]) == (40, 80)
+    assert [samples[kind]["num_samples"] for kind in ("raw", "best", "diverse")] == [40, 80, 80]
     assert [row["num_samples"] for row in sections["best_of_n"]] == [80] * 4
     assert sections["best_of_n"][-1]["class_agreement"] == samples["best"]["class_agreement"]
     assert sections["validity"]["0.5"]["num_samples"] == 10
@@ -85,7 +86,7 @@ def pool(mnist_5k, tokenizer):
     """1,300 real images, the digits in turn, 130 of each: two groups of 64, and two left over; scores with ties."""
     train = mnist_5k["train"]
     rows = np.stack([np.flatnonzero(train.labels == label)[:130] for label in range(10)], axis=1).ravel()
-    scores = np.random.default_rng(0).integers(0, 40, len(rows)).astype(np.float32) / 40
+    scores = np.random.default_rng(0).integers(0, 41, len(rows)).astype(np.float32) / 40
     return quality.Samples(tokenizer.encode_images(train.images[rows], train.labels[rows]), train.labels[rows], scores)
 
 
@@ -118,6 +119,10 @@ def test_best_and_worst_are_those_of_highest_and_lowest_score_of_each_group(pool
         assert best.texts == [pool.texts[index] for index in wanted]
         assert best.labels.tolist() == pool.labels[wanted].tolist()
         assert best.scores.tolist() == pool.scores[wanted].tolist()
+    diverse = pool.diverse()
+    firsts = [rank(label, group)[0] for label in range(10) for group in range(2)]
+    assert diverse.texts[::8] == [pool.texts[index] for index in firsts] and len(set(diverse.texts)) == 160
+    assert diverse.labels.tolist() == pool.labels[np.repeat(firsts, 8)].tolist()
     wanted = [index for label in range(10) for index in rank(label, 0)[::-1][:8]]
     assert pool.worst().texts == [pool.texts[index] for index in wanted]
 
@@ -160,3 +165,14 @@ def test_a_cnn_learns_from_right_labels_and_not_from_wrong_ones(mnist_5k, monkey
     low, high = right["interval"]
     assert low < right["accuracy"] < high
     assert (right["num_samples"], right["num_train_samples"]) == (1_000, 1_000)
+
+
+def test_synthetic_data_are_counted_and_put_beside_the_real_ones(pool, real, monkeypatch):
+    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, labels, test: (len(images), len(labels)))
+    args = SimpleNamespace(num_synthetic=[50, 5_000])
+    found = quality.measure_synthetic_data(SimpleNamespace(args=args, real=real, pool=lambda temperature: pool))
+    num_good = int((pool.scores >= 0.999).sum())
+    assert found["real"] == (300, 300)
+    assert [(row["min_score"], row["num_images"]) for row in found["rows"][::5]] == [(0, 50), (0.999, num_good)]
+    assert all(row["alone"] == (row["num_images"],) * 2 for row in found["rows"])
+    assert all(row["beside_real"] == (300 + row["num_images"],) * 2 for row in found["rows"])

@@ -26,11 +26,7 @@ def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
     for way, first, last in ((sampling.STOCK, 4, 7), ("exact", 5, 8), ("bf16", 6, 9)):
         median = (first + last) / 2
         assert f"| {way} | {median:.2f} | {first:.2f} | {last:.2f} | {5.5 / median:.2f} |" in printed
-    assert "exact takes" in printed
     assert re.search(r"\| 1 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|\n\| 64 \|", printed)
-    for way in ("exact", "bf16"):
-        profile = re.search(rf"where the time of {way} goes.*?\n(.*?)\n\n", printed, flags=re.DOTALL)[1]
-        assert "aten::addmm" in profile and "all" in profile
     assert len(re.findall(r"\| (?:stock generate|exact|bf16) \| \d+ \|\n", printed)) == 3
     assert re.search(r"\| import torch \| [\d.]+ \|", printed)
     assert "nats per image, 5 test images | taken for the digit, of 640 |" in printed
@@ -54,4 +50,4 @@ def test_nats_are_those_of_each_precision(tiny_model, tokenizer, mnist_5k):
 def test_other_models_and_parts_are_refused(named_files, refusal_of):
     line = refusal_of(sampling, "--model", named_files)
     assert f"got '{named_files}', of the classes T-shirt/top, Ankle boot, Bag in 12×12 pixels" in line
-    assert "`parts` must be some of speed, limit" in refusal_of(sampling, "--parts", "beauty")
+    assert "`parts` must be some of speed, growth" in refusal_of(sampling, "--parts", "beauty")

@@ -23,7 +23,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from mnist_text_gen import MnistTextGenerationPipeline, load_pipeline
-from mnist_text_gen.commands import draw_dataset
+from mnist_text_gen.commands import draw_dataset, drawn_rows
 from mnist_text_gen.commands.sampling import SamplingArguments
 from mnist_text_gen.publishing import dataset_card
 from mnist_text_gen.tokenizer import check_text
@@ -57,7 +57,7 @@ def write(options_of, tmp_path):
 def choosy(tiny_checkpoint):
     """Options with which about half of the images are drawn again; of one class, so that each can reach the score."""
     pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
-    rows = draw_dataset.draw_block(pipe, settings_of(classes=[4]), [(index, 0) for index in range(20)])
+    rows = drawn_rows.draw_block(pipe, settings_of(classes=[4]), [(index, 0) for index in range(20)])
     return ("--digits", 4, "--min_score", float(np.median([row["score"] for row in rows])))
 
 
@@ -136,7 +136,7 @@ def test_images_and_scores_are_those_of_the_pipeline(write, tiny_checkpoint):
     rows = rows_of(write("--seed", 7, "--temperature", 0.7, "--classifier_temperature", 1.5))
     pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
     labels = [index % 10 for index in range(8, 16)]
-    seed_keys = [(7, draw_dataset.TEXT_STREAM, index, 0) for index in range(8, 16)]
+    seed_keys = [(7, drawn_rows.TEXT_STREAM, index, 0) for index in range(8, 16)]
     candidates = pipe.sample_texts(labels, seed_keys, temperature=0.7, classifier_temperature=1.5)
     assert [row["text"] for row in rows[8:16]] == candidates.texts
     assert [row["score"] for row in rows[8:16]] == candidates.scores(labels).tolist()
@@ -244,12 +244,28 @@ def test_min_score_keeps_good_images_and_replaces_the_others(write, choosy):
     assert [selected[index]["text"] for index in good] == [raw[index]["text"] for index in good]
 
 
+@pytest.mark.parametrize("selection", ["best", "diverse"])
+def test_selection_keeps_eight_of_64_candidates_of_a_digit(write, tiny_checkpoint, selection):
+    rows = rows_of(write("--selection", selection, "--num_images_per_shard", 12))
+    assert [row["index"] for row in rows] == list(range(20))
+    assert [row["label"] for row in rows] == [0] * 8 + [1] * 8 + [2] * 4
+    keys = [(0, drawn_rows.CANDIDATE_STREAM, 1, 0, index) for index in range(64)]
+    drawn = load_pipeline(tiny_checkpoint, torch.device("cpu")).sample_texts([1] * 64, keys)
+    kept = drawn.select(1, 8, selection, 0.999)
+    assert [row["text"] for row in rows[8:16]] == [drawn.texts[index] for index in kept]
+
+
+def test_a_group_of_which_too_few_are_good_is_drawn_again(error_of, write):
+    line = error_of("--selection", "diverse", "--min_score", 0.999, "--max_attempts", 2)
+    assert "`min_score` must be what 8 of 64 candidates of each class reach, got 0.999, and images 0 to 7" in line
+    # without a min_score they are filled up
+    assert len(rows_of(write("--selection", "diverse", "--num_images", 3, name="filled"))) == 3
+
+
 def test_rejected_image_is_the_next_attempt_that_passes(tiny_checkpoint):
     pipe = load_pipeline(tiny_checkpoint, torch.device("cpu"))
     settings = settings_of(num_images=3, classes=[4])
-    blocks = [
-        draw_dataset.draw_block(pipe, settings, [(index, attempt) for index in range(3)]) for attempt in range(6)
-    ]
+    blocks = [drawn_rows.draw_block(pipe, settings, [(index, attempt) for index in range(3)]) for attempt in range(6)]
     attempts = list(zip(*blocks, strict=True))
     threshold = min(max(row["score"] for row in rows) for rows in attempts)  # each image reaches it
     drawn = draw_dataset.draw_rows(pipe, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 6)
@@ -431,7 +447,7 @@ def test_complete_run_started_again_draws_nothing(write, capsys, monkeypatch):
 
 
 def test_error_while_drawing_leaves_whole_shards_only(write, tmp_path, monkeypatch):
-    draw_block = draw_dataset.draw_block
+    draw_block = drawn_rows.draw_block
 
     def fail_in_the_last_shard(pipe, settings, block):
         if block[0][0] >= 16:
@@ -439,7 +455,7 @@ def test_error_while_drawing_leaves_whole_shards_only(write, tmp_path, monkeypat
         return draw_block(pipe, settings, block)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="out of ink"):
-        patch.setattr(draw_dataset, "draw_block", fail_in_the_last_shard)
+        patch.setattr(drawn_rows, "draw_block", fail_in_the_last_shard)
         write()
     left = read_bytes(tmp_path / "out")
     assert set(left) == {"generation.json", *sorted(shard_names(3))[:2], *sorted(hash_names(3))[:2]}
@@ -461,14 +477,14 @@ def test_error_while_writing_names_the_folder_and_leaves_no_half_shard(write, tm
 
 @pytest.mark.parametrize("left", ["nothing", "what is hidden"])
 def test_folder_that_is_removed_while_drawing_is_an_error_and_not_made_again(error_of, tmp_path, monkeypatch, left):
-    folder, draw_block = tmp_path / "out", draw_dataset.draw_block
+    folder, draw_block = tmp_path / "out", drawn_rows.draw_block
 
     def remove(pipe, settings, block):
         if block[0][0] == 0:
             shutil.rmtree(folder) if left == "nothing" else (folder / "generation.json").unlink()
         return draw_block(pipe, settings, block)
 
-    monkeypatch.setattr(draw_dataset, "draw_block", remove)
+    monkeypatch.setattr(drawn_rows, "draw_block", remove)
     line = error_of()
     assert (f"{folder} was removed" if left == "nothing" else str(folder / "generation.json")) in line
     assert folder.exists() == (left != "nothing")

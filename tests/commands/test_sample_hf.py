@@ -109,7 +109,9 @@ def test_results_are_those_of_the_pipeline(draw, tiny_checkpoint):
         classifier_temperature=1.5,
     )
     expected = [
-        {name: result[name] for name in ("label", "generated_text", "score")} for best in called for result in best
+        {name: result[name] for name in ("label", "generated_text", "score", "rank")}
+        for best in called
+        for result in best
     ]
     assert rows == expected
 
@@ -190,7 +192,7 @@ def test_saved_scores_are_descending_probabilities(draw):
         assert len(set(scores)) > 1
         assert all(0 <= score <= 1 for score in scores)
     for row in rows:
-        assert set(row) == {"label", "generated_text", "score"}
+        assert set(row) == {"label", "generated_text", "score", "rank"}
         check_text(row["generated_text"])
         assert row["generated_text"][0] == row["label"]
 

@@ -80,6 +80,7 @@ def error_of(refusal_of):
 def test_output_folder_holds_model_tokenizer_and_metrics(trained):
     assert names(trained) == {
         "all_results.json",
+        "binary_images.py",
         "checkpoint-2",
         "config.json",
         "eval_results.json",

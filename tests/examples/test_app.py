@@ -118,7 +118,17 @@ def test_drawing_grows_and_ends_with_the_best_of_the_pipeline(handlers, pipe):
     assert found.words.count("passed over") == 2
     for shown, image in zip(found.all("img"), images[:8] + images, strict=True):
         np.testing.assert_array_equal(pixels_of(shown["src"]), image)
-    assert "10 candidates" in status and "best 8" in status
+    assert "10 candidates" in status and "Shown are 8, the best." in status
+
+
+def test_diverse_ones_are_shown_before_the_others(handlers, pipe):
+    *_, (status, pictures, drawn) = handlers.draw("7", 0.9, 10, 3, "those that differ most")
+    shown = pipe("7", num_candidates=10, temperature=0.9, seed=3, selection="diverse")
+    assert drawn[:8] == shown and sorted(result["rank"] for result in drawn) == list(range(1, 11))
+    assert "8, those that differ most" in status and "7-diverse.png" in pictures
+    # its text is found by its rank, not by its place
+    *_, (_, _, text) = handlers.explain_drawn(drawn, drawn[-1]["rank"])
+    assert text == drawn[-1]["generated_text"]
 
 
 def test_downloads_are_the_texts_and_a_sheet(handlers):
@@ -151,6 +161,7 @@ PAD = "0" * 200 + "1" * 5 + "0" * 245
         ("draw", ("7", 0.8, float("nan"), 0), "candidates is nan; allowed"),
         ("draw", ("7", 0.8, True, 0), "candidates is True; allowed"),
         ("draw", ("7", 0.8, 8, -1), "seed is -1; allowed is a whole number from 0 to 9,007,199,254,740,991"),
+        ("draw", ("7", 0.8, 8, 0, "x"), "the selection must be the best or those that differ most, got 'x'"),
         ("draw", ("7", 0, 8, 0), "temperature is 0; allowed is a number from 0.05 to 10"),
         ("draw", ("<b>", 0.8, 8, 0), "the digit is '<b>'; allowed is 0 to 9"),
         ("draw", (None, 0.8, 8, 0), "the digit is empty"),

@@ -46,7 +46,7 @@ def test_a_result_holds_label_text_image_and_score(pipe, tokenizer):
     results = pipe("7", seed=0)
     assert len(results) == 3
     for result in results:
-        assert list(result) == ["label", "generated_text", "image", "score"]
+        assert list(result) == ["label", "generated_text", "image", "score", "rank", "passed"]
         assert result["label"] == "7" and result["generated_text"][0] == "7"
         check_text(result["generated_text"])
         assert (result["image"].mode, result["image"].size) == ("L", (30, 30))
