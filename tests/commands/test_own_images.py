@@ -23,7 +23,7 @@ OF_IMAGES = {"image_size": SIZE, "binarization": "threshold", "threshold": 0.3}
 OF_TRAINING = {
     "num_train_samples": 8,
     "num_eval_samples": 4,
-    "per_device_train_batch_size": 4,
+    "per_device_train_batch_size": 2,
     "max_steps": 1,
     "lr_scheduler_type": "constant",
     "save_strategy": "no",
@@ -91,7 +91,7 @@ def test_language_model_is_saved_with_names_and_size(language_model, folder):
     assert stage["description"].startswith(
         "8 images of 3 classes (bow, cat, dog), scaled to 24×24, binarization threshold 0.3, aligned texts"
     )
-    assert (stage["num_tokens"], stage["class_names"]) == (4 * TEXT_LENGTH, list(NAMES))
+    assert (stage["num_tokens"], stage["class_names"]) == (2 * TEXT_LENGTH, list(NAMES))
     # the figures are sums over the 97 predicted tokens, and bits are of 24×24 pixels
     test = load_images(folder)["test"].first(4, "test")
     tokenizer = MnistTextTokenizer(SIZE)
@@ -118,16 +118,11 @@ def test_classifier_is_saved_with_names_and_size(classifier):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changes", "found"),
-    [
-        ({"threshold": 0.4}, "threshold: 0.3 in the checkpoint, 0.4 now"),
-        ({"binarization": "otsu", "threshold": None}, "binarization: 'threshold' in the checkpoint, 'otsu' now"),
-        ({"image_size": 30}, "image_size: 24 in the checkpoint, 30 now"),
-    ],
-)
-def test_a_checkpoint_of_other_images_is_not_gone_on_from(language_model, folder, refusal_of, changes, found):
-    assert found in refusal_of(train_hf, *options(folder, language_model, max_steps=2, **changes))
+def test_a_checkpoint_of_other_images_is_not_gone_on_from(language_model, folder, refusal_of):
+    changes = {"binarization": "otsu", "threshold": None, "image_size": 30}
+    line = refusal_of(train_hf, *options(folder, language_model, max_steps=2, **changes))
+    for found in ("threshold: 0.3 in", "binarization: 'threshold' in the checkpoint, 'otsu' now", "image_size: 24 in"):
+        assert found in line
 
 
 @pytest.mark.slow
@@ -157,10 +152,7 @@ def test_names_of_weights_to_start_from_are_those_of_the_images(language_model, 
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"image_size": 28}, "image_size is 28; allowed are 6, 12, 18, 24, 30, 36, 42, 48"),
         ({"threshold": None}, "threshold is None; allowed with binarization 'threshold' is 0 < threshold < 1"),
-        ({"threshold": 1.5}, "threshold is 1.5; allowed"),
-        ({"binarization": "otsu"}, "threshold is 0.3 with binarization 'otsu'"),
         ({"binarization": "sampled", "threshold": None}, "images of 28×28 are sampled for an image_size of 24"),
         ({"class_names": ("bow", "cat", "wolf")}, "leave class_names out"),
     ],

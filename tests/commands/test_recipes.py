@@ -63,22 +63,17 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: False)
 
 
-def test_there_are_recipes_for_both_commands():
-    assert {command_of(path) for path in RECIPES} == {train_hf, train_classifier}
-
-
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_is_parsed_to_what_it_says(path, bf16_gpu):
+def test_recipe_is_parsed_to_what_it_says_and_runs_on_a_cpu_too(path, monkeypatch):
+    find_gpu = "transformers.training_args.is_torch_bf16_gpu_available"
+    monkeypatch.setattr(find_gpu, lambda: True)  # when the arguments are checked; nothing is computed on it
     parsed = {}
     for instance in parse_recipe(path):
         parsed |= vars(instance)
     recipe = read(path.stem)
     assert recipe["output_dir"] == f"runs/{path.stem}"
     assert {name: parsed[name] for name in recipe} == recipe
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_trains_and_evaluates_also_on_a_cpu(path, no_gpu):
+    monkeypatch.setattr(find_gpu, lambda: False)
     *_, training_args = parse_recipe(path, "--use_cpu", "true")
     assert training_args.do_train and training_args.do_eval
     assert training_args.device == torch.device("cpu")
@@ -126,17 +121,9 @@ def test_recipe_for_gpus_learns_as_the_fast_one(name):
     assert different <= OF_HARDWARE
 
 
-def test_global_batch_is_the_same_on_any_number_of_gpus():
-    batch_size = read("fast")["per_device_train_batch_size"]
-    assert read("gpu")["per_device_train_batch_size"] == batch_size
-    num_processes = launch_arguments("--config_file", "recipes/accelerate/one_node.yaml").num_processes
-    assert read("multi_gpu")["per_device_train_batch_size"] * num_processes == batch_size
-
-
-@pytest.mark.parametrize("name", ["gpu", "multi_gpu"])
-def test_recipe_for_gpus_is_refused_without_one(name, no_gpu, refusal_of, tmp_path, monkeypatch):
+def test_recipe_for_gpus_is_refused_without_one(no_gpu, refusal_of, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "use_cpu" in refusal_of(train_hf, ROOT / "recipes" / f"{name}.yaml")
+    assert "use_cpu" in refusal_of(train_hf, ROOT / "recipes" / "gpu.yaml")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,10 +136,6 @@ def launch_arguments(*argv, script=("train_hf.py",)):
             patch.setattr(launch, name, lambda args, name=name: setattr(args, "launcher", name))
         launch.launch_command(args)
     return args
-
-
-def test_there_is_a_launch_file_a_case():
-    assert {path.stem for path in LAUNCH_FILES} == {"one_gpu", "one_node", "two_nodes", "two_cpu_processes"}
 
 
 @pytest.mark.parametrize(
@@ -175,15 +158,12 @@ def test_launch_file_gives_the_processes_that_it_says(name, expected):
     assert (args.mixed_precision, args.dynamo_backend, args.gpu_ids) == ("no", "no", "all")
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_two_nodes_meet_at_the_first(rank, monkeypatch):
+def test_two_nodes_meet_at_the_first(monkeypatch):
     monkeypatch.setattr("accelerate.utils.launch.is_port_in_use", lambda port: False)
     address = ("--main_process_ip", "10.1.2.3", "--main_process_port", "29999")
-    args = launch_arguments(
-        "--config_file", "recipes/accelerate/two_nodes.yaml", "--machine_rank", str(rank), *address
-    )
+    args = launch_arguments("--config_file", "recipes/accelerate/two_nodes.yaml", "--machine_rank", "1", *address)
     environment = prepare_multi_gpu_env(args)
-    assert (args.nnodes, args.nproc_per_node, args.node_rank) == ("2", "4", rank)
+    assert (args.nnodes, args.nproc_per_node, args.node_rank) == ("2", "4", 1)
     assert (args.rdzv_endpoint, args.rdzv_backend) == ("10.1.2.3:29999", "static")
     assert environment["ACCELERATE_MIXED_PRECISION"] == "no"
 

@@ -3,8 +3,8 @@
 
 import shutil
 
-import numpy as np
 import pytest
+from image_files import write_idx_folder
 
 from mnist_text_gen.commands import train_hf
 
@@ -27,20 +27,11 @@ SMALL = {
 }
 
 
-def write_idx(path, magic, values):
-    header = np.array([magic, *values.shape], dtype=">u4").tobytes()
-    path.write_bytes(header + values.astype(np.uint8).tobytes())
-
-
 @pytest.fixture(scope="session")
 def source(tmp_path_factory, mnist_5k):
     """A few images that are read at once, as IDX files."""
-    folder = tmp_path_factory.mktemp("source")
-    for name, split, number in (("train", "train", 62), ("t10k", "test", 8)):
-        images, labels = mnist_5k[split].first(number, "number")
-        write_idx(folder / f"{name}-images-idx3-ubyte", 0x803, images)
-        write_idx(folder / f"{name}-labels-idx1-ubyte", 0x801, labels)
-    return folder
+    train, test = mnist_5k["train"].first(62, "train"), mnist_5k["test"].first(8, "test")
+    return write_idx_folder(tmp_path_factory.mktemp("source"), train, test)
 
 
 @pytest.fixture(scope="session")

@@ -41,14 +41,14 @@ def test_transformers_without_a_method_for_comfort_is_warned_of(monkeypatch, cap
     assert "has no Trainer.log(logs); lost is: nats per image and throughput in the logs" in warning
 
 
-@pytest.mark.parametrize("command", [train_hf, train_classifier])
 @pytest.mark.parametrize(
-    ("name", "value", "found"),
+    ("command", "name", "value", "found"),
     [
-        ("enable_jit_checkpoint", "true", "enable_jit_checkpoint is true; allowed is false"),
-        ("save_on_each_node", "true", "save_on_each_node is true; allowed is false"),
-        ("label_smoothing_factor", "0.1", "`label_smoothing_factor` must be 0, got 0.1"),
-        ("fp16", "true", "`fp16` must be false on a CPU, got true"),
+        (train_hf, "enable_jit_checkpoint", "true", "enable_jit_checkpoint is true; allowed is false"),
+        (train_hf, "save_on_each_node", "true", "save_on_each_node is true; allowed is false"),
+        (train_hf, "label_smoothing_factor", "0.1", "`label_smoothing_factor` must be 0, got 0.1"),
+        (train_classifier, "label_smoothing_factor", "0.1", "`label_smoothing_factor` must be 0, got 0.1"),
+        (train_classifier, "fp16", "true", "`fp16` must be false on a CPU, got true"),
     ],
 )
 def test_what_the_trainer_cannot_do_is_refused_before_images_are_read(
