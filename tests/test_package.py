@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
-from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 
 from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import (
@@ -220,15 +219,6 @@ def test_console_command_is_the_function_and_says_its_name_in_its_help(name, cap
 def test_script_is_the_same_function(script):
     assert runpy.run_path(str(ROOT / script), run_name="not_main")["main"] is SCRIPTS[script].main
     assert script == SCRIPTS[script].PROG
-
-
-@pytest.mark.slow
-def test_script_starts_from_another_folder(tmp_path):
-    assert run(sys.executable, ROOT / "sample_hf.py", "--help", cwd=tmp_path).startswith("usage: sample_hf.py ")
-
-
-def test_tokenizer_is_not_registered_for_gpt2():
-    assert TOKENIZER_MAPPING[GPT2Config] is GPT2Tokenizer
 
 
 def test_tokenizer_of_another_gpt2_is_loaded_as_before(tmp_path):

@@ -21,7 +21,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from tiny_models import CLASS_NAMES
 
-from mnist_text_gen import MnistTextGenerationPipeline, load_pipeline
+from mnist_text_gen import load_pipeline
 from mnist_text_gen.commands import draw_dataset
 from mnist_text_gen.commands.sampling import SamplingArguments
 from mnist_text_gen.publishing import dataset_card
@@ -159,12 +159,14 @@ def test_data_set_reads_back_in_order(written, tokenizer):
 
 
 def test_images_and_scores_are_those_of_the_pipeline(write, pipe):
-    rows = rows_of(write("--seed", 7, "--temperature", 0.7, "--classifier_temperature", 1.5))
+    how = {"temperature": 0.7, "classifier_temperature": 1.5, "decoding": "bf16"}
+    rows = rows_of(write("--seed", 7, *(part for name, value in how.items() for part in (f"--{name}", value))))
     labels = [index % 10 for index in range(8, 16)]
     seed_keys = [(7, draw_dataset.TEXT_STREAM, index, 0) for index in range(8, 16)]
-    candidates = pipe.sample_texts(labels, seed_keys, temperature=0.7, classifier_temperature=1.5)
+    candidates = pipe.sample_texts(labels, seed_keys, **how)
     assert [row["text"] for row in rows[8:16]] == candidates.texts
     assert [row["score"] for row in rows[8:16]] == [round(score, 4) for score in candidates.scores(labels).tolist()]
+    assert pipe.sample_texts(labels, seed_keys, **how | {"decoding": "exact"}).texts != candidates.texts
 
 
 @pytest.mark.parametrize(("num_images", "num_per_shard"), [(1, 8), (9, 8), (70, 70)])
@@ -175,24 +177,6 @@ def test_any_number_of_images_of_classes_that_take_turns(write, num_images, num_
     assert data_set["label"][:] == ([7, 1] * 35)[:num_images]
     sizes = [pyarrow.parquet.read_metadata(path).num_rows for path in sorted((folder / "data").iterdir())]
     assert sizes == {1: [1], 9: [8, 1], 70: [70]}[num_images]
-
-
-def test_first_images_do_not_depend_on_how_many_there_are(write, written):
-    assert rows_of(write("--num_images", 10, "--num_images_per_shard", 5)) == rows_of(written)[:10]
-
-
-def test_decoding_is_passed_on(write, monkeypatch):
-    seen = []
-    sample_texts = MnistTextGenerationPipeline.sample_texts
-
-    def spy(self, *arguments):
-        seen.append(arguments[-1])
-        return sample_texts(self, *arguments)
-
-    monkeypatch.setattr(MnistTextGenerationPipeline, "sample_texts", spy)
-    folder = write("--decoding", "bf16", "--num_images", 3)
-    assert seen == ["bf16"]
-    assert json.loads((folder / "generation.json").read_text())["decoding"] == "bf16"
 
 
 def test_labels_are_drawn_by_their_shares():
@@ -218,15 +202,6 @@ def test_label_of_an_image_depends_on_seed_and_index_alone():
 def test_extreme_shares_give_labels_of_a_share_above_0(shares):
     settings = settings_of(class_shares=shares)
     assert all(shares[settings.label_of(index)] > 0 for index in range(200))
-
-
-def test_class_shares_go_before_digits(write):
-    folder = write("--digits", 3, "--class_shares", *(1 if label in (5, 8) else 0 for label in range(10)))
-    labels = load(folder)["label"][:]
-    assert set(labels) == {5, 8}
-    settings = json.loads((folder / "generation.json").read_text())
-    assert settings["classes"] is None
-    assert labels == [draw_dataset.Settings(**settings).label_of(index) for index in range(20)]
 
 
 def test_min_score_keeps_good_images_and_replaces_the_others(write, choosy):
@@ -290,25 +265,20 @@ def write_in_threads(num_processes, pipe, options):
     assert errors == []
 
 
-def test_number_of_processes_changes_nothing(write, options_of, choosy, pipe, tmp_path, capsys):
+def test_number_of_processes_changes_nothing(write, options_of, choosy, pipe, tmp_path, capsys, monkeypatch):
     one = write(*choosy, name="one")
     one_output = capsys.readouterr().out
-    write_in_threads(3, pipe, options_of(*choosy, name="several"))
-    assert read_bytes(tmp_path / "several") == read_bytes(one)
-    assert len(capsys.readouterr().out.splitlines()) == len(one_output.splitlines()) == 1
-
-
-def test_process_makes_the_shards_that_fall_to_it(options_of, pipe, monkeypatch):
-    drawn = []
-    draw_shards = draw_dataset.draw_shards
+    drawn, draw_shards = [], draw_dataset.draw_shards
 
     def spy(pipe, settings, max_attempts, output_dir, shards, show_progress):
         drawn.append((shards, show_progress))
         draw_shards(pipe, settings, max_attempts, output_dir, shards, show_progress)
 
     monkeypatch.setattr(draw_dataset, "draw_shards", spy)
-    write_in_threads(2, pipe, options_of())
+    write_in_threads(2, pipe, options_of(*choosy, name="several"))
     assert sorted(drawn) == [([0, 2], True), ([1], False)]
+    assert read_bytes(tmp_path / "several") == read_bytes(one)
+    assert len(capsys.readouterr().out.splitlines()) == len(one_output.splitlines()) == 1
 
 
 @pytest.mark.slow
@@ -418,13 +388,8 @@ def test_shard_that_is_not_there_at_the_end_is_named(copied):
     ("options", "found"),
     [
         (("--seed", "1"), ["seed is 1,", "begun with 0;"]),
-        (("--num_images", "21"), ["num_images is 21,", "begun with 20;"]),
-        (("--num_images_per_shard", "9"), ["num_images_per_shard is 9,", "begun with 8;"]),
-        (("--digits", "3"), ["classes is [3],", "begun with [0, 1,"]),
         (("--class_shares", *"1111111111"), ["classes is None,"]),
         (("--min_score", "0"), ["min_score is 0.0,", "begun with None;"]),
-        (("--temperature", "0.7"), ["temperature is 0.7,", "begun with 0.8;"]),
-        (("--classifier_temperature", "0.7"), ["classifier_temperature is 0.7,", "begun with 0.8;"]),
         (("--decoding", "bf16"), ["decoding is 'bf16',", "begun with 'exact';"]),
     ],
 )
@@ -462,16 +427,12 @@ def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name)
     ("options", "found"),
     [
         (("--num_images", "0"), ["num_images is 0", "1 or more"]),
-        (("--num_images_per_shard", "0"), ["num_images_per_shard is 0", "1 or more"]),
         (("--max_attempts", "0"), ["max_attempts is 0", "1 or more"]),
-        (("--min_score", "1"), ["min_score is 1.0", "0 <= min_score < 1"]),
         (("--min_score", "nan"), ["min_score is nan", "0 <= min_score < 1"]),
         (("--class_shares", "1", "2"), ["class_shares is [1.0, 2.0]", "10 finite numbers of 0 or more"]),
         (("--class_shares", *"0000000000"), ["class_shares is [0.0,", "a sum above 0"]),
         (("--class_shares", "-1", *"111111111"), ["class_shares is [-1.0,", "0 or more"]),
-        (("--class_shares", "nan", *"111111111"), ["class_shares is [nan,", "finite"]),
         (("--class_shares", *["1e308"] * 10), ["class_shares is [1e+308,", "finite"]),
-        (("--temperature", "0"), ["temperature is 0.0"]),
         (("--push_to_hub_id", "a/b/c"), ["a/b/c"]),
         (("--push_to_hub_id", "you/digits"), ["Cannot reach"]),
     ],
@@ -538,10 +499,14 @@ def test_data_set_of_named_classes_says_their_names(write, named_files):
     assert read_bytes(folder) == before
 
 
-def test_named_classes_are_chosen_by_name_and_shares_are_as_many(write, named_files, error_of, capsys):
+def test_classes_are_chosen_by_name_or_by_a_share_for_each(write, named_files, error_of):
     options = ("--model_name_or_path", named_files)
-    assert set(load(write(*options, "--digits", "Bag", 0))["label"]) == {0, 2}
-    assert set(load(write(*options, "--class_shares", 0, 1, 0, name="shares"))["label"]) == {1}
-    capsys.readouterr()
-    line = error_of(*options, "--class_shares", *["1"] * 10, name="none")
+    line = error_of(*options, "--class_shares", *["1"] * 10)
     assert "allowed are 3 finite numbers of 0 or more" in line
+    assert set(load(write(*options, "--digits", "Bag", 0, name="names"))["label"]) == {0, 2}
+    folder = write(*options, "--digits", "Bag", "--class_shares", 1, 1, 0, name="shares")
+    labels = load(folder)["label"][:]
+    assert set(labels) == {0, 1}
+    settings = json.loads((folder / "generation.json").read_text())
+    assert settings["classes"] is None
+    assert labels == [draw_dataset.Settings(**settings).label_of(index) for index in range(20)]

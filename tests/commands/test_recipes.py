@@ -13,7 +13,6 @@ import pytest
 import torch
 import yaml
 from accelerate.commands import launch
-from accelerate.utils.launch import prepare_multi_gpu_env
 
 from mnist_text_gen.commands import train_classifier, train_hf
 from mnist_text_gen.commands.arguments import parse_arguments
@@ -53,48 +52,45 @@ def parse_recipe(path, *options):
 
 
 @pytest.fixture
-def bf16_gpu(monkeypatch):
-    """`TrainingArguments` find a GPU with bfloat16 when they are checked; nothing is computed on it."""
-    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)
-
-
-@pytest.fixture
-def no_gpu(monkeypatch):
-    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: False)
+def set_gpu(monkeypatch):
+    """Have `TrainingArguments` find a GPU with bfloat16, or none, when they are checked; nothing is computed on it."""
+    return lambda found: monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: found)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_is_parsed_to_what_it_says_and_runs_on_a_cpu_too(path, monkeypatch):
-    find_gpu = "transformers.training_args.is_torch_bf16_gpu_available"
-    monkeypatch.setattr(find_gpu, lambda: True)  # when the arguments are checked; nothing is computed on it
+def test_recipe_is_parsed_to_what_it_says_and_runs_on_a_cpu_too(path, set_gpu):
+    set_gpu(True)
     parsed = {}
     for instance in parse_recipe(path):
         parsed |= vars(instance)
     recipe = read(path.stem)
     assert recipe["output_dir"] == f"runs/{path.stem}"
     assert {name: parsed[name] for name in recipe} == recipe
-    monkeypatch.setattr(find_gpu, lambda: False)
+    set_gpu(False)
     *_, training_args = parse_recipe(path, "--use_cpu", "true")
     assert training_args.do_train and training_args.do_eval
     assert training_args.device == torch.device("cpu")
 
 
-def test_specification_recipe_is_the_specification(no_gpu):
+def test_specification_recipe_is_the_specification(set_gpu):
+    set_gpu(False)
     path = next(path for path in RECIPES if path.stem == "specification")
-    model_args, data_args, optimizer_args, _, training_args = parse_recipe(path)
-    assert model_args == train_hf.ModelArguments(
-        model_name_or_path=None, dropout=0.1, activation_function="gelu_new", attn_implementation="sdpa"
-    )
-    assert data_args == train_hf.DataTrainingArguments(
-        dataset_name="ylecun/mnist",
-        num_train_samples=10_000,
-        num_eval_samples=None,
-        layout="sliding",
-        augmentation=0,
-        num_plain_epochs=0,
-    )
-    assert optimizer_args.optimizer == "adam"
+    found = {}
+    for instance in parse_recipe(path):
+        found |= vars(instance)
     expected = {
+        "model_name_or_path": None,
+        "dropout": 0.1,
+        "activation_function": "gelu_new",
+        "attn_implementation": "sdpa",
+        "initialization": "gpt2",
+        "dataset_name": "ylecun/mnist",
+        "num_train_samples": 10_000,
+        "num_eval_samples": None,
+        "layout": "sliding",
+        "augmentation": 0,
+        "binarization": "rounded",
+        "optimizer": "adam",
         "learning_rate": 1e-4,
         "lr_scheduler_type": "constant",
         "warmup_steps": 0,
@@ -111,7 +107,7 @@ def test_specification_recipe_is_the_specification(no_gpu):
         "bf16": False,
         "fp16": False,
     }
-    assert {name: getattr(training_args, name) for name in expected} == expected
+    assert {name: found[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("name", ["gpu", "multi_gpu"])
@@ -121,7 +117,8 @@ def test_recipe_for_gpus_learns_as_the_fast_one(name):
     assert different <= OF_HARDWARE
 
 
-def test_recipe_for_gpus_is_refused_without_one(no_gpu, refusal_of, tmp_path, monkeypatch):
+def test_recipe_for_gpus_is_refused_without_one(set_gpu, refusal_of, tmp_path, monkeypatch):
+    set_gpu(False)
     monkeypatch.chdir(tmp_path)
     assert "use_cpu" in refusal_of(train_hf, ROOT / "recipes" / "gpu.yaml")
     assert list(tmp_path.iterdir()) == []
@@ -158,23 +155,14 @@ def test_launch_file_gives_the_processes_that_it_says(name, expected):
     assert (args.mixed_precision, args.dynamo_backend, args.gpu_ids) == ("no", "no", "all")
 
 
-def test_two_nodes_meet_at_the_first(monkeypatch):
-    monkeypatch.setattr("accelerate.utils.launch.is_port_in_use", lambda port: False)
-    address = ("--main_process_ip", "10.1.2.3", "--main_process_port", "29999")
-    args = launch_arguments("--config_file", "recipes/accelerate/two_nodes.yaml", "--machine_rank", "1", *address)
-    environment = prepare_multi_gpu_env(args)
-    assert (args.nnodes, args.nproc_per_node, args.node_rank) == ("2", "4", 1)
-    assert (args.rdzv_endpoint, args.rdzv_backend) == ("10.1.2.3:29999", "static")
-    assert environment["ACCELERATE_MIXED_PRECISION"] == "no"
-
-
 def launch_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"<!-- launch commands -->\n```bash\n(.*?)```", readme, flags=re.DOTALL).group(1)
     return [shlex.split(line) for line in block.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
 
 
-def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_are_parsed(bf16_gpu):
+def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_are_parsed(set_gpu):
+    set_gpu(True)
     used = []
     for program, subcommand, *argv in launch_commands():
         assert (program, subcommand) == ("accelerate", "launch")

@@ -86,46 +86,27 @@ def test_logs_and_the_lines_of_a_pipe_have_nats_per_image_and_tokens_per_second(
     assert "\r" not in err and "it/s" not in err
 
 
-def test_loss_of_training_times_151_is_what_the_metric_calls_nats_an_image(build_trainer, tiny_model):
-    for module in tiny_model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    trainer = build_trainer(draw_samples=None, max_steps=1, learning_rate=0, per_device_train_batch_size=4)
-    trainer.train_dataset = trainer.eval_dataset
-    trainer.train()
-    trained = trainer.state.log_history[0]["nats_per_image"]
-    assert trainer.evaluate()["eval_nats_per_image"] == pytest.approx(trained, rel=1e-5)
-
-
-class Clock:
-    def __init__(self, monkeypatch):
-        self.now = 100.0
-        monkeypatch.setattr(monitoring.time, "perf_counter", lambda: self.now)
-
-    def wait(self, seconds):
-        self.now += seconds
-
-
 def test_throughput_is_of_training_since_the_last_reading_and_nothing_else(monkeypatch):
-    clock, meter = Clock(monkeypatch), ThroughputMeter()
+    meter, clock = ThroughputMeter(), [100.0]
+    monkeypatch.setattr(monitoring.time, "perf_counter", lambda: sum(clock))
     args = TrainingArguments(output_dir="unused", per_device_train_batch_size=3, gradient_accumulation_steps=2)
     state = type("State", (), {"global_step": 1, "max_steps": 9})()
 
     def step(seconds):
         meter.on_step_begin(args, state, None)
-        clock.wait(seconds)
+        clock.append(seconds)
         meter.on_step_end(args, state, None)
 
     meter.on_train_begin(args, state, None)
-    clock.wait(1000)  # rows that a resumed run passes over
+    clock.append(1000)  # rows that a resumed run passes over
     step(2)
-    clock.wait(1)  # the next batch is loaded
+    clock.append(1)  # the next batch is loaded
     step(3)
     assert meter.read() == 12 / 6
-    clock.wait(500)
+    clock.append(500)
     meter.on_save(args, state, None)
     step(2)
-    clock.wait(500)
+    clock.append(500)
     meter.restart()
     step(1)
     assert meter.read() == 12 / 3
