@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
 
-from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import (
     build_dataset,
     draw_dataset,
@@ -227,9 +226,3 @@ def test_tokenizer_of_another_gpt2_is_loaded_as_before(tmp_path):
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert type(loaded) is GPT2Tokenizer
     assert loaded("ab")["input_ids"] == [2]
-
-
-def test_own_tokenizer_is_found_by_its_name(tmp_path, tokenizer):
-    tokenizer.save_pretrained(tmp_path)
-    GPT2Config().save_pretrained(tmp_path)
-    assert type(AutoTokenizer.from_pretrained(tmp_path)) is MnistTextTokenizer

@@ -7,10 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -18,12 +16,12 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
+from run_folders import read_bytes
 from safetensors.torch import load_file, save_file
 from tiny_models import CLASS_NAMES
 
 from mnist_text_gen import load_pipeline
 from mnist_text_gen.commands import draw_dataset
-from mnist_text_gen.commands.sampling import SamplingArguments
 from mnist_text_gen.publishing import dataset_card
 from mnist_text_gen.tokenizer import check_text
 
@@ -80,11 +78,6 @@ def choosy(pipe):
 @pytest.fixture
 def error_of(refusal_of, options_of):
     return lambda *options, name="out": refusal_of(draw_dataset, *options_of(*options, name=name))
-
-
-def read_bytes(folder) -> dict[str, bytes]:
-    """Relative path to content of every file, hidden ones too."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def shard_names(num_shards):
@@ -236,53 +229,8 @@ def test_min_score_that_is_never_reached_ends_with_one_line(error_of, tmp_path):
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["generation.json"]
 
 
-def write_in_threads(num_processes, pipe, options):
-    """The processes of a launch as threads, which wait for each other at a barrier."""
-    args, dataset_args = draw_dataset.parse_arguments(
-        [SamplingArguments, draw_dataset.DatasetArguments], options, draw_dataset.PROG, ""
-    )
-    barrier = threading.Barrier(num_processes, timeout=120)
-    errors = []
-
-    def run(rank):
-        state = SimpleNamespace(
-            process_index=rank,
-            num_processes=num_processes,
-            is_main_process=rank == 0,
-            wait_for_everyone=barrier.wait,
-        )
-        try:
-            draw_dataset.write_dataset(pipe, args, dataset_args, state)
-        except Exception as error:
-            errors.append(error)
-            barrier.abort()
-
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(num_processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-
-
-def test_number_of_processes_changes_nothing(write, options_of, choosy, pipe, tmp_path, capsys, monkeypatch):
-    one = write(*choosy, name="one")
-    one_output = capsys.readouterr().out
-    drawn, draw_shards = [], draw_dataset.draw_shards
-
-    def spy(pipe, settings, max_attempts, output_dir, shards, show_progress):
-        drawn.append((shards, show_progress))
-        draw_shards(pipe, settings, max_attempts, output_dir, shards, show_progress)
-
-    monkeypatch.setattr(draw_dataset, "draw_shards", spy)
-    write_in_threads(2, pipe, options_of(*choosy, name="several"))
-    assert sorted(drawn) == [([0, 2], True), ([1], False)]
-    assert read_bytes(tmp_path / "several") == read_bytes(one)
-    assert len(capsys.readouterr().out.splitlines()) == len(one_output.splitlines()) == 1
-
-
 @pytest.mark.slow
-def test_two_launched_processes_write_what_one_writes(written, options_of, tmp_path):
+def test_two_launched_processes_write_what_one_writes(write, options_of, choosy, tmp_path):
     # --cpu would silently launch one process
     launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
     launcher += ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port")
@@ -290,7 +238,7 @@ def test_two_launched_processes_write_what_one_writes(written, options_of, tmp_p
         free.bind(("", 0))
         port = str(free.getsockname()[1])
     result = subprocess.run(
-        [sys.executable, "-m", *launcher, port, "-m", MODULE, *options_of(name="two")],
+        [sys.executable, "-m", *launcher, port, "-m", MODULE, *options_of(*choosy, name="two")],
         env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -301,7 +249,7 @@ def test_two_launched_processes_write_what_one_writes(written, options_of, tmp_p
     # the main process of two counts the images of shards 0 and 2
     assert "12/12" in result.stderr
     assert len(result.stdout.splitlines()) == 1
-    assert read_bytes(tmp_path / "two") == read_bytes(written)
+    assert read_bytes(tmp_path / "two") == read_bytes(write(*choosy, name="one"))
 
 
 def spoil_shard(path):

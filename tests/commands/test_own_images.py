@@ -9,30 +9,18 @@ import pytest
 import torch
 from image_files import NAMES, write_classes
 from safetensors.torch import load_file
+from small_trainings import small_options
 from transformers import AutoModelForImageClassification, GPT2LMHeadModel
 
 from mnist_text_gen.commands import train_classifier, train_hf
 from mnist_text_gen.data import binarize, load_corpus, load_image_corpus, load_images
 from mnist_text_gen.modeling import token_losses
 from mnist_text_gen.tokenizer import MnistTextTokenizer
-from mnist_text_gen.training.run import describe_images
 
 
 SIZE, TEXT_LENGTH = 24, 98
-OF_IMAGES = {"image_size": SIZE, "binarization": "threshold", "threshold": 0.3}
-OF_TRAINING = {
-    "num_train_samples": 8,
-    "num_eval_samples": 4,
-    "per_device_train_batch_size": 2,
-    "max_steps": 1,
-    "lr_scheduler_type": "constant",
-    "save_strategy": "no",
-    "report_to": "none",
-    "disable_tqdm": True,
-    "use_cpu": True,
-    "do_train": True,
-    "do_eval": True,
-}
+HOW = {"image_size": SIZE, "binarization": "threshold", "threshold": 0.3, "do_train": True, "do_eval": True}
+HOW |= {"num_train_samples": 8, "num_eval_samples": 4, "per_device_train_batch_size": 2, "max_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +32,7 @@ def folder(mnist_5k, tmp_path_factory):
 
 
 def options(folder, output_dir, **changes):
-    values = {"dataset_name": folder, "output_dir": output_dir} | OF_IMAGES | OF_TRAINING | changes
-    argv = []
-    for name, value in values.items():
-        argv += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))] if value is not None else []
-    return argv
+    return small_options(output_dir, **{"dataset_name": folder, **HOW, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -144,24 +128,3 @@ def test_names_of_weights_to_start_from_are_those_of_the_images(language_model, 
         assert list(config["id2label"].values()) == [f"new {name}" for name in NAMES]
         before, after = (load_file(path / "model.safetensors") for path in (weights, output_dir))
         assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("stages"))
-
-
-@pytest.mark.parametrize("command", [train_hf, train_classifier])
-@pytest.mark.parametrize(
-    ("changes", "found"),
-    [
-        ({"threshold": None}, "threshold is None; allowed with binarization 'threshold' is 0 < threshold < 1"),
-        ({"binarization": "sampled", "threshold": None}, "images of 28×28 are sampled for an image_size of 24"),
-        ({"class_names": ("bow", "cat", "wolf")}, "leave class_names out"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_is_written(folder, refusal_of, tmp_path, command, changes, found):
-    assert found in refusal_of(command, *options(folder, tmp_path, **changes))
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(("binarization", "how"), [("otsu", "scaled to"), ("sampled", "drawn in")])
-def test_images_of_another_size_are_said_to_be_scaled_unless_they_are_sampled(binarization, how):
-    stage = {"num_train_samples": 8, "class_names": list("0123456789"), "image_size": 36, "augmentation": 0.0}
-    said = describe_images(stage | {"binarization": binarization})
-    assert said == f"8 images, {how} 36×36, binarization {binarization}"

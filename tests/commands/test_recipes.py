@@ -135,26 +135,6 @@ def launch_arguments(*argv, script=("train_hf.py",)):
     return args
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("one_gpu", {"launcher": "simple_launcher", "num_processes": 1, "num_machines": 1, "use_cpu": False}),
-        ("one_node", {"launcher": "multi_gpu_launcher", "num_processes": 4, "num_machines": 1, "use_cpu": False}),
-        ("two_nodes", {"launcher": "multi_gpu_launcher", "num_processes": 8, "num_machines": 2, "use_cpu": False}),
-        (
-            "two_cpu_processes",
-            # the launcher of one process would start one of the two
-            {"launcher": "multi_gpu_launcher", "num_processes": 2, "num_machines": 1, "use_cpu": True},
-        ),
-    ],
-)
-def test_launch_file_gives_the_processes_that_it_says(name, expected):
-    args = launch_arguments("--config_file", f"recipes/accelerate/{name}.yaml")
-    assert {key: getattr(args, key) for key in expected} == expected
-    # the recipe says whether it is bf16; here, it would make the specification's run one
-    assert (args.mixed_precision, args.dynamo_backend, args.gpu_ids) == ("no", "no", "all")
-
-
 def launch_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"<!-- launch commands -->\n```bash\n(.*?)```", readme, flags=re.DOTALL).group(1)
@@ -169,6 +149,10 @@ def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_ar
         script = argv.index("train_hf.py")
         args = launch_arguments(*argv[:script], script=argv[script:])
         recipe, *options = args.training_script_args
+        # the launcher of one process would start one of several
+        assert args.launcher == ("simple_launcher" if args.num_processes == 1 else "multi_gpu_launcher")
+        # the recipe says whether it is bf16; here, it would make the specification's run one
+        assert (args.mixed_precision, args.dynamo_backend, args.gpu_ids) == ("no", "no", "all")
         used.append((Path(args.config_file).stem, Path(recipe).stem))
         *_, training_args = parse_recipe(ROOT / recipe, *options)
         if Path(recipe).stem in ("gpu", "multi_gpu"):

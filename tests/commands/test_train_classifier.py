@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from run_folders import differing, names
+from small_trainings import small_options
 from transformers import AutoModelForImageClassification
 
 from mnist_text_gen import MnistCnnConfig, MnistCnnForImageClassification
@@ -14,28 +15,8 @@ from mnist_text_gen.commands import train_classifier
 from mnist_text_gen.tokenizer import binarize_images
 
 
-SMALL = {
-    "dataset_name": "mnist-5k",
-    "num_train_samples": 40,
-    "num_eval_samples": 30,
-    "hidden_sizes": (4, 8),
-    "per_device_train_batch_size": 20,
-    "per_device_eval_batch_size": 20,
-    "learning_rate": 2e-3,
-    "lr_scheduler_type": "constant",
-    "max_steps": 2,
-    "save_strategy": "no",
-    "report_to": "none",
-    "disable_tqdm": True,
-    "use_cpu": True,
-}
-
-
 def options(output_dir, **changes):
-    argv = []
-    for name, value in (SMALL | {"output_dir": output_dir} | changes).items():
-        argv += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
-    return argv
+    return small_options(output_dir, **{"hidden_sizes": (4, 8), **changes})
 
 
 def train(output_dir, **changes):
@@ -104,19 +85,6 @@ def test_training_starts_from_named_weights(trained, tmp_path):
     # a step at rate 0 moves batch norm's statistics only
     moved = {name.rpartition(".")[2] for name in differing(trained, output_dir)}
     assert moved == {"running_mean", "running_var", "num_batches_tracked"}
-
-
-@pytest.mark.slow
-def test_resumed_run_ends_with_the_same_bits_as_an_uninterrupted_one(tmp_path):
-    settings = {"do_train": True, "augmentation": 1, "save_strategy": "steps", "save_steps": 2}
-    train(tmp_path / "resumed", max_steps=2, **settings)
-    checkpoint = tmp_path / "resumed" / "checkpoint-2" / "model.safetensors"
-    written = checkpoint.stat().st_mtime_ns
-    train(tmp_path / "resumed", max_steps=4, **settings)
-    # a run that starts anew would end with the same bits, but pass its second step, and write its checkpoint, again
-    assert checkpoint.stat().st_mtime_ns == written
-    train(tmp_path / "whole", max_steps=4, **settings)
-    assert differing(tmp_path / "resumed", tmp_path / "whole") == []
 
 
 @pytest.mark.slow

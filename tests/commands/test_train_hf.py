@@ -9,35 +9,15 @@ import pytest
 import torch
 from run_folders import differing, names
 from safetensors.torch import load_file
+from small_trainings import small_options
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, TrainingArguments
 
 from mnist_text_gen.commands import train_hf
 from mnist_text_gen.modeling import build_language_model_config
 
 
-SMALL = {
-    "dataset_name": "mnist-5k",
-    "num_train_samples": 16,
-    "num_eval_samples": 8,
-    "per_device_train_batch_size": 4,
-    "per_device_eval_batch_size": 4,
-    "learning_rate": 2e-3,
-    "lr_scheduler_type": "constant",
-    "max_steps": 2,
-    "save_strategy": "no",
-    "report_to": "none",
-    "disable_tqdm": True,
-    "use_cpu": True,
-}
-
-
-def options(output_dir, **changes):
-    settings = SMALL | {"output_dir": output_dir} | changes
-    return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-
-
 def train(output_dir, **changes):
-    train_hf.train(options(output_dir, **changes))
+    train_hf.train(small_options(output_dir, **changes))
     return output_dir
 
 
@@ -213,7 +193,7 @@ def test_adam_is_torchs_own_with_the_arguments_of_the_trainer(tiny_model, tmp_pa
     ],
 )
 def test_bad_option_is_refused_by_name_and_leaves_nothing(refusal_of, tmp_path, changes, found):
-    line = refusal_of(train_hf, *options(tmp_path / "out", do_train=True, **changes))
+    line = refusal_of(train_hf, *small_options(tmp_path / "out", do_train=True, **changes))
     assert [part for part in found if part not in line] == []
     assert names(tmp_path) == set()
 
@@ -221,6 +201,8 @@ def test_bad_option_is_refused_by_name_and_leaves_nothing(refusal_of, tmp_path, 
 def test_weights_that_do_not_fit_are_refused_and_leave_nothing(refusal_of, tmp_path):
     model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_head=1, n_layer=1, vocab_size=75, n_positions=100))
     model.save_pretrained(tmp_path / "weights")
-    line = refusal_of(train_hf, *options(tmp_path / "out", do_train=True, model_name_or_path=tmp_path / "weights"))
+    line = refusal_of(
+        train_hf, *small_options(tmp_path / "out", do_train=True, model_name_or_path=tmp_path / "weights")
+    )
     assert str(tmp_path / "weights") in line and "context of 100" in line
     assert names(tmp_path) == {"weights"}

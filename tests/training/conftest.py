@@ -5,26 +5,9 @@ import shutil
 
 import pytest
 from image_files import write_idx_folder
+from small_trainings import small_options
 
 from mnist_text_gen.commands import train_hf
-
-
-SMALL = {
-    "num_train_samples": 62,
-    "num_eval_samples": 8,
-    "per_device_train_batch_size": 4,
-    "per_device_eval_batch_size": 8,
-    "dropout": 0.1,
-    "augmentation": 1.0,
-    "learning_rate": 2e-3,
-    "lr_scheduler_type": "constant",
-    "max_steps": 6,
-    "save_steps": 2,
-    "report_to": "none",
-    "disable_tqdm": True,
-    "use_cpu": True,
-    "do_train": True,
-}
 
 
 @pytest.fixture(scope="session")
@@ -35,17 +18,10 @@ def source(tmp_path_factory, mnist_5k):
 
 
 @pytest.fixture(scope="session")
-def small(source, tiny_files):
-    return SMALL | {"dataset_name": source, "model_name_or_path": tiny_files}
-
-
-@pytest.fixture(scope="session")
-def options_of(small):
-    def options_of(output_dir, **changes):
-        settings = small | {"output_dir": output_dir} | changes
-        return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-
-    return options_of
+def options_of(source, tiny_files):
+    how = {"dataset_name": source, "model_name_or_path": tiny_files, "do_train": True, "num_train_samples": 62}
+    how |= {"max_steps": 6, "save_strategy": "steps", "save_steps": 2, "dropout": 0.1, "augmentation": 1.0}
+    return lambda output_dir, **changes: small_options(output_dir, **how | changes)
 
 
 @pytest.fixture

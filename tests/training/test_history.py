@@ -37,16 +37,6 @@ def make_history(losses):
     return TrainingHistory(steps, steps * 2.0, losses, np.full(len(steps), 1e-3), np.array([], int), np.array([]))
 
 
-def test_logs_become_a_history_in_training_seconds():
-    history = read_history(LOGS, QUANTITIES, rows_per_step=4)
-    assert history.steps.tolist() == [10, 20, 30]
-    # 10 steps of 4 rows of 152 tokens
-    assert history.seconds.tolist() == [4.0, 6.0, 10.0]
-    assert history.losses.tolist() == [300, 200, 100]
-    assert history.learning_rates.tolist() == [0.1, 0.1, 0.05]
-    assert (history.evaluation_steps.tolist(), history.evaluations.tolist()) == ([10, 30], [280, 120])
-
-
 def test_record_has_the_final_figures_and_the_points():
     record = describe_history(read_history(LOGS, QUANTITIES, 4), QUANTITIES, num_rows=30 * 4)
     assert record == {
