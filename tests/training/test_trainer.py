@@ -6,7 +6,7 @@ import logging
 
 import pytest
 from run_folders import checkpoints
-from transformers import Trainer
+from transformers import Trainer, TrainerState
 
 from mnist_text_gen.commands import train_classifier, train_hf
 from mnist_text_gen.training import trainer
