@@ -1,4 +1,4 @@
-.PHONY: test quality style smoke pictures bench bench-train
+.PHONY: test quality style smoke pictures bench bench-train bench-gpu
 
 test:  ## all tests; needs the test extra
 	python -m pytest -n 2 --dist loadfile
@@ -19,6 +19,9 @@ pictures:  ## sample_img/, from the shipped weights
 
 bench:  ## the side-by-side measurements
 	python benchmarks/sampling.py
+
+bench-gpu:  ## decoding, tests and trainings on a GPU, about eight minutes; may be cut off and started again
+	python benchmarks/gpu.py --source $(MNIST) --output_dir runs/gpu-figures
 
 MNIST ?= ylecun/mnist
 bench-train:  ## the same of training, more than an hour; MNIST=folder of the IDX files, the Hub by default

@@ -22,7 +22,8 @@ import datasets.io.parquet  # noqa: F401
 import numpy as np
 import pyarrow.parquet  # noqa: F401
 
-from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_hf
+from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf
+from mnist_text_gen.files import check_whole
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import Candidates
 from mnist_text_gen.tokenizer import MnistTextTokenizer
@@ -71,6 +72,7 @@ def options_of(name, model, images):
     sheets = ["--num_candidates", "2", "--num_return_sequences", "2", "--save_texts", "jsonl", "--digits", "3", "7"]
     training = "--do_train true --max_steps 1 --num_train_samples 9 --use_cpu true --report_to none --save_strategy no"
     training = [*training.split(), "--dataset_name", images, "--model_name_or_path"]
+    classifier = [*training, f"{model}/classifier"]
     shards = ["--model_name_or_path", model, "--num_images", "6", "--num_images_per_shard", "2"]
     return {
         "build_dataset": (build_dataset, [*source, "9"], [*source, "12"]),
@@ -78,6 +80,7 @@ def options_of(name, model, images):
         "sample_hf": (sample_hf, [*sheets, "--seed", "1"], sheets),
         "export_onnx": (export_onnx, ["--model_name_or_path", f"{model}-old"], ["--model_name_or_path", model]),
         "train_hf": (train_hf, [*training, f"{model}-old"], [*training, model]),
+        "train_classifier": (train_classifier, [*classifier, "--num_train_samples", "8"], classifier),
     }[name]
 
 
@@ -151,6 +154,14 @@ def is_mixed(found, old, new) -> bool:
     )
 
 
+def is_whole(folder) -> bool:
+    try:
+        check_whole(folder)
+        return True
+    except ValueError:
+        return False
+
+
 def find_faults(folder, name, model, images) -> tuple[int, list[str]]:
     command, old_options, options = options_of(name, model, images)
     replace_what_costs_time({path: load_pipeline(path) for path in (model, f"{model}-old") if name == "export_onnx"})
@@ -175,8 +186,11 @@ def find_faults(folder, name, model, images) -> tuple[int, list[str]]:
             status = run(command, options, output_dir, partial(send, number, event))
             if status != expected:
                 faults.append(f"{place}: status {status}")
-            if output_dir.exists() and is_mixed(read(output_dir), old_files, new_files):
+            found = read(output_dir) if output_dir.exists() else {}
+            if is_mixed(found, old_files, new_files):
                 faults.append(f"{place}: old and new files together")
+            if old_files.keys() - found.keys() and is_whole(output_dir):
+                faults.append(f"{place}: a part of the files that readers take for the whole")
             if (status := run(command, options, output_dir)) != 0:
                 faults.append(f"{place}: status {status} when started again")
             elif (found := read(output_dir)) != new_files:

@@ -8,10 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from image_files import write_idx_folder
 
-from mnist_text_gen import files
+from mnist_text_gen import files, load_pipeline
+from mnist_text_gen.data import load_images
 from mnist_text_gen.files import check_output_folder, locked_folder, staged_folder
 
 
@@ -130,6 +133,25 @@ def test_what_killed_runs_left_is_removed_or_finished_and_links_are_not_followed
         assert read_tree(folder) == {"model.txt": "model.txt", "new/b.txt": ".complete-a/new/b.txt", ".lock": ""}
     assert read_tree(folder).keys() == {"model.txt", "new/b.txt"}
     assert read_tree(elsewhere) == {"file": "mine"}
+
+
+@pytest.mark.parametrize("load", [load_pipeline, load_images])
+def test_part_of_what_a_killed_run_has_put_in_place_is_not_read(tmp_path, tiny_files, mnist_5k, load):
+    if load is load_pipeline:
+        folder, last = Path(shutil.copytree(tiny_files, tmp_path / "whole")), "tokenizer.json"
+    else:
+        folder, last = tmp_path / "whole", "train-labels-idx1-ubyte"
+        folder.mkdir()
+        write_idx_folder(folder, *mnist_5k.values())
+    before = sorted(path.name for path in folder.iterdir())
+    (folder / ".complete-x").mkdir()
+    (folder / last).rename(folder / ".complete-x" / last)
+    with pytest.raises(ValueError, match=f"{re.escape(str(folder))}.* got a part of them"):
+        load(str(folder))
+    with locked_folder(folder):
+        pass
+    load(str(folder))
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_place_that_is_taken_by_a_folder_is_named_before_anything_is_moved(tmp_path):

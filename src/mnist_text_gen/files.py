@@ -3,7 +3,7 @@
 
 New files are written into `.staging-…` inside their target. Once all of them are on the disk, one rename to
 `.complete-…` says so; after it they are moved to their places. Whoever locks a folder first tidies up behind runs that
-were killed: what is staged is dropped, what is complete is moved.
+were killed: what is staged is dropped, what is complete is moved. Until then `check_whole` keeps readers away.
 """
 
 import errno
@@ -50,8 +50,9 @@ def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
     """Give a new folder inside `target`; move what it holds into `target` at the end, or drop it after an error.
 
     Files of the same name are replaced, others in `target`, and in its folders, stay. At no moment are old and new
-    files there together: the old ones go before the first new one comes. A process that is killed in between leaves
-    the rest to the next one that locks the folder.
+    files there together: the old ones go before the first new one comes. They come in the order of their names, and go
+    in the reverse one: a part of a data set may have `test` without `train`, which no one takes for the whole. A
+    process that is killed in between leaves the rest to the next one that locks the folder.
 
     Raises:
         ValueError: if `target` cannot be written to.
@@ -90,7 +91,7 @@ def _place(complete: Path, target: Path) -> None:
     sizes = {path: path.stat().st_size for path in sorted(complete.rglob("*")) if path.is_file()}
     places = {path: target / path.relative_to(complete) for path in sizes}
     if len(sizes) > 1:  # one alone is replaced by its rename
-        for place in places.values():
+        for place in reversed(places.values()):
             place.unlink(missing_ok=True)
     for path, place in places.items():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +102,15 @@ def _place(complete: Path, target: Path) -> None:
     for folder in {target, *(place.parent for place in places.values())}:
         sync_entry(folder)
     remove_entry(complete)
+
+
+def check_whole(folder: str | os.PathLike) -> None:
+    """Raise a `ValueError` if files that belong together have only partly arrived in `folder`; all else passes."""
+    if any(path.is_dir() for path in Path(folder).glob(f"{_COMPLETE_PREFIX}*")):
+        raise ValueError(
+            f"{str(folder)!r} must be read when all of its files are there, got a part of them: a run is putting them "
+            "in place, or was killed while it did; the same command, started again, ends that"
+        )
 
 
 def sync_folder(folder: str | os.PathLike) -> None:

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from .checkpoints import SHIPPED_CHECKPOINT
+from .files import check_whole
 from .modeling import TASK, MnistCnnForImageClassification, MnistTextGenerationPipeline, load_weights, reading
 
 
@@ -47,6 +48,7 @@ def load_pipeline(
     allowed = f"model_name_or_path is {name!r}; allowed is a folder or a Hub id with a language model"
     if Path(name).is_file():
         raise ValueError(f"{allowed}, and this is a file")
+    check_whole(name)
     try:
         model = load_weights(AutoModelForCausalLM, name, f"model_name_or_path {name!r}")
         with reading(f"model_name_or_path {name!r}"):

@@ -37,7 +37,9 @@ def images(tmp_path_factory, mnist_5k):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["build_dataset", "draw_dataset", "export_onnx", "sample_hf", "train_hf"])
+@pytest.mark.parametrize(
+    "name", ["build_dataset", "draw_dataset", "export_onnx", "sample_hf", "train_classifier", "train_hf"]
+)
 def test_command_killed_at_any_event_and_started_again_leaves_what_one_never_stopped_does(
     tmp_path, model, images, name
 ):

@@ -136,12 +136,12 @@ def launch_arguments(*argv, script=("train_hf.py",)):
 
 
 def launch_commands():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"<!-- launch commands -->\n```bash\n(.*?)```", readme, flags=re.DOTALL).group(1)
+    page = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- launch commands -->\n```bash\n(.*?)```", page, flags=re.DOTALL).group(1)
     return [shlex.split(line) for line in block.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
 
 
-def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_are_parsed(set_gpu):
+def test_launch_commands_of_the_docs_name_files_that_exist_and_options_that_are_parsed(set_gpu):
     set_gpu(True)
     used = []
     for program, subcommand, *argv in launch_commands():
@@ -165,7 +165,7 @@ def test_launch_commands_of_the_readme_name_files_that_exist_and_options_that_ar
 
 @pytest.mark.slow
 def test_launch_file_for_two_cpu_processes_trains_on_two(tiny_files, tmp_path):
-    """The command of the README, on another port."""
+    """The command of docs/distributed.md, on another port."""
     (command,) = (command for command in launch_commands() if "recipes/accelerate/two_cpu_processes.yaml" in command)
     script = command.index("train_hf.py")
     result = subprocess.run(

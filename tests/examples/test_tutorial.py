@@ -25,7 +25,9 @@ from mnist_text_gen.tokenizer import check_text
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "".join(
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/usage.md", "docs/publishing.md")
+)
 NUM_CELLS = 12
 # Runs in the kernel before the first cell. The event comes before the connection, and the file tells of it also where
 # the error is caught.
@@ -199,12 +201,12 @@ def test_cells_use_public_names(stored):
     assert names_found > 10
 
 
-def test_cells_call_what_the_readme_calls(stored):
+def test_cells_call_what_the_docs_call(stored):
     def calls(source):
         functions = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
         return {getattr(function, "id", None) or getattr(function, "attr", None) for function in functions}
 
-    blocks = re.findall(r"^```python\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", DOCS, flags=re.MULTILINE | re.DOTALL)
     both = set.intersection(calls("\n".join(blocks)), calls("\n".join(cell.source for cell in code_cells(stored))))
     ours = {"pipeline", "MnistTextTokenizer", "MnistTextLogitsProcessor", "encode_images", "decode_images"}
     assert ours | {"generate", "batch_decode", "save_pretrained"} <= both

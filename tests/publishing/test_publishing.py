@@ -241,10 +241,10 @@ def test_card_is_written_and_an_edited_one_is_kept(hub, online, pushed, tiny_fil
     assert "model.safetensors" not in hub.files("ada/saved")
 
 
-def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp_path):
+def test_commands_in_the_docs_publish_model_data_set_and_metric(hub, ada, run, tmp_path):
     """Each as it stands there, but with a recipe of seconds and images that need no network."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"<!-- publish commands -->\n```bash\n(.*?)```", readme, flags=re.DOTALL).group(1)
+    page = (ROOT / "docs" / "publishing.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- publish commands -->\n```bash\n(.*?)```", page, flags=re.DOTALL).group(1)
     changes = {
         "you/": "ada/",
         "recipes/fast.yaml": f"{ROOT}/recipes/smoke.yaml",
@@ -270,7 +270,7 @@ def test_commands_in_readme_publish_model_data_set_and_metric(hub, ada, run, tmp
         "print(json.dumps([sizes, same, first['image'].size, len(first['text']), nats, to_train_on]))\n"
     )
     assert run(code) == [{"train": 20, "test": 5}, True, [28, 28], 152, 3.0, [20, 28, 28]]
-    check_python_blocks(hub, ada, run, readme, changes)
+    check_python_blocks(hub, ada, run, page, changes)
 
 
 def test_stranger_loads_a_metric_of_a_space(online, run):
@@ -292,17 +292,16 @@ def replace(text, changes):
     return text
 
 
-def check_python_blocks(hub, ada, run, readme, changes):
+def check_python_blocks(hub, ada, run, page, changes):
     """The one that publishes, and the one of a stranger, who can pass on model and code without the package."""
-    chapter = readme.split("## Publish your own")[1].split("## Where things are")[0]
-    publish, use = (replace(block, changes) for block in re.findall(r"```python\n(.*?)```", chapter, flags=re.DOTALL))
+    publish, use = (replace(block, changes) for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
     run(f"{publish}\nprint('null')", token=ada)
     pushed = hub.files("ada/my-digits")
     assert {name for name in pushed if name != "README.md"} == set(hub.files("ada/mnist-text-gen")) - {"README.md"}
     save = (
         "import json\n"
         "from pathlib import Path\n"
-        "draw.save_pretrained('again')\n"
+        "pipe.save_pretrained('again')\n"
         "files = [path for path in Path('again').rglob('*') if path.is_file()]\n"
         "print(json.dumps({str(path.relative_to('again')): path.read_bytes().hex() for path in files}))\n"
     )

@@ -3,8 +3,9 @@
 
 As a command, `mnist-text-gen-draw-dataset --num_images 20000 --output_dir digits`. It writes parquet shards. An image
 depends on the arguments and its own index, never on the number of processes; process r of w makes the shards s with
-s % w == r. Started again with the same arguments, a run goes on with the shards that are missing, or are not what was
-written: `.sha256/` has their hashes, which `sha256sum --check .sha256/*` compares, too.
+s % w == r. The last bits of a score depend on the number of threads too, so that a set keeps those that it was begun
+with, whatever a launcher sets. Started again with the same arguments, a run goes on with the shards that are missing,
+or are not what was written: `.sha256/` has their hashes, which `sha256sum --check .sha256/*` compares, too.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,6 @@ PACKAGES = ("accelerate", "datasets")
 SETTINGS_FILE = "generation.json"
 # Hidden, so that `datasets` takes none of its files for a part of the set.
 HASHES_FOLDER = ".sha256"
-# The last bits of a score depend on how many threads compute it.
-SCORE_DECIMALS = 4
 NUM_CLASSES = 10
 # What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
 LABEL_STREAM = NUM_CLASSES
@@ -104,6 +103,7 @@ class Settings:
     temperature: float
     classifier_temperature: float
     decoding: str
+    num_threads: int
     class_names: list[str] | None = None
     image_size: int = IMAGE_SIZE
 
@@ -177,7 +177,7 @@ def write_dataset(
     if state.is_main_process and dataset_args.push_to_hub_id is not None:
         # a missing token is found before a night of drawing, and not after it
         repo_id = open_repository(dataset_args.push_to_hub_id, repo_type="dataset")
-    with prepared_folder(output_dir, settings, state):
+    with prepared_folder(output_dir, settings, state) as settings:
         missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
         # so that all see the same shards missing
         state.wait_for_everyone()
@@ -209,6 +209,7 @@ def build_settings(
         temperature=args.temperature,
         classifier_temperature=args.classifier_temperature,
         decoding=args.decoding,
+        num_threads=torch.get_num_threads(),
         class_names=None if pipe.class_names == DIGITS else list(pipe.class_names),
         image_size=pipe.tokenizer.image_size,
     )
@@ -223,8 +224,8 @@ def identify_weights(model_name_or_path: str, commit_hash: str | None) -> dict[s
 
 
 @contextmanager
-def prepared_folder(output_dir: Path, settings: Settings, state: Any) -> Iterator[None]:
-    """Keep the folder from other runs while the processes of this one are inside the block."""
+def prepared_folder(output_dir: Path, settings: Settings, state: Any) -> Iterator[Settings]:
+    """Keep the folder from other runs inside the block, and compute with the threads that the set was begun with."""
     with ExitStack() as stack:
         if state.is_main_process:
             stack.enter_context(locked_folder(output_dir))
@@ -232,14 +233,26 @@ def prepared_folder(output_dir: Path, settings: Settings, state: Any) -> Iterato
         state.wait_for_everyone()
         if not state.is_main_process:
             stack.enter_context(locked_folder(output_dir, rank=state.process_index))
+        num_threads = read_settings(output_dir)["num_threads"]
+        stack.enter_context(threads(num_threads))
+        yield replace(settings, num_threads=num_threads)
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Have PyTorch compute with `number` threads inside the block."""
+    previous = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
         yield
+    finally:
+        torch.set_num_threads(previous)
 
 
 def begin_data_set(output_dir: Path, settings: Settings) -> None:
     """Begin a data set in an empty folder, or go on with the same one."""
-    path = output_dir / SETTINGS_FILE
-    if path.exists():
-        _check_same_settings(path, settings)
+    if (output_dir / SETTINGS_FILE).exists():
+        _check_same_settings(output_dir, settings)
         return
     # the card would replace another README.md, and other parquet files would count as images
     others = sorted(other.name for other in output_dir.iterdir() if not is_lock(other))
@@ -337,7 +350,7 @@ def draw_block(
     candidates = pipe.sample_texts(labels, seed_keys, *how)
     scores = candidates.scores(labels).tolist()
     return [
-        {"label": label, "image": image, "text": text, "score": round(score, SCORE_DECIMALS), "index": index}
+        {"label": label, "image": image, "text": text, "score": score, "index": index}
         for label, image, text, score, (index, _) in zip(
             labels, candidates.images, candidates.texts, scores, block, strict=True
         )
@@ -366,7 +379,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path, class_names: Sequence[str
 def finish_folder(output_dir: Path, settings: Settings) -> None:
     """Check that settings and shards are there, and write the card if there is none."""
     check_lock(output_dir)
-    _check_same_settings(output_dir / SETTINGS_FILE, settings)
+    _check_same_settings(output_dir, settings)
     counts = count_labels(output_dir, settings)
     if not (output_dir / CARD_FILE).exists():
         card = build_drawn_card(settings.to_dict(), settings.class_names or DIGITS, settings.image_size, counts)
@@ -419,18 +432,28 @@ def _check_class_shares(shares: list[float], num_classes: int) -> None:
         )
 
 
-def _check_same_settings(path: Path, settings: Settings) -> None:
+def read_settings(output_dir: Path) -> dict[str, Any]:
+    """What a data set was begun with."""
+    path = output_dir / SETTINGS_FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} holds a {type(found).__name__}; allowed is what this command wrote")
-    wanted = settings.to_dict()
+    num_threads = found.get("num_threads")
+    if type(num_threads) is not int or num_threads < 1:
+        raise ValueError(f"`num_threads` in {path} must be an integer of 1 or more, got {num_threads!r}")
+    return found
+
+
+def _check_same_settings(output_dir: Path, settings: Settings) -> None:
+    found = read_settings(output_dir)
+    wanted = settings.to_dict() | {"num_threads": found["num_threads"]}  # any: the set goes on with its own
     for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise ValueError(
-                f"{name} is {wanted.get(name)!r}, and the images in {str(path.parent)!r} were begun with "
+                f"{name} is {wanted.get(name)!r}, and the images in {str(output_dir)!r} were begun with "
                 f"{found.get(name)!r}; allowed are the same arguments, or another output_dir"
             )
 

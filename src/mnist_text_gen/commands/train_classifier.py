@@ -17,6 +17,7 @@ from transformers.modeling_outputs import ImageClassifierOutput
 
 from mnist_text_gen.data import LabelledImages, load_image_corpus
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
+from mnist_text_gen.files import check_whole
 from mnist_text_gen.modeling import MnistCnnConfig, MnistCnnForImageClassification, label_maps, load_weights
 from mnist_text_gen.training.augmentation import AugmentationCallback
 from mnist_text_gen.training.checkpoints import staged_model
@@ -125,6 +126,7 @@ def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str
             **label_maps(class_names),
         )
         return MnistCnnForImageClassification(config)
+    check_whole(args.model_name_or_path)
     name = f"model_name_or_path {args.model_name_or_path!r}"
     model = load_weights(MnistCnnForImageClassification, args.model_name_or_path, name)
     found, wanted = (model.config.image_size, model.config.num_labels), (image_size, len(class_names))

@@ -27,6 +27,7 @@ from transformers import (
 
 from mnist_text_gen.data import LAYOUTS, LabelledImages, load_corpus
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
+from mnist_text_gen.files import check_whole
 from mnist_text_gen.metrics import METRICS_FOLDER
 from mnist_text_gen.modeling import (
     build_generation_config,
@@ -191,6 +192,7 @@ def build_model(
         if args.initialization == "text_form":
             initialize_from_text_form(model, tokenizer)
     else:
+        check_whole(args.model_name_or_path)
         model = load_weights(
             GPT2LMHeadModel, args.model_name_or_path, f"model_name_or_path {args.model_name_or_path!r}", **overrides
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from transformers.utils import logging
 
+from mnist_text_gen.files import check_whole
 from mnist_text_gen.tokenizer import DIGITS, check_class_names, normalize_class_name
 
 from .folders import find_class_folders, find_idx_folder, find_kind, find_splits, read_class_folders
@@ -115,6 +116,7 @@ def load_images(
     if source == PACKAGED_SOURCE:
         splits = _load_packaged()
     elif path.is_dir():
+        check_whole(path)
         splits = _load_folder(path, skip_broken_images)
     elif path.is_file() and path.suffix == ".parquet":
         splits = _split(LabelledImages(*read_parquet([path])))

@@ -114,7 +114,7 @@ def build_drawn_card(settings: dict[str, Any], class_names: Sequence[str], image
         f"| `image` | PNG, {size}×{size}, mode L, 0 or 255 |",
         f"| `label` | the {word} that was asked for |",
         f"| `text` | the {get_text_length(size)} characters that are the image |",
-        f"| `score` | a classifier's probability of the {word}, rounded to 4 decimals |",
+        f"| `score` | a classifier's probability of the {word} |",
         "| `index` | which image this is: the same index and settings give the same image |",
         *("", f"{selection} The settings, with the weights' SHA-256 or commit:", ""),
         *("```json", json.dumps(settings, indent=2), "```", ""),

@@ -249,12 +249,12 @@ def _tables(config: dict[str, Any], run: dict, results: dict, word: str) -> str:
         "training images": ("10,000", _of_stages(run, "num_train_samples", lambda values: f"{max(values):,}")),
         "recipe": ("Adam, 1e-4, batch 128, 1 epoch", _of_stages(run, "recipe", ", then ".join)),
         "training time": ("about 40 minutes on an RTX 3060", _training_time(run)),
-        "nats an image": ("–", _nats(results)),
+        "nats per image": ("–", _nats(results)),
     }
     sampling = {
-        f"candidates a {word}, temperature": ("64 at the same time, 0.8", "the same"),
+        f"candidates per {word}, temperature": ("64 at the same time, 0.8", "the same"),
         "classifier": ("a CNN, logits / 0.8", _share(results, "accuracy", "right, of {num_samples:,} images")),
-        "shown": (f"the best 8, a picture a {word}", "the same"),
+        "shown": (f"the best 8, one picture per {word}", "the same"),
         "64 generations, judged and reranked": ("about 3 s on an RTX 3060", _seconds(results)),
         f"raw candidates that the classifier takes for the wanted {word}": (
             "–",
@@ -298,7 +298,7 @@ def _training_time(run: dict) -> str | None:
 def _nats(results: dict) -> str | None:
     if "image_nats" not in results:
         return None
-    bits = f" ({results['bits_per_pixel']['value']:.4f} bits a pixel)" if "bits_per_pixel" in results else ""
+    bits = f" ({results['bits_per_pixel']['value']:.4f} bits per pixel)" if "bits_per_pixel" in results else ""
     found = results["image_nats"]
     return f"**{found['value']:.2f}**{bits}, {found['num_samples']:,} test images"
 
@@ -333,7 +333,7 @@ def _course(stage: dict[str, Any]) -> str:
     nats, speed = stage.get("train_nats_per_image"), stage.get("tokens_per_second")
     if nats is None or speed is None:
         return ""
-    return f"; {stage['num_tokens']:,} tokens, {speed:,.0f} a second, {nats:.2f} nats an image of them at the end"
+    return f"; {stage['num_tokens']:,} tokens, {speed:,.0f} per second, {nats:.2f} nats per training image at the end"
 
 
 def _data(run: dict, judge: dict) -> str:
@@ -345,8 +345,8 @@ def _data(run: dict, judge: dict) -> str:
 
 # The metrics of the model index: the Hub's name of the task, and a title.
 _METRICS = {
-    "image_nats": ("text-generation", "nats an image"),
-    "bits_per_pixel": ("text-generation", "bits a pixel"),
+    "image_nats": ("text-generation", "nats per image"),
+    "bits_per_pixel": ("text-generation", "bits per pixel"),
     "accuracy": ("image-classification", "accuracy of the classifier"),
     "class_agreement": ("text-generation", "raw candidates that the classifier takes for the wanted digit"),
     "valid_texts": ("text-generation", "valid texts without the grammar"),
@@ -360,7 +360,7 @@ _INTRODUCTION = """
 # mnist-text-gen
 
 A GPT-2 of {num_parameters} parameters that draws {drawn} as text, and a CNN that judges what it draws. An
-image is {size}×{size} pixels of {{0, 1}}, six pixels a symbol; a text is {text_length} tokens: the class digit, \
+image is {size}×{size} pixels of {{0, 1}}, six pixels per symbol; a text is {text_length} tokens: the class digit, \
 {num_symbols} symbols, and `)`.
 
 {pictures}
