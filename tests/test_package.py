@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
 
 from mnist_text_gen.commands import (
     build_dataset,
+    build_page,
     draw_dataset,
     export_onnx,
     sample_hf,
@@ -33,6 +34,7 @@ COMMANDS = {
     "mnist-text-gen-dataset": build_dataset,
     "mnist-text-gen-draw-dataset": draw_dataset,
     "mnist-text-gen-export-onnx": export_onnx,
+    "mnist-text-gen-page": build_page,
 }
 # what can be called from the checkout without an installation
 SCRIPTS = {"sample_hf.py": sample_hf, "train_hf.py": train_hf, "train_classifier.py": train_classifier}
