@@ -4,11 +4,12 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from PIL import Image
 from transformers import (
     GenerationConfig,
@@ -18,12 +19,16 @@ from transformers import (
     PreTrainedTokenizerBase,
     TemperatureLogitsWarper,
 )
+from transformers.utils import logging
 
 from .cached_gpt2 import multiplies_bfloat16, unwrap_model
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
-from .predictive_sampling import decode
+from .predictive_sampling import UnknownArgumentError, decode
+from .selection import select_best, select_diverse
 
+
+logger = logging.get_logger(__name__)
 
 # Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
 # depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
@@ -57,12 +62,52 @@ class Candidates:
 
     def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
         """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
-        return np.argsort(-self.probabilities[:, label], kind="stable")[:num_return_sequences]
+        return select_best(self.probabilities[:, label], num_return_sequences)
+
+    def passed(self, label: int, min_score: float) -> np.ndarray:
+        """Bool `[N]`: which of them the classifier takes for a class, with at least this score."""
+        # what has no ink is no drawing, whatever a classifier makes of it
+        has_ink = self.images.any(axis=(1, 2))
+        return has_ink & (self.probabilities.argmax(axis=1) == label) & (self.probabilities[:, label] >= min_score)
+
+    def select(self, label: int, num_return_sequences: int, selection: str, min_score: float) -> np.ndarray:
+        """Indices `[num_return_sequences]` of those that the pipeline's `__call__` returns for these arguments."""
+        if selection == "best":
+            return self.rank(label, num_return_sequences)
+        passed = self.passed(label, min_score)
+        return select_diverse(self.probabilities[:, label], self.images, passed, num_return_sequences)
+
+    def choose(
+        self,
+        label: int,
+        class_names: Sequence[str],
+        num_return_sequences: int = 8,
+        selection: str = "best",
+        min_score: float = 0.999,
+    ) -> list[dict[str, Any]]:
+        """What the pipeline's `__call__` returns of candidates of one class, and a warning where too few passed.
+
+        Args:
+            label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all.
+            num_return_sequences, selection, min_score: see the pipeline's `__call__`.
+        """
+        chosen = self.select(label, num_return_sequences, selection, min_score)
+        passed = self.passed(label, min_score)
+        if selection != "best" and not passed[chosen].all():
+            logger.warning(
+                f"{passed.sum()} of {len(passed)} candidates of class {class_names[label]!r} pass with a `min_score` "
+                f"of {min_score:g}; those with the highest scores fill the rest of {len(chosen)} places"
+            )
+        ranks = np.argsort(self.rank(label)) + 1  # [N]
+        return [
+            {**result, "rank": int(ranks[index]), "passed": bool(passed[index])}
+            for index, result in zip(chosen, self.results(chosen, [label] * len(chosen), class_names), strict=True)
+        ]
 
     def results(
         self, chosen: Sequence[int], labels: Sequence[int], class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Some of them as the pipeline's `__call__` returns them.
+        """Some of them as results, without a rank.
 
         Args:
             chosen (`Sequence[int]`, length M): which, in this order.
@@ -147,7 +192,6 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
         MnistTextLogitsProcessor(tokenizer),
         TemperatureLogitsWarper(temperature),
         GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
-        *([_NumbersOnly()] if decoding == "generate" else []),
     ]
     config = GenerationConfig(
         # the noise in the logits makes the greedy choice a sample
@@ -158,21 +202,22 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
     )
     prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=model.device)[:, None]  # [B, 1]
     model = unwrap_model(model)
-    how = {} if decoding == "generate" else _decoding_arguments(model, tokenizer, decoding, callback)
     # `generate` takes what a configuration leaves out from that of its model, where anything may stand. So it gets the
     # same weights in another object; a change in `model` itself would be seen by other threads.
     neutral = copy.copy(model)
     neutral.generation_config = GenerationConfig()
     # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
-    input_ids = type(model).generate(
-        neutral,
-        prompts,
-        attention_mask=torch.ones_like(prompts),
-        generation_config=config,
-        logits_processor=LogitsProcessorList(processors),
-        **how,
-    )
-    if decoding == "generate" and callback is not None:
+    given = {"attention_mask": torch.ones_like(prompts), "generation_config": config}
+    generate = partial(type(model).generate, neutral, prompts, **given)
+    if decoding != "generate":
+        how = _decoding_arguments(model, tokenizer, decoding, callback)
+        try:
+            return generate(logits_processor=LogitsProcessorList(processors), **how)
+        except UnknownArgumentError as error:
+            # nothing was given but prompts: a newer Transformers has asked `decode` for something in its own way
+            logger.warning_once(f"`generate` of transformers {transformers.__version__} decodes by itself: {error}")
+    input_ids = generate(logits_processor=LogitsProcessorList([*processors, _NumbersOnly()]))
+    if callback is not None:
         callback(input_ids)
     return input_ids
 

@@ -42,6 +42,10 @@ STEPS_PER_CHECK = {"cuda": 4}
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
 
+class UnknownArgumentError(UnsupportedError):
+    """`generate` gives an argument that is not known here: the user's, or one of a newer Transformers' own."""
+
+
 def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
     """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
 
@@ -181,7 +185,7 @@ def _check_model_kwargs(
             if value.get_seq_length():
                 raise UnsupportedError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
         elif value is not None:
-            raise UnsupportedError(f"{name} is given; allowed are input_ids alone, of equal length")
+            raise UnknownArgumentError(f"{name} is given; allowed are input_ids alone, of equal length")
 
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:

@@ -7,6 +7,7 @@ were killed: what is staged is dropped, what is complete is moved. Until then `c
 """
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -121,11 +122,23 @@ def sync_folder(folder: str | os.PathLike) -> None:
 
 def sync_entry(path: str | os.PathLike) -> None:
     """Have one file on the disk, or the names in one folder."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and os.path.isdir(path):
+        return  # Windows opens none, and keeps the names itself
+    # nor does Windows sync a file that is open for reading alone
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of what a file holds. As `hashlib.file_digest`, which Python 3.10 lacks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def remove_entry(path: str | os.PathLike) -> None:
@@ -234,8 +247,7 @@ def _lock(path: Path) -> bool:
     while True:
         if path.is_symlink():
             path.unlink()
-        # with O_TEMPORARY, Windows removes the file when it is closed
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_TEMPORARY", 0), 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             if fcntl is None:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -262,7 +274,12 @@ def _unlock(path: Path) -> None:
     descriptor = _locks.pop(path, None)
     if descriptor is None:  # a forked process has no lock
         return
-    if fcntl is not None and _is_open_at(descriptor, path):
+    if fcntl is None:  # Windows removes no open file: neither this one, nor one that another run has just opened
+        os.close(descriptor)
+        with suppress(PermissionError):
+            path.unlink(missing_ok=True)
+        return
+    if _is_open_at(descriptor, path):
         path.unlink()
     os.close(descriptor)
 

@@ -8,7 +8,6 @@ import re
 import runpy
 import shutil
 import sys
-import tomllib
 from pathlib import Path
 
 import gradio as gr
@@ -17,6 +16,12 @@ import yaml
 from packaging.requirements import Requirement
 
 from mnist_text_gen.metrics import METRICS_FOLDER
+
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # which pytest brings
 
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Arguments and errors of the commands: dataclasses, a YAML recipe before them, exit status 2 with one line."""
 
+import io
 import json
 import os
 import signal
@@ -138,6 +139,9 @@ def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Seque
 
     SIGTERM ends it with status 128 + 15, and not before what it has begun to write is removed.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # as stderr always: the encoding of a pipe on Windows lacks most characters that a path may have
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _exit_on_sigterm():
             command(sys.argv[1:] if argv is None else argv)

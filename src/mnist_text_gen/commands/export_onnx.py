@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ TOLERANCE = 1e-4
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 # names that transformers.js gives sizes for, where it makes the empty cache of the first step
 BATCH, LENGTH, PAST, TOTAL = "batch_size", "sequence_length", "past_sequence_length", "total_sequence_length"
+# transformers 5.24 renamed it, and 5.40 drops the old name
+CACHE_ARGUMENT = "cache" if "cache" in signature(GPT2LMHeadModel.forward).parameters else "past_key_values"
 
 
 @dataclass
@@ -101,15 +104,16 @@ class ModelWithCache(torch.nn.Module):
         self.model = model
 
     def forward(self, input_ids, attention_mask, position_ids, past_key_values) -> tuple[torch.Tensor, ...]:
+        cache = DynamicCache(past_key_values)
         output = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=DynamicCache(past_key_values),
             use_cache=True,
+            **{CACHE_ARGUMENT: cache},
         )
-        layers = output.past_key_values.layers
-        return output.logits, *(states for layer in layers for states in (layer.keys, layer.values))
+        # the model adds the new states to the cache that it is given
+        return output.logits, *(states for layer in cache.layers for states in (layer.keys, layer.values))
 
 
 def write_language_model(model: GPT2LMHeadModel, path: Path) -> None:

@@ -5,7 +5,6 @@ Both hold the SHA-256 of those very weights: figures do not travel with other we
 language model, and one in the classifier's folder.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -19,6 +18,7 @@ from transformers.utils import logging
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 from mnist_text_gen.drawing import show_text
+from mnist_text_gen.files import hash_file
 from mnist_text_gen.modeling import CLASSIFIER_FOLDER
 
 
@@ -32,12 +32,8 @@ _RUN_KINDS = {"training": list, "results": dict}
 
 def hash_weights(folder: Path) -> dict[str, str]:
     """SHA-256 of the safetensors files in `folder` and in its classifier's folder, by their relative paths."""
-    hashes = {}
     paths = [*sorted(folder.glob("*.safetensors")), *sorted((folder / CLASSIFIER_FOLDER).glob("*.safetensors"))]
-    for path in paths:
-        with path.open("rb") as file:
-            hashes[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
 
 
 def read_run(folder: Path) -> dict[str, Any]:

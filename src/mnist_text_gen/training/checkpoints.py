@@ -5,7 +5,6 @@ A checkpoint is written in a folder beside its place, synced, and renamed; old o
 `checkpoint.json` holds the recipe, the seconds of training so far, and the SHA-256 of every file.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -20,7 +19,15 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import TrainingArguments
 
-from mnist_text_gen.files import STAGING_PREFIX, check_lock, remove_entry, staged_folder, sync_entry, sync_folder
+from mnist_text_gen.files import (
+    STAGING_PREFIX,
+    check_lock,
+    hash_file,
+    remove_entry,
+    staged_folder,
+    sync_entry,
+    sync_folder,
+)
 
 from .recipe import check_recipe
 
@@ -99,7 +106,8 @@ def publish_checkpoint(written: Path, target: Path, content: dict[str, Any]) -> 
         target (`Path`): its place; an older checkpoint there is replaced.
         content (`dict[str, Any]`): what `checkpoint.json` says beside the SHA-256 of every file.
     """
-    files = {str(path.relative_to(written)): hash_file(path) for path in sorted(written.rglob("*")) if path.is_file()}
+    paths = [path for path in sorted(written.rglob("*")) if path.is_file()]
+    files = {path.relative_to(written).as_posix(): hash_file(path) for path in paths}
     check_lock(target.parent)
     text = json.dumps(content | {"files": files}, indent=2, ensure_ascii=False)
     (written / CHECKPOINT_FILE).write_text(text + "\n", "utf-8")
@@ -158,11 +166,6 @@ def explain_refused_pickle(checkpoint: str | os.PathLike | None) -> Iterator[Non
 
 def read_checkpoint_file(checkpoint: str | os.PathLike) -> dict[str, Any]:
     return json.loads((Path(checkpoint) / CHECKPOINT_FILE).read_text("utf-8"))
-
-
-def hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _list_checkpoints(output_dir: Path) -> list[Path]:
