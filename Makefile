@@ -1,4 +1,4 @@
-.PHONY: test test-lowest test-newest test-versions quality style smoke pictures bench bench-train bench-gpu
+.PHONY: test test-lowest test-newest test-versions quality style smoke pictures wasm bench bench-train bench-gpu
 
 test:  ## all tests; needs the test extra
 	python -m pytest -n 2 --dist loadfile
@@ -34,6 +34,12 @@ smoke:  ## train a few steps, with no network
 
 pictures:  ## sample_img/, from the shipped weights
 	python sample_hf.py --seed 0 --output_dir sample_img
+
+PYTHON = python
+WASM = src/mnist_text_gen/page/engine.wasm
+wasm:  ## the engine of the page, from its source in C; needs the wasm extra
+	$(PYTHON) -m ziglang cc -target wasm32-freestanding -O3 -s -msimd128 -Wl,--no-entry -Wl,--export-memory \
+	  src/mnist_text_gen/page/engine.c -o $(WASM)
 
 bench:  ## the side-by-side measurements
 	python benchmarks/sampling.py

@@ -29,7 +29,7 @@ from mnist_text_gen.tokenizer import (
     PIXEL_SYMBOLS,
     binarize_images,
 )
-from mnist_text_gen.tokenizer.tokenization_mnist_text import pack_pixels
+from mnist_text_gen.tokenizer.binary_images import pack_pixels
 
 
 NUM_CLASSES = len(CLASS_SYMBOLS)

@@ -6,11 +6,12 @@ model card and `benchmarks/quality_report.py` read it. What takes long is kept i
 goes on: drawn images, the judge, likelihoods. With the default numbers it takes hours on two cores.
 
 - `judge`: the share of the real test images that the judge takes for their digit.
-- `samples`: raw candidates and the best 8 of 64, at each temperature, by the metrics of `metrics/`.
+- `samples`: raw candidates, and 8 of 64 by each selection, at each temperature, by the metrics of `metrics/`.
 - `best_of_n`: the best 8 of n candidates, at the first temperature.
 - `validity`: texts that are sampled without the grammar.
 - `calibration`: whether the probabilities of the reranking classifier are shares.
 - `accuracy_score`: a CNN trained on drawn images, tested on real ones.
+- `synthetic_data`: the same by number of images at temperature 1, all or only good ones, alone and beside real ones.
 - `likelihood`, `literature`, `generation`: see `benchmarks/likelihood.py`.
 """
 
@@ -37,7 +38,7 @@ from mnist_text_gen.commands.sampling import SamplingArguments
 from mnist_text_gen.data import LabelledImages, load_images
 from mnist_text_gen.files import check_output_folder, staged_folder
 from mnist_text_gen.metrics import load_metric
-from mnist_text_gen.modeling import decode
+from mnist_text_gen.modeling import DEFAULTS, SELECTIONS, decode, select_best, select_diverse
 from mnist_text_gen.publishing import hash_weights, read_quality, write_quality
 from mnist_text_gen.tokenizer import binarize_images
 
@@ -45,7 +46,7 @@ from mnist_text_gen.tokenizer import binarize_images
 PROG = "quality.py"
 JUDGE_RECIPE = Path(__file__).parent.parent / "recipes" / "classifier_judge.yaml"
 NUM_CLASSES = 10
-NUM_CANDIDATES, NUM_BEST = 64, 8
+NUM_CANDIDATES, NUM_BEST, MIN_SCORE = 64, 8, DEFAULTS["min_score"]
 BATCH_SIZE = 500
 
 
@@ -65,6 +66,9 @@ class QualityArguments(LikelihoodArguments):
     )
     num_images: int = HfArg(default=10_000, help="Raw images that are measured, at most.")
     num_other_samples: int = HfArg(default=10_000, help="Last training images, for the floor of the distance.")
+    num_synthetic: list[int] = field(
+        default_factory=lambda: [10_000, 30_000, 60_000], metadata={"help": "Numbers of images for synthetic_data."}
+    )
     num_free_texts: int = HfArg(default=2_560, help="Texts without the grammar, at each temperature.")
     seed: int = HfArg(default=1, help="Seed of the samples.")
 
@@ -131,6 +135,12 @@ class Samples:
         """The best 8 of every 64 candidates of a digit, or of the first `num_candidates` of the 64."""
         return self.take(np.concatenate([self._rank(g[:num_candidates])[:NUM_BEST] for g in self._groups()]))
 
+    def diverse(self) -> "Samples":
+        """The 8 of every 64 candidates of a digit that the pipeline selects as `diverse`."""
+        images, passed = self.images, self.scores >= MIN_SCORE
+        selected = (g[select_diverse(self.scores[g], images[g], passed[g], NUM_BEST)] for g in self._groups())
+        return self.take(np.concatenate(list(selected)))
+
     def worst(self) -> "Samples":
         """The worst 8 of the first 64 candidates of each digit, worst first."""
         firsts = {self.labels[group[0]]: group for group in reversed(list(self._groups()))}
@@ -144,8 +154,7 @@ class Samples:
             yield from positions[:whole].reshape(-1, NUM_CANDIDATES)
 
     def _rank(self, group: np.ndarray) -> np.ndarray:
-        # stable, as the pipeline's: of equal scores the first one stands first
-        return group[np.argsort(-self.scores[group], kind="stable")]
+        return group[select_best(self.scores[group])]
 
 
 @dataclass(frozen=True)
@@ -225,8 +234,8 @@ def measure_temperatures(m: Measurement) -> dict[str, Any]:
     results = {}
     for temperature in m.args.temperatures:
         pool = m.pool(temperature)
-        raw, best = (measure_samples(each, m.judge, m.real) for each in (pool.raw(m.args.num_images), pool.best()))
-        results[f"{temperature:g}"] = {"raw": raw, "best": best}
+        kinds = {"raw": pool.raw(m.args.num_images)} | {kind: getattr(pool, kind)() for kind in SELECTIONS}
+        results[f"{temperature:g}"] = {kind: measure_samples(each, m.judge, m.real) for kind, each in kinds.items()}
     return results
 
 
@@ -336,8 +345,22 @@ def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:
     sets = {f"{len(m.real.train.labels):,} real images": m.real.train}
     for temperature in m.args.temperatures:
         sets[f"raw, temperature {temperature:g}"] = m.pool(temperature).raw(m.args.num_images)
-    sets[f"best 8 of 64, temperature {m.args.temperatures[0]:g}"] = m.first_pool.best()
+    for kind in SELECTIONS:
+        sets[f"{kind} 8 of 64, temperature {m.args.temperatures[0]:g}"] = getattr(m.first_pool, kind)()
     return {name: measure_accuracy_score(train.images, train.labels, m.real.test) for name, train in sets.items()}
+
+
+def measure_synthetic_data(m: Measurement, min_scores: Sequence[float] = (0, 0.5, MIN_SCORE)) -> dict[str, Any]:
+    """How the accuracy score grows with the number of drawn images, all or good ones, alone and beside real ones."""
+    real, test, pool, rows = m.real.train, m.real.test, m.pool(1.0), []
+    for min_score in min_scores:
+        good = pool.take(np.flatnonzero(pool.scores >= min_score))
+        for number in m.args.num_synthetic:
+            drawn = good.images[:number], good.labels[:number]
+            both = (np.concatenate(columns) for columns in zip(real, drawn, strict=True))
+            found = {"alone": measure_accuracy_score(*drawn, test), "beside_real": measure_accuracy_score(*both, test)}
+            rows.append({"min_score": min_score, "num_images": len(drawn[1]), **found})
+    return {"real": measure_accuracy_score(*real, test), "rows": rows}
 
 
 def measure_accuracy_score(
@@ -397,6 +420,7 @@ PARTS: dict[str, Callable] = {
     "validity": measure_validity,
     "calibration": measure_calibration,
     "accuracy_score": measure_accuracy_scores,
+    "synthetic_data": measure_synthetic_data,
     **MEASURES,
 }
 

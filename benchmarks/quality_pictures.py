@@ -19,18 +19,15 @@ from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.drawing import draw_grid, format_score
 
 
-# How raw images and the best ones look in every plot.
+# How raw images and those of each selection look in every plot.
 STYLES = {
     "raw": {"color": "black", "marker": "o", "linestyle": "-"},
     "best": {"color": "tab:red", "marker": "s", "linestyle": "--", "markerfacecolor": "white"},
+    "diverse": {"color": "tab:blue", "marker": "^", "linestyle": "-.", "markerfacecolor": "white"},
 }
+KINDS = {"raw": "raw candidates", "best": "best 8 of 64", "diverse": "diverse 8 of 64"}
 TEST_STYLE = {"color": "0.45", "linestyle": ":", "linewidth": 1.6}
 FRAME = {"fill": False, "edgecolor": "0.6", "linewidth": 0.8}
-RELIABILITY_STYLES = (
-    {"color": "black", "marker": "o", "linestyle": "-"},
-    {"color": "tab:blue", "marker": "^", "linestyle": "--", "markerfacecolor": "white"},
-    {"color": "tab:red", "marker": "x", "linestyle": "-."},
-)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -44,13 +41,14 @@ def save_grid(samples: Samples, num_columns: int, path: Path) -> None:
 
 
 def draw_temperatures(samples: dict[str, Any]) -> Figure:
-    """Five figures against temperature, raw and best, with real test images beside."""
+    """Five figures against temperature, of raw images and each selection, with real test images beside."""
     figure = Figure(figsize=(10, 6), dpi=100, layout="constrained")
     axes = figure.subplots(2, 3).ravel()
-    for name, style in STYLES.items():
+    measured = [name for name in STYLES if all(name in each for each in samples.values())]
+    for name in measured:
         found = {float(key): _list_figures(each[name]) for key, each in sorted(samples.items())}
         for panel, column in zip(axes, zip(*found.values(), strict=True), strict=False):
-            _draw_line(panel, list(found), column, style)
+            _draw_line(panel, list(found), column, STYLES[name])
     test = next(iter(samples.values()))["raw"]["diversity"]["test"]
     axes[1].axhline(1, **TEST_STYLE)
     for panel, value in ((axes[2], "nearest_distance_mean"), (axes[4], "pairwise_distance")):
@@ -72,8 +70,8 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
         panel.margins(y=0.12)
         panel.grid(color="0.92")
     axes[5].axis("off")
-    for name, label in (("raw", "raw candidates"), ("best", "best 8 of 64")):
-        axes[5].plot([], [], label=label, **STYLES[name])
+    for name in measured:
+        axes[5].plot([], [], label=KINDS[name], **STYLES[name])
     axes[5].plot([], [], label="real test images", **TEST_STYLE)
     axes[5].legend(loc="center", frameon=False, fontsize=11)
     return figure
@@ -116,8 +114,7 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], **TEST_STYLE)
-    for index, (name, found) in enumerate(calibration.items()):
-        style = RELIABILITY_STYLES[index % len(RELIABILITY_STYLES)]
+    for style, (name, found) in zip(STYLES.values(), calibration.items(), strict=True):
         confidence = [each["confidence"] for each in found["bins"]]
         label = f"{name}: error {found['calibration_error']:.4f}"
         upper.plot(confidence, [each["share"] for each in found["bins"]], label=label, **style)
@@ -129,6 +126,25 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
     lower.set_xlabel("mean confidence of the bin")
     for panel in (upper, lower):
         panel.grid(color="0.92")
+    return figure
+
+
+def draw_synthetic_data(found: dict[str, Any]) -> Figure:
+    """Accuracy on real images against the number of drawn ones: alone on the left, beside real ones on the right."""
+    figure = Figure(figsize=(9, 4), dpi=100, layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    rows, min_scores = found["rows"], sorted({row["min_score"] for row in found["rows"]})
+    for panel, way in zip(panels, ("alone", "beside_real"), strict=True):
+        for min_score, style in zip(min_scores, STYLES.values(), strict=False):
+            kept = [row for row in rows if row["min_score"] == min_score]
+            column = [(100 * row[way]["accuracy"], _scale(row[way]["interval"], 100)) for row in kept]
+            label = f"score of {min_score:g} or more"
+            _draw_line(panel, [row["num_images"] for row in kept], column, {**style, "label": label})
+        panel.axhline(100 * found["real"]["accuracy"], label="real images alone", **TEST_STYLE)
+        panel.set(title=f"drawn images {way.replace('_', ' ')}", xlabel="drawn images")
+        panel.grid(color="0.92")
+    panels[0].set_ylabel("real test images that are right, %")
+    panels[1].legend(frameon=False)
     return figure
 
 

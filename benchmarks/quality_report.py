@@ -8,6 +8,7 @@ that it leaves in `--samples`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +70,7 @@ def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> 
     hashes = ", ".join(f"`{path}` {value[:12]}" for path, value in hash_weights(model).items())
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.globals |= {each.__name__: each for each in (show, percent, show_figure, number, mean_of_bins)}
+    environment.globals |= {"kind_names": pictures.KINDS | {"raw": "raw"}}
     environment.filters["first_value"] = lambda found: next(iter(found.values()))
     template = environment.from_string((FOLDER / "quality_report.md").read_text(encoding="utf-8"))
     with staged_folder(folder) as staging:
@@ -98,6 +100,7 @@ def draw_plots(sections: dict[str, Any], target: Path) -> None:
         "samples": ("temperatures.png", pictures.draw_temperatures),
         "best_of_n": ("best_of_n.png", pictures.draw_best_of_n),
         "calibration": ("calibration.png", pictures.draw_reliability),
+        "synthetic_data": ("synthetic_data.png", pictures.draw_synthetic_data),
         "likelihood": ("likelihood.png", pictures.draw_likelihood),
     }
     for name, (file, draw) in plots.items():
@@ -109,6 +112,7 @@ def draw_grids(pool: Samples, target: Path) -> None:
     first, few = pool.raw(NUM_CLASSES * NUM_CANDIDATES), pool.raw(NUM_CLASSES * 10)
     pictures.save_grid(few.take(np.argsort(few.labels, kind="stable")), 10, target / "raw.png")
     pictures.save_grid(first.best(), 8, target / "best.png")
+    pictures.save_grid(first.diverse(), 8, target / "diverse.png")
     pictures.save_grid(first.worst(), 8, target / "worst.png")
 
 
@@ -162,16 +166,24 @@ def find_accuracy_loss(sections: dict[str, Any]) -> Found:
     return compare_shares(find_share(real, "accuracy"), find_share(scores["raw, temperature 1"], "accuracy"))
 
 
-def find_near_copies(sections: dict[str, Any]) -> Found:
-    found = sections["samples"]["0.8"]
-    ours, test = (
-        Found(100 * each["near_copy_rate"], [100 * bound for bound in each["near_copy_interval"]], each["num_images"])
-        for each in (found["raw"]["diversity"]["generated"], found["raw"]["diversity"]["test"])
-    )
-    difference = compare_shares(ours, test)
-    # the best are what the pipeline returns
-    best = found["best"]["diversity"]["generated"]["near_copy_rate"]
-    return difference._replace(beside=f"{difference.beside}; of the best 8 of 64 {100 * best:.2f} %")
+def find_near_copies(sections: dict[str, Any], kind: str) -> Found:
+    shares = []
+    for found in map(sections["samples"]["0.8"][kind]["diversity"].get, ("generated", "test")):
+        interval = [100 * bound for bound in found["near_copy_interval"]]
+        shares.append(Found(100 * found["near_copy_rate"], interval, found["num_images"]))
+    return compare_shares(*shares)
+
+
+def find_variety(sections: dict[str, Any]) -> Found:
+    found = sections["samples"]["0.8"]["diverse"]["diversity"]
+    ours, test = (found[name]["pairwise_distance"] for name in ("generated", "test"))
+    return Found(ours - test, [], found["generated"]["num_images"], f", {ours:.1f} and {test:.1f}")
+
+
+def find_frechet_gain(sections: dict[str, Any]) -> Found:
+    best, diverse = (sections["samples"]["0.8"][kind]["frechet_distance"] for kind in ("best", "diverse"))
+    distances = [each["frechet_distance"] for each in (best, diverse)]
+    return Found(distances[0] / distances[1], [], best["num_samples"], f", {distances[0]:.2f} and {distances[1]:.2f}")
 
 
 def compare_shares(first: Found, second: Found) -> Found:
@@ -188,15 +200,19 @@ def compare_shares(first: Found, second: Found) -> Found:
     return Found(difference, interval, first.num_samples, f", {first.value:.2f} % and {second.value:.2f} %")
 
 
-RAW, BEST = (("samples", "0.8", kind, "class_agreement", "class_agreement") for kind in ("raw", "best"))
+RAW, BEST, DIVERSE = (("samples", "0.8", kind, "class_agreement", "class_agreement") for kind in pictures.KINDS)
 BAYES = ("generation", "classification", "language_model", "accuracy", "value")
 # The bound, whether at least that much is wanted, its unit, the section and its part that are needed, and the figure.
-WANTED: dict[str, tuple[float, bool, str, tuple[str, str], Callable[[Any], Found]]] = {
+WANTED: dict[str, tuple[float, bool, str, tuple[str, ...], Callable[[Any], Found]]] = {
     "raw": (98, True, " %", ("samples", "0.8"), lambda s: find_share(s, *RAW)),
     "best": (99.8, True, " %", ("samples", "0.8"), lambda s: find_share(s, *BEST)),
+    "diverse": (99.8, True, " %", ("samples", "0.8", "diverse"), lambda s: find_share(s, *DIVERSE)),
+    "variety": (-3, True, " pixels", ("samples", "0.8", "diverse"), find_variety),
+    "diverse_copies": (0.3, False, " points", ("samples", "0.8", "diverse"), lambda s: find_near_copies(s, "diverse")),
+    "frechet_gain": (4, True, "", ("samples", "0.8", "diverse"), find_frechet_gain),
     "frechet_distance": (2, False, "", ("samples", "1"), find_frechet_ratio),
     "accuracy_score": (1.5, False, " points", ("accuracy_score", "raw, temperature 1"), find_accuracy_loss),
-    "near_copies": (0, False, " points", ("samples", "0.8"), find_near_copies),
+    "near_copies": (0, False, " points", ("samples", "0.8"), lambda s: find_near_copies(s, "raw")),
     "generation": (98.5, True, " %", ("generation", "classification"), lambda s: find_share(s, *BAYES)),
 }
 
@@ -204,16 +220,17 @@ WANTED: dict[str, tuple[float, bool, str, tuple[str, str], Callable[[Any], Found
 def show_wanted(sections: dict[str, Any]) -> dict[str, str]:
     """The cells of the table of what is wanted and found."""
     cells = {}
-    for name, (bound, at_least, unit, (section, part), find) in WANTED.items():
+    for name, (bound, at_least, unit, path, find) in WANTED.items():
         cells[name] = f"{'≥' if at_least else '≤'} {bound:g}{unit} | "
-        if part not in sections.get(section, {}):
+        if reduce(lambda found, part: found.get(part, {}), path, sections) == {}:
             cells[name] += "not measured |  |  | "
             continue
         found = find(sections)
-        low, high = found.interval
         met = found.value >= bound if at_least else found.value <= bound
+        low, high = found.interval or (bound, bound)
         verdict = f"{'yes' if met else 'no'}{', within the interval' if low < bound < high else ''}"
-        cells[name] += f"**{found.value:.2f}{unit}**{found.beside} | {low:.2f} to {high:.2f} | "
+        interval = f"{low:.2f} to {high:.2f}" if found.interval else ""
+        cells[name] += f"**{found.value:.2f}{unit}**{found.beside} | {interval} | "
         cells[name] += f"{number(found.num_samples)} | {verdict}"
     return cells
 

@@ -32,7 +32,8 @@ from .logits_process import (
 from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassification, load_classifier
 from .pipeline_mnist_text_generation import TASK, MnistTextGenerationPipeline
 from .predictive_sampling import decode
-from .sampling_arguments import DECODINGS, check_sampling_arguments
+from .sampling_arguments import DECODINGS, DEFAULTS, check_sampling_arguments
+from .selection import SELECTIONS, select_best, select_diverse
 from .weights import load_weights, reading
 
 
@@ -43,6 +44,8 @@ __all__ = [
     "BLOCK_SIZE",
     "CLASSIFIER_FOLDER",
     "DECODINGS",
+    "DEFAULTS",
+    "SELECTIONS",
     "TASK",
     "Candidates",
     "GumbelNoiseLogitsProcessor",
@@ -75,6 +78,8 @@ __all__ = [
     "read_classes",
     "reading",
     "sample_particles",
+    "select_best",
+    "select_diverse",
     "symbol_nats",
     "token_losses",
 ]

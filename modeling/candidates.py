@@ -25,6 +25,7 @@ from .cached_gpt2 import multiplies_bfloat16, unwrap_model
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import UnknownArgumentError, decode
+from .selection import select_best, select_diverse
 
 
 logger = logging.get_logger(__name__)
@@ -61,12 +62,52 @@ class Candidates:
 
     def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
         """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
-        return np.argsort(-self.probabilities[:, label], kind="stable")[:num_return_sequences]
+        return select_best(self.probabilities[:, label], num_return_sequences)
+
+    def passed(self, label: int, min_score: float) -> np.ndarray:
+        """Bool `[N]`: which of them the classifier takes for a class, with at least this score."""
+        # what has no ink is no drawing, whatever a classifier makes of it
+        has_ink = self.images.any(axis=(1, 2))
+        return has_ink & (self.probabilities.argmax(axis=1) == label) & (self.probabilities[:, label] >= min_score)
+
+    def select(self, label: int, num_return_sequences: int, selection: str, min_score: float) -> np.ndarray:
+        """Indices `[num_return_sequences]` of those that the pipeline's `__call__` returns for these arguments."""
+        if selection == "best":
+            return self.rank(label, num_return_sequences)
+        passed = self.passed(label, min_score)
+        return select_diverse(self.probabilities[:, label], self.images, passed, num_return_sequences)
+
+    def choose(
+        self,
+        label: int,
+        class_names: Sequence[str],
+        num_return_sequences: int = 8,
+        selection: str = "best",
+        min_score: float = 0.999,
+    ) -> list[dict[str, Any]]:
+        """What the pipeline's `__call__` returns of candidates of one class, and a warning where too few passed.
+
+        Args:
+            label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all.
+            num_return_sequences, selection, min_score: see the pipeline's `__call__`.
+        """
+        chosen = self.select(label, num_return_sequences, selection, min_score)
+        passed = self.passed(label, min_score)
+        if selection != "best" and not passed[chosen].all():
+            logger.warning(
+                f"{passed.sum()} of {len(passed)} candidates of class {class_names[label]!r} pass with a `min_score` "
+                f"of {min_score:g}; those with the highest scores fill the rest of {len(chosen)} places"
+            )
+        ranks = np.argsort(self.rank(label)) + 1  # [N]
+        return [
+            {**result, "rank": int(ranks[index]), "passed": bool(passed[index])}
+            for index, result in zip(chosen, self.results(chosen, [label] * len(chosen), class_names), strict=True)
+        ]
 
     def results(
         self, chosen: Sequence[int], labels: Sequence[int], class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Some of them as the pipeline's `__call__` returns them.
+        """Some of them as results, without a rank.
 
         Args:
             chosen (`Sequence[int]`, length M): which, in this order.

@@ -9,18 +9,23 @@ from typing import Any
 import torch
 
 from .class_names import find_class
+from .selection import SELECTIONS
 
 
 DECODINGS = ("exact", "bf16", "generate")
 DEFAULTS = {
     "num_candidates": 64,
     "num_return_sequences": 8,
+    "selection": "best",
+    "min_score": 0.999,
     "temperature": 0.8,
     "classifier_temperature": 0.8,
     "seed": None,
     "decoding": "exact",
     "callback": None,
 }
+# which of the candidates are returned; the others say how they are drawn
+CHOICE = ("num_return_sequences", "selection", "min_score")
 # what a `transformers.Pipeline` takes besides
 LOADING = ("batch_size", "num_workers")
 
@@ -30,7 +35,7 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
 
     Raises:
         ValueError: for an argument that does not exist, a count below 1, a temperature that is not above 0 and finite,
-            a seed outside 0 to 2**64 - 1, and more images to return than candidates.
+            a seed outside 0 to 2**64 - 1, a `min_score` outside [0, 1], and more images to return than candidates.
     """
     for name, value in arguments.items():
         if name not in DEFAULTS:
@@ -44,6 +49,10 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
             _check_decoding(value)
         elif name == "callback":
             _check_callback(value)
+        elif name == "selection":
+            _check_selection(value)
+        elif name == "min_score":
+            _check_min_score(value)
         else:
             _check_count(value, name)
     if not fill:
@@ -100,6 +109,16 @@ def draw_seed() -> int:
 def _check_decoding(value: str) -> None:
     if value not in DECODINGS:
         raise ValueError(f"decoding is {value!r}; allowed are {', '.join(DECODINGS)}")
+
+
+def _check_selection(value: str) -> None:
+    if value not in SELECTIONS:
+        raise ValueError(f"`selection` must be one of {', '.join(SELECTIONS)}, got {value!r}")
+
+
+def _check_min_score(value: float) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"`min_score` must be a number from 0 to 1, got {value!r}")
 
 
 def _check_callback(value: Callable | None) -> None:

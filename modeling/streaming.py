@@ -12,7 +12,7 @@ from transformers import Pipeline
 
 from .candidates import BLOCKS_TOGETHER
 from .class_names import find_class
-from .sampling_arguments import to_python
+from .sampling_arguments import CHOICE, to_python
 
 
 class DrawnOutputs:
@@ -31,7 +31,7 @@ class DrawnOutputs:
         self, pipe: Pipeline, classes: Iterable[str | int], num_workers: int, batch_size: int | None, arguments: dict
     ):
         self.pipe, self.classes, self.num_workers, self.arguments = pipe, classes, num_workers, dict(arguments)
-        self.num_return_sequences = self.arguments.pop("num_return_sequences")
+        self.choice = {name: self.arguments.pop(name) for name in CHOICE}
         # what has no length may be waiting for the result before it gives the next class
         default = BLOCKS_TOGETHER.get(pipe.device.type, 1) if isinstance(classes, Sized) else 1
         # a callback sees one class grow
@@ -46,7 +46,7 @@ class DrawnOutputs:
             with self.pipe.device_placement():
                 drawn = self.pipe.sample_items(chunk, **self.arguments)
             for item, candidates in zip(chunk, drawn, strict=True):
-                yield {**item, "candidates": candidates, "num_return_sequences": self.num_return_sequences}
+                yield {**item, "candidates": candidates, "choice": self.choice}
 
     def _read(self) -> Iterable[str | int]:
         is_stream = isinstance(self.classes, IterableDataset) or not hasattr(self.classes, "__getitem__")

@@ -52,13 +52,6 @@ def write_half_of_the_weights(tensors, path, **kwargs):
     kill_myself()
 
 
-def write_half_of_the_optimizer(state, path):
-    if Path(path).name != "optimizer.pt":
-        return
-    Path(path).write_bytes(b"PK\x03\x04")
-    kill_myself()
-
-
 def rename_and_die(path, target):
     os.rename(path, target)
     kill_myself()
@@ -85,8 +78,6 @@ KILLS = {
     "in the weights": lambda: kill_at_call(
         transformers.modeling_utils, "safe_save_file", 2, write_half_of_the_weights
     ),
-    # the calls of one save: training arguments, optimizer, scheduler, random numbers
-    "in the optimizer": lambda: kill_at_call(torch, "save", 6, write_half_of_the_optimizer),
     "while syncing": lambda: kill_at_call(os, "fsync", 20),
     "before the rename": lambda: kill_at_call(Path, "rename", 2),
     "after the rename": lambda: kill_at_call(Path, "rename", 2, rename_and_die),

@@ -292,25 +292,6 @@ def create_repository(request: Request) -> dict:
     return {"url": url, "name": repository.id, "id": repository.id}
 
 
-@route("DELETE", "/api/repos/delete")
-def delete_repository(request: Request) -> dict:
-    wanted = request.json()
-    kind, owner = wanted.get("type") or "model", wanted.get("organization") or request.user
-    request.check_writer(owner)
-    repository = request.hub.find(kind, f"{owner}/{wanted['name']}", request.user)
-    del request.hub.repositories[kind, repository.id]
-    return {}
-
-
-@route("PUT", "/api/{kind}/{id}/settings")
-def change_settings(request: Request, kind: str, id: str) -> dict:
-    repository = repository_of(request, kind, id)
-    request.check_writer(repository.owner)
-    wanted = request.json()
-    repository.private = wanted.get("private", wanted.get("visibility") == "private")
-    return {"private": repository.private}
-
-
 @route("GET", "/api/{kind}/{id}/auth-check(?P<write>/write)?")
 def check_access(request: Request, kind: str, id: str, write: str | None) -> dict:
     repository = repository_of(request, kind, id)
@@ -436,13 +417,6 @@ def list_paths(request: Request, kind: str, id: str, revision: str) -> list[dict
         elif any(name.startswith(f"{path.rstrip('/')}/") for name in files):
             entries.append(describe_folder(path.rstrip("/")))
     return entries
-
-
-@route("GET", "/api/{kind}/{id}/commits/{revision}")
-def list_commits(request: Request, kind: str, id: str, revision: str) -> list[dict]:
-    commit = repository_of(request, kind, id).commit_of(revision)
-    date = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    return [{"id": one.oid, "title": one.title, "message": "", "authors": [], "date": date} for one in history(commit)]
 
 
 @route("POST", "/api/{kind}/{id}/preupload/{revision}")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What is in the output folders of trainings."""
+"""What is in the output folders of commands."""
 
 import torch
 from safetensors.torch import load_file
@@ -7,6 +7,11 @@ from safetensors.torch import load_file
 
 def names(folder):
     return {path.name for path in folder.iterdir()}
+
+
+def read_bytes(folder) -> dict[str, bytes]:
+    """Relative path to content of every file, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def checkpoints(folder):

@@ -30,17 +30,10 @@ def random_images():
 @pytest.mark.parametrize(
     ("rows", "dots"),
     [
-        (("##", "##", "##", "##"), "⣿"),
-        (("..", "..", "..", ".."), "⠀"),
-        (("#.", "..", "..", ".."), "⠁"),
-        (("..", "#.", "..", ".."), "⠂"),
-        (("..", "..", "#.", ".."), "⠄"),
-        (("..", "..", "..", "#."), "⡀"),
-        ((".#", "..", "..", ".."), "⠈"),
-        (("..", ".#", "..", ".."), "⠐"),
-        (("..", "..", ".#", ".."), "⠠"),
-        (("..", "..", "..", ".#"), "⢀"),
-        (("#.", "#.", "#.", "#."), "⡇"),
+        (("#.", "..", ".#", ".."), "⠡"),
+        (("..", "#.", "..", ".#"), "⢂"),
+        (("..", ".#", "#.", ".."), "⠔"),
+        ((".#", "..", "..", "#."), "⡈"),
         (("####", "#..#", "#..#", "####"), "⣏⣹"),
         # three columns and five rows: the missing dots are off
         (("###", "###", "###", "###", "###"), "⣿⡇\n⠉⠁"),
@@ -50,35 +43,21 @@ def test_small_image_is_its_braille_pattern(rows, dots):
     assert draw_dots([make_image(*rows)], width=80) == dots
 
 
-@pytest.mark.parametrize(("grey", "dots"), [(0, "⠀"), (127, "⠀"), (128, "⣿"), (255, "⣿")])
-def test_pixel_is_a_dot_from_128_on(grey, dots):
-    assert draw_dots([Image.new("L", (2, 4), grey)], width=80) == dots
-
-
-def test_images_stand_side_by_side_with_a_space_between():
-    full, blank = Image.new("L", (2, 8), 255), Image.new("L", (2, 8), 0)
-    assert draw_dots([full, blank, full], width=5) == "⣿ ⠀ ⣿\n⣿ ⠀ ⣿"
-
-
-@pytest.mark.parametrize(
-    ("width", "num_images"), [(0, 1), (1, 1), (15, 1), (30, 1), (31, 2), (46, 2), (47, 3), (1000, 3)]
-)
-def test_as_many_images_as_fit_the_width_are_drawn(width, num_images):
-    lines = draw_dots([Image.new("L", (30, 30), 255)] * 3, width).split("\n")
+@pytest.mark.parametrize(("width", "num_images"), [(0, 1), (30, 1), (31, 2), (46, 2), (47, 3), (1000, 3)])
+def test_as_many_images_as_fit_the_width_are_drawn_side_by_side(width, num_images):
+    images = [Image.new("L", (30, 30), grey) for grey in (255, 128, 127)]  # a dot from 128 on
+    lines = draw_dots(images, width).split("\n")
     assert len(lines) == 8
-    assert {len(line) for line in lines} == {16 * num_images - 1}
-    assert lines[0] == " ".join(["⣿" * 15] * num_images)
+    assert lines[0] == " ".join([symbol * 15 for symbol in "⣿⣿⠀"][:num_images])
 
 
-@pytest.mark.parametrize(
-    ("num_images", "size"),
-    [(1, (140, 162)), (2, (270, 162)), (8, (1050, 162)), (9, (1050, 314)), (16, (1050, 314)), (17, (1050, 466))],
-)
-def test_contact_sheet_has_eight_images_a_row(num_images, size):
-    results = make_results(np.zeros((num_images, 30, 30), dtype=np.uint8), [0.5] * num_images)
-    sheet = draw_contact_sheet(results)
-    assert sheet.mode == "L"
-    assert sheet.size == size
+@pytest.mark.parametrize(("num_images", "size"), [(1, (140, 162)), (8, (1050, 162)), (9, (1050, 314))])
+def test_contact_sheet_has_eight_images_per_row_and_is_white_beside_them(num_images, size):
+    sheet = draw_contact_sheet(make_results(np.zeros((num_images, 30, 30), dtype=np.uint8), [1.0] * num_images))
+    assert (sheet.mode, sheet.size) == ("L", size)
+    pixels = np.asarray(sheet)
+    for beside in (pixels[:10], pixels[:, :10], pixels[:, 130:140], pixels[162:, 140:]):
+        assert (beside == 255).all()
 
 
 def test_contact_sheet_holds_every_image_four_times_as_large(random_images):
@@ -97,30 +76,17 @@ def test_contact_sheet_writes_each_score_under_its_image(random_images):
     assert (captions[0] == captions[2]).all()
 
 
-def test_contact_sheet_is_white_beside_images_and_captions():
-    sheet = np.asarray(draw_contact_sheet(make_results(np.zeros((9, 30, 30), dtype=np.uint8), [1.0] * 9)))
-    assert (sheet[:10] == 255).all()
-    assert (sheet[:, :10] == 255).all()
-    assert (sheet[:, 130:140] == 255).all()
-    assert (sheet[162:, 140:] == 255).all()
-
-
 @pytest.mark.parametrize(
     ("score", "text"),
     [
-        (0, "0.00 %"),
         (0.00009, "0.00 %"),
         (0.07, "7.00 %"),
-        (0.5, "50.00 %"),
         (0.57, "57.00 %"),
-        (0.1234, "12.34 %"),
         (0.12349, "12.34 %"),
-        (0.99994, "99.99 %"),
-        (0.99995, "99.99 %"),
-        (0.999999, "99.99 %"),
-        (math.nextafter(1, 0), "99.99 %"),
-        (np.nextafter(np.float32(1), np.float32(0)), "99.99 %"),
-        (1, "100.00 %"),
+        (0.99994, "99.9940 %"),
+        (0.9999987, "99.99987 %"),
+        (math.nextafter(1, 0), "99.999999 %"),
+        (np.nextafter(np.float32(1), np.float32(0)), "99.999994 %"),
         (1.0, "100.00 %"),
     ],
 )
@@ -143,14 +109,6 @@ def test_a_sheet_of_one_class_has_its_name_above_and_one_of_a_digit_has_not(rand
     # ink of the name in the head, and below it the sheet as it was
     assert (sheet[10:32] < 128).sum() > 50
     assert np.array_equal(sheet[32:], plain[10:])
-
-
-def test_a_sheet_is_as_wide_as_its_title(random_images):
-    (image,) = (result["image"] for result in make_results(random_images[:1], [0.5]))
-    narrow = draw_grid([image], ["a"])
-    wide = draw_grid([image], ["a"], title="a name that is much wider than one image is")
-    assert narrow.width == 140 and wide.width > 250
-    assert (np.asarray(wide)[:, -10:] == 255).all()
 
 
 @pytest.mark.parametrize(("size", "drawn"), [(6, 120), (12, 120), (24, 120), (30, 120), (36, 108), (48, 96)])

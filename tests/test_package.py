@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer, GPT2Config, GPT2Tokenizer
-from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING
 
-from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import (
     build_dataset,
+    build_page,
     draw_dataset,
     export_onnx,
     sample_hf,
@@ -35,6 +34,7 @@ COMMANDS = {
     "mnist-text-gen-dataset": build_dataset,
     "mnist-text-gen-draw-dataset": draw_dataset,
     "mnist-text-gen-export-onnx": export_onnx,
+    "mnist-text-gen-page": build_page,
 }
 # what can be called from the checkout without an installation
 SCRIPTS = {"sample_hf.py": sample_hf, "train_hf.py": train_hf, "train_classifier.py": train_classifier}
@@ -222,24 +222,9 @@ def test_script_is_the_same_function(script):
     assert script == SCRIPTS[script].PROG
 
 
-@pytest.mark.slow
-def test_script_starts_from_another_folder(tmp_path):
-    assert run(sys.executable, ROOT / "sample_hf.py", "--help", cwd=tmp_path).startswith("usage: sample_hf.py ")
-
-
-def test_tokenizer_is_not_registered_for_gpt2():
-    assert TOKENIZER_MAPPING[GPT2Config] is GPT2Tokenizer
-
-
 def test_tokenizer_of_another_gpt2_is_loaded_as_before(tmp_path):
     GPT2Config().save_pretrained(tmp_path)
     GPT2Tokenizer(vocab={"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3}, merges=[("a", "b")]).save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert type(loaded) is GPT2Tokenizer
     assert loaded("ab")["input_ids"] == [2]
-
-
-def test_own_tokenizer_is_found_by_its_name(tmp_path, tokenizer):
-    tokenizer.save_pretrained(tmp_path)
-    GPT2Config().save_pretrained(tmp_path)
-    assert type(AutoTokenizer.from_pretrained(tmp_path)) is MnistTextTokenizer

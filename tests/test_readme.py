@@ -123,23 +123,12 @@ def test_results_are_those_of_the_card_and_the_card_is_that_of_the_record(tmp_pa
     assert set(table) <= set(CARD.splitlines())
     load_pipeline().save_pretrained(tmp_path)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == CARD
-    results = yaml.safe_load(CARD.split("---\n")[1])["model-index"][0]["results"]
+    front_matter = yaml.safe_load(CARD.split("---\n")[1])
+    assert front_matter["license"] == "apache-2.0" and front_matter["datasets"] == ["ylecun/mnist"]
+    results = front_matter["model-index"][0]["results"]
     metrics = [(metric["type"], metric["value"]) for result in results for metric in result["metrics"]]
     assert sorted(name for name, _ in metrics) == [
         *("accuracy", "class_agreement", "class_agreement", "frechet_distance", "image_nats")
     ]
     for folder, name in ((SHIPPED_CHECKPOINT, "image_nats"), (SHIPPED_CHECKPOINT / "classifier", "accuracy")):
         assert (name, read_run(folder)["results"][name]["value"]) in metrics
-
-
-def test_front_matter_of_the_card_is_yaml():
-    front_matter = yaml.safe_load(CARD.split("---\n")[1])
-    assert front_matter["license"] == "apache-2.0"
-    assert front_matter["library_name"] == "transformers"
-    assert front_matter["datasets"] == ["ylecun/mnist"]
-
-
-def test_every_contact_sheet_is_there():
-    for digit in range(10):
-        with Image.open(ROOT / "sample_img" / f"{digit}.png") as sheet:
-            assert sheet.width > 8 * 120

@@ -9,29 +9,33 @@ and `)` has the one id that is left, 74.
 That is the default. A `MnistTextTokenizer(image_size=...)` writes images of another size that six divides: a text of
 theirs is 2 + image_size² / 6 characters of the same 75.
 
-This file has no import from the rest of the package: it also travels to the Hub, as the tokenizer's remote code.
+This file imports only its sibling: both also travel to the Hub, as the tokenizer's remote code.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 import torch
-from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers import __version__ as transformers_version
 from transformers.utils import extract_commit_hash, logging
 
+from .binary_images import (
+    IMAGE_SIZE,
+    PIXELS_PER_SYMBOL,
+    binarize_images,
+    check_image_size,
+    pack_pixels,
+    read_pixels,
+    unpack_pixels,
+)
+
 
 logger = logging.get_logger(__name__)
 
-PIXELS_PER_SYMBOL = 6
-IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
-IMAGE_SIZE = 30
 NUM_PIXEL_SYMBOLS = IMAGE_SIZE * IMAGE_SIZE // PIXELS_PER_SYMBOL  # 150
 TEXT_LENGTH = 1 + NUM_PIXEL_SYMBOLS + 1  # 152: class digit, pixels, end
 FIRST_PIXEL_ASCII = 58
@@ -44,15 +48,6 @@ VOCAB = {symbol: index for index, symbol in enumerate(CLASS_SYMBOLS + PIXEL_SYMB
 
 _ILLEGAL_SYMBOL = re.compile(r"[^0-y)]")  # ASCII 48-121 has no gap
 _PIXEL_RUN = re.compile(r"[:-y]*")
-_GREY_SIZE = 28
-# Interpolating in float32 takes 30 * 30 * 4 bytes an image; blocks keep that in the processor's cache.
-_BLOCK = 1024
-
-
-def check_image_size(image_size: int) -> None:
-    """Raise a `ValueError` unless the text form can hold images of this height and width."""
-    if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
-        raise ValueError(f"image_size is {image_size!r}; allowed are {', '.join(map(str, IMAGE_SIZES))}")
 
 
 def get_text_length(image_size: int) -> int:
@@ -87,127 +82,6 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
         if name in names[:label]:
             raise ValueError(f"classes {names.index(name)} and {label} both have the name {name!r}; allowed is one")
     return names
-
-
-def scale_images(images: np.ndarray, image_size: int = IMAGE_SIZE) -> np.ndarray:
-    """Scale grey images to the size of the text form: bilinear interpolation (`align_corners=False`) in float32.
-
-    Larger images are smoothed on the way, so that no line is lost between the pixels (`antialias=True`); images of
-    that size are taken as they are. It runs on the CPU: a pixel may lie right at 0.5, where another order of additions
-    would round it to the other side.
-
-    Args:
-        images (`np.ndarray`, `[N, S, S]`): integers in [0, 255], or floats in [0, 1].
-        image_size (`int`, defaults to 30): height and width of what is returned.
-
-    Returns:
-        `np.ndarray`: float32 `[N, image_size, image_size]` in [0, 1].
-    """
-    grey = torch.from_numpy(images.astype(np.float32))
-    if images.dtype.kind != "f":
-        grey /= 255
-    if images.shape[-1] == image_size:
-        return grey.numpy()
-    scaled = torch.nn.functional.interpolate(
-        grey[:, None],  # [N, 1, S, S]
-        (image_size, image_size),
-        mode="bilinear",
-        align_corners=False,
-        antialias=images.shape[-1] > image_size,
-    )
-    return scaled[:, 0].numpy()
-
-
-def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
-    """Scale 28×28 images to 30×30 and round them to {0, 1}; images that are 30×30 and binary stay as they are.
-
-    Args:
-        images (`np.ndarray` or `torch.Tensor`, shape `[N, 28, 28]` or `[N, image_size, image_size]`):
-            28×28, for an image size of 30 only: integers in [0, 255], or floats in [0, 1]. Else any dtype, values 0
-            and 1 only, or 0 and 255 only. A `PIL.Image.Image` or a list of them is taken too, see [`read_pixels`].
-        image_size (`int`, defaults to 30): height and width of what is returned, one of `IMAGE_SIZES`.
-
-    Returns:
-        `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
-
-    Raises:
-        ValueError: for another size or shape, for a value out of range (NaN too), with the index of the image, and for
-            28×28 integers of which none is above 1, unless all are 0: divided by 255 they would be blank.
-    """
-    images = read_pixels(images)
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu()
-        # numpy has no bfloat16; float32 holds every 16-bit float exactly.
-        images = (images.float() if images.is_floating_point() else images).numpy()
-    images = np.asarray(images)
-    check_image_size(image_size)
-    sizes = (_GREY_SIZE, IMAGE_SIZE) if image_size == IMAGE_SIZE else (image_size,)
-    if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in sizes}:
-        allowed = " and ".join(f"[N, {size}, {size}]" for size in sizes)
-        raise ValueError(
-            f"images have shape {list(images.shape)}; allowed {'are' if len(sizes) > 1 else 'is'} {allowed}"
-        )
-    if images.dtype.kind not in "buif":
-        raise ValueError(f"images have dtype {images.dtype}; allowed are integers, floats and bool")
-    if images.shape[1] == image_size:
-        return _read_binary(images)
-    if images.dtype.kind == "b":
-        raise ValueError("images are bool and 28×28; allowed are integers in [0, 255] and floats in [0, 1]")
-    if images.dtype.kind == "f":
-        _check_values(images, (images >= 0) & (images <= 1), "[0, 1] in a float 28×28 image")
-    else:
-        if images.dtype != np.uint8:
-            _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
-        if images.max(initial=0) == 1:
-            raise ValueError(
-                "images are 28×28 integers with no value above 1, and would be blank; allowed are integers in "
-                "[0, 255], and floats in [0, 1]"
-            )
-    binary = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
-    for start in range(0, len(images), _BLOCK):
-        scaled = scale_images(images[start : start + _BLOCK])
-        binary[start : start + _BLOCK] = torch.round(torch.from_numpy(scaled)).numpy()
-    return binary
-
-
-def read_pixels(images):
-    """A `PIL.Image.Image`, or a list or tuple of them, as uint8 `[N, H, W]` in 0 to 255; anything else as it is.
-
-    Raises:
-        ValueError: for images of another mode than 1, L, P and RGB, and for images of several sizes.
-    """
-    images = [images] if isinstance(images, Image.Image) else images
-    if not isinstance(images, list | tuple) or not any(isinstance(image, Image.Image) for image in images):
-        return images
-    for index, image in enumerate(images):
-        if not isinstance(image, Image.Image) or image.mode not in ("1", "L", "P", "RGB"):
-            found = f"of mode {image.mode}" if isinstance(image, Image.Image) else f"a {type(image).__name__}"
-            raise ValueError(f"image {index} is {found}; allowed among PIL images are those of mode 1, L, P and RGB")
-        if image.size != images[0].size:
-            raise ValueError(f"image {index} is of size {image.size}, and image 0 of {images[0].size}; allowed is one")
-    # a palette has colours
-    return np.stack(
-        [np.asarray((image.convert("RGB") if image.mode == "P" else image).convert("L")) for image in images]
-    )
-
-
-def _read_binary(images: np.ndarray) -> np.ndarray:
-    """Images `[N, S, S]` of the values 0 and 1, or 0 and 255, in {0, 1}."""
-    ink = images.max(axis=(1, 2), initial=0, keepdims=True) if images.dtype.kind != "b" else np.True_
-    white = np.where(ink == 255, ink, 1)  # [N, 1, 1]
-    size = images.shape[1]
-    allowed = (images == 0) | (images == white)
-    _check_values(images, allowed, f"0 and 1, or 0 and 255, in a {size}×{size} image")
-    return (images != 0).astype(np.uint8)
-
-
-def _check_values(images: np.ndarray, allowed: np.ndarray, description: str) -> None:
-    if not allowed.all():
-        index, row, column = np.argwhere(~allowed)[0]
-        value = images[index, row, column]
-        raise ValueError(
-            f"image {index} has the value {value} at row {row}, column {column}; allowed is {description}"
-        )
 
 
 def check_text(text: str, partial: bool = False, name: str = "text", image_size: int = IMAGE_SIZE) -> None:
@@ -472,20 +346,6 @@ def _check_labels(labels: Sequence[int], num_images: int) -> np.ndarray:
     if len(wrong):
         raise ValueError(f"label {wrong[0]} is {labels[wrong[0]]}; allowed are 0 to 9")
     return labels.astype(np.uint8)
-
-
-def pack_pixels(images: np.ndarray) -> np.ndarray:
-    """Pack binary images, uint8 `[N, S, S]` in {0, 1}, into symbol values, uint8 `[N, S² / 6]` in 0 to 63."""
-    bits = images.reshape(len(images), images.shape[1] * images.shape[2] // PIXELS_PER_SYMBOL, PIXELS_PER_SYMBOL)
-    # packbits fills the last two of the eight bits with zeros
-    return np.packbits(bits, axis=-1)[..., 0] >> 2
-
-
-def unpack_pixels(symbols: np.ndarray) -> np.ndarray:
-    """Unpack symbol values, uint8 `[N, S² / 6]` in 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
-    bits = np.unpackbits((symbols << 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
-    image_size = math.isqrt(symbols.shape[1] * PIXELS_PER_SYMBOL)
-    return bits.reshape(len(symbols), image_size, image_size)
 
 
 MnistTextTokenizer.register_for_auto_class("AutoTokenizer")

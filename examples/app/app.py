@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
-from handlers import MAX_CANDIDATES, MAX_COMPLETIONS, Handlers
+from handlers import BEST, MAX_CANDIDATES, MAX_COMPLETIONS, SELECTIONS, Handlers
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from transformers import Pipeline, pipeline
@@ -134,12 +134,13 @@ def add_drawing(handlers: Handlers) -> gr.State:
         temperature = gr.Number(0.8, label="Temperature", step=0.1, min_width=100)
         num_candidates = gr.Number(64, label=f"Candidates, 1 to {MAX_CANDIDATES}", min_width=100)
         seed = gr.Number(0, label="Seed", info=f"The same seed draws the same {_plural(word)}.", min_width=100)
+        selection = gr.Radio(list(SELECTIONS), value=BEST, label="Shown are", elem_id="selection")
     button = gr.Button("Draw", variant="primary", elem_id="draw")
     status = add_status("draw-status")
     pictures = gr.HTML("", elem_id="drawn")
     drawn = gr.State([])
     button.click(handlers.wait, None, status, **AT_ONCE).then(
-        handlers.draw, [digit, temperature, num_candidates, seed], [status, pictures, drawn], **ON_THE_MODEL
+        handlers.draw, [digit, temperature, num_candidates, seed, selection], [status, pictures, drawn], **ON_THE_MODEL
     )
     return drawn
 

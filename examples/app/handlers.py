@@ -21,6 +21,8 @@ MAX_COMPLETIONS = 16
 MAX_SEED = 2**53 - 1  # a browser's numbers are whole up to there
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 10
 NUM_SHOWN = 8
+BEST = "the best"
+SELECTIONS = {BEST: "best", "those that differ most": "diverse"}  # what the pipeline calls them
 MAX_SHOWN = 60  # characters of a wrong value that an error repeats
 NUM_ROWS_A_MESSAGE = 5  # a screen reader says each
 
@@ -66,16 +68,18 @@ class Handlers:
 
     @says_errors(num_outputs=3)
     def draw(
-        self, digit: str, temperature: float, num_candidates: float, seed: float
+        self, digit: str, temperature: float, num_candidates: float, seed: float, selection: str = BEST
     ) -> Iterator[tuple[str, Any, Any]]:
-        """Draw candidates of a digit before the visitor's eyes, and show the best.
+        """Draw candidates of a digit before the visitor's eyes, and show the best, or good ones that differ.
 
         Yields:
-            `tuple`: the status line, the pictures, and at the end the results, best first.
+            `tuple`: the status line, the pictures, and at the end the results, those that are shown first.
         """
         label, seed, temperature = self._find_label(digit), check_seed(seed), check_temperature(temperature)
         num_candidates = check_count(num_candidates, "candidates", MAX_CANDIDATES)
-        size = self.pipe.tokenizer.image_size
+        if selection not in SELECTIONS:
+            raise ValueError(f"the selection must be {' or '.join(SELECTIONS)}, got {_name(selection)}")
+        size, num_shown = self.pipe.tokenizer.image_size, min(NUM_SHOWN, num_candidates)
         images = np.zeros((num_candidates, size, size), dtype=np.uint8)
 
         def sample(callback: Callable) -> Any:
@@ -91,13 +95,16 @@ class Handlers:
 
         yield say(f"Drawing {num_candidates} candidates of {digit}."), "", []
         candidates = yield from follow(sample, show)
-        results = candidates.results(candidates.rank(label), [label] * num_candidates, self.pipe.class_names)
+        shown = candidates.choose(label, self.pipe.class_names, num_shown, SELECTIONS[selection])
+        ranked = candidates.choose(label, self.pipe.class_names, num_candidates)
+        ranks = {result["rank"] for result in shown}
+        results = [*shown, *(result for result in ranked if result["rank"] not in ranks)]
         num_taken = int((candidates.probabilities.argmax(axis=1) == label).sum())
         done = (
-            f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. The "
-            f"best {min(NUM_SHOWN, num_candidates)} are shown."
+            f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. "
+            f"Shown are {num_shown}, {selection}."
         )
-        yield say(done), render_results(results, NUM_SHOWN), results
+        yield say(done), render_results(results, num_shown, SELECTIONS[selection]), results
 
     @says_errors(num_outputs=2)
     def read_upload(self, path: str) -> Iterator[tuple[str, Any]]:
@@ -150,7 +157,8 @@ class Handlers:
         """The same of one of the digits that the visitor drew."""
         if not drawn:
             raise ValueError("nothing is drawn yet; draw a digit first, or type a text")
-        text = drawn[check_count(rank, "rank", len(drawn)) - 1]["generated_text"]
+        rank = check_count(rank, "rank", len(drawn))
+        text = next(result["generated_text"] for result in drawn if result["rank"] == rank)
         yield *self._explain(text), text
 
     def _explain(self, text: str) -> tuple[str, str]:

@@ -41,26 +41,25 @@ def render_growing(images: np.ndarray, alternative: str) -> str:
     return f'<img class="sheet" alt="{escape(alternative)}" src="{_to_uri(Image.fromarray(sheet))}">'
 
 
-def render_results(results: Sequence[dict[str, Any]], num_shown: int) -> str:
-    """The best of the candidates, and, when it is opened, the list of all with those that were passed over.
+def render_results(results: Sequence[dict[str, Any]], num_shown: int, selection: str) -> str:
+    """The candidates that are shown, and, when it is opened, the list of all with those that were passed over.
 
     Args:
-        results (`Sequence[dict]`): all candidates, as the pipeline gives them, best first.
-        num_shown (`int`): how many of them are the best.
+        results (`Sequence[dict]`): all candidates, as the pipeline gives them.
+        num_shown (`int`): how many of the first of them are shown.
+        selection (`str`): `"best"` or `"diverse"`, what these are.
     """
     # files have the number of the class, for a name may have a slash
     shown, label = results[:num_shown], results[0]["generated_text"][0]
-    best = [_figure(result, f"Rank {rank}", "shown") for rank, result in enumerate(shown, start=1)]
-    everything = [
-        _figure(result, f"Rank {rank}", "shown" if rank <= num_shown else "passed over")
-        for rank, result in enumerate(results, start=1)
-    ]
+    best = [_figure(result, f"Rank {result['rank']}", "shown") for result in shown]
+    passed_over = [_figure(result, f"Rank {result['rank']}", "passed over") for result in results[num_shown:]]
     captions = list(map(_caption_of_drawn, results))
+    title = f"The best {num_shown}" if selection == "best" else f"{num_shown} that differ"
     best_sheet, sheet = _draw_sheet(shown, captions[:num_shown]), _draw_sheet(results, captions)
     return (
-        f"{_group(f'The best {len(shown)}', best)}{_downloads(shown, best_sheet, f'{label}-best')}"
+        f"{_group(title, best)}{_downloads(shown, best_sheet, f'{label}-{selection}')}"
         f"<details><summary>All {len(results)} candidates, {len(results) - len(shown)} of them passed over</summary>"
-        f"{_group('All candidates', everything)}"
+        f"{_group('All candidates', best + passed_over)}"
         f"{_downloads(results, sheet, f'{label}-all')}</details>"
     )
 
@@ -169,9 +168,15 @@ def _is_digit(label: str) -> bool:
 
 
 def _format_score(score: float) -> str:
-    """A probability as a percentage, rounded down, so that it says 100 only where it is 1."""
-    hundredths = math.floor(score * 1e4 + 1e-6)  # 0.57 * 1e4 is 5699.99…
-    return f"{hundredths / 1e2 if score == 1 else min(hundredths / 1e2, 99.99):.2f} %"
+    """A probability as a percentage, rounded down, so that it says 100 only where it is 1.
+
+    One that is nearly 1 has up to six decimals, enough to tell it from the next: the best are all 99.99 %.
+    """
+    missing = 1 - float(score)
+    decimals = min(-math.floor(math.log10(missing)) - 1, 6) if 0 < missing < 1e-4 else 2
+    units = 10**decimals
+    shown = math.floor(float(score) * 100 * units + 1e-6)  # 0.57 * 1e4 is 5699.99…
+    return f"{shown / units if score == 1 else min(shown, 100 * units - 1) / units:.{decimals}f} %"
 
 
 def _word(label: str) -> str:

@@ -109,9 +109,15 @@ def is_digit(name: str) -> bool:
 
 
 def format_score(score: float) -> str:
-    """A probability as a percentage, rounded down, so that it says 100 only where it is 1."""
-    hundredths = math.floor(score * 1e4 + 1e-6)  # 0.57 * 1e4 is 5699.99…
-    return f"{hundredths / 1e2 if score == 1 else min(hundredths / 1e2, 99.99):.2f} %"
+    """A probability as a percentage, rounded down, so that it says 100 only where it is 1.
+
+    One that is nearly 1 has up to six decimals, enough to tell it from the next: the best are all 99.99 %.
+    """
+    missing = 1 - float(score)
+    decimals = min(-math.floor(math.log10(missing)) - 1, 6) if 0 < missing < 1e-4 else 2
+    units = 10**decimals
+    shown = math.floor(float(score) * 100 * units + 1e-6)  # 0.57 * 1e4 is 5699.99…
+    return f"{shown / units if score == 1 else min(shown, 100 * units - 1) / units:.{decimals}f} %"
 
 
 def draw_dots(images: Sequence[Image.Image], width: int) -> str:

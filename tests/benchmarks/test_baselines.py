@@ -69,43 +69,6 @@ def test_frequencies_are_smoothed_counts(examples):
             same = [i for i in range(30) if not class_conditional or examples.labels[i] == label]
             seen = sum(int(examples.symbols[i, position] == symbol) for i in same)
             assert nats[image, position].item() == pytest.approx(-math.log((seen + 0.5) / (len(same) + 32)), rel=1e-5)
-        assert baselines.count_parameters(model) == (10 if class_conditional else 1) * 150 * 64
-
-
-@torch.no_grad()
-def test_regression_equals_a_loop_over_what_each_symbol_may_see(examples):
-    model = baselines.LogisticRegression(num_rows=2)
-    for parameter in model.parameters():
-        parameter.normal_(generator=torch.Generator().manual_seed(4))
-    image, label = examples.pixels[4].double(), examples.labels[4]
-    expected, num_weights = [], 0
-    for position in range(150):
-        row, column = position // 5, position % 5 * 6
-        logits = model.bias[label, position].double()
-        for above in (2, 1, 0):
-            for x in range(column if above == 0 else 30):
-                if row >= above:
-                    num_weights += 64
-                    logits = logits + model.weight[position, (2 - above) * 30 + x] * image[row - above, x]
-        expected.append(-torch.log_softmax(logits, 0)[examples.symbols[4, position]].item())
-    np.testing.assert_allclose(model(examples.take(slice(4, 5)))[0].numpy(), expected, rtol=1e-4, atol=1e-4)
-    assert baselines.count_parameters(model) == num_weights + 10 * 150 * 64
-
-
-@torch.no_grad()
-def test_pixelcnn_equals_a_loop_that_draws_nothing_ahead(build, examples):
-    model, image, label = build("PixelCNN"), examples.pixels[4], examples.labels[4:5]
-    nats = 0.0
-    for pixel in range(900):
-        drawn = torch.ones(900, dtype=torch.uint8)  # wrong, if it were seen
-        drawn[:pixel] = image.flatten()[:pixel]
-        probability = torch.sigmoid(model.logits(drawn.view(1, 30, 30), label).flatten()[pixel].double()).item()
-        nats -= math.log(probability if image.flatten()[pixel] else 1 - probability)
-    assert model(examples.take(slice(4, 5))).sum().item() == pytest.approx(nats, rel=1e-4)
-    larger = baselines.PixelCNN(num_channels=8, num_blocks=3)
-    first = 24 * 8 + 10 * 8  # mask A leaves 24 of the 49 places; a bias for each class
-    block = (8 * 4 + 4) + (5 * 4 * 4 + 10 * 4) + (4 * 8 + 8)  # mask B leaves 5 of 9
-    assert baselines.count_parameters(larger) == first + 3 * block + 9
 
 
 def test_parameters_are_those_of_the_report():

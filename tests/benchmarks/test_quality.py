@@ -2,7 +2,6 @@
 """benchmarks/quality.py: sections with a tiny model, and choices and figures against plain loops."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +11,8 @@ import quality
 import quality_report
 import torch
 
-from mnist_text_gen import load_pipeline
 from mnist_text_gen.data import LabelledImages
-from mnist_text_gen.publishing import hash_weights, read_quality
+from mnist_text_gen.publishing import read_quality
 from mnist_text_gen.tokenizer import binarize_images
 
 
@@ -46,7 +44,7 @@ def test_parts_become_sections_beside_the_weights_and_a_report(options, source, 
     assert list(sections) == parts
     samples = sections["samples"]["0.5"]
     assert sections["judge"]["num_samples"] == 40
-    assert (samples["raw"]["num_samples"], samples["best"]["num_samples"]) == (40, 80)
+    assert [samples[kind]["num_samples"] for kind in ("raw", "best", "diverse")] == [40, 80, 80]
     assert [row["num_samples"] for row in sections["best_of_n"]] == [80] * 4
     assert sections["best_of_n"][-1]["class_agreement"] == samples["best"]["class_agreement"]
     assert sections["validity"]["0.5"]["num_samples"] == 10
@@ -70,17 +68,6 @@ def test_parts_become_sections_beside_the_weights_and_a_report(options, source, 
     assert "the nearest of 30 training images" in text and "among 640 raw images" in text
 
 
-def test_sections_of_other_weights_go(tiny_checkpoint):
-    quality.record(tiny_checkpoint, "samples", {"0.8": 1})
-    quality.record(tiny_checkpoint, "validity", {"0.8": 2})
-    assert read_quality(tiny_checkpoint) == {"samples": {"0.8": 1}, "validity": {"0.8": 2}}
-    assert json.loads((tiny_checkpoint / "quality.json").read_text())["weights"] == hash_weights(tiny_checkpoint)
-    weights = tiny_checkpoint / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    quality.record(tiny_checkpoint, "validity", {"0.8": 3})
-    assert read_quality(tiny_checkpoint) == {"validity": {"0.8": 3}}
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -99,7 +86,7 @@ def pool(mnist_5k, tokenizer):
     """1,300 real images, the digits in turn, 130 of each: two groups of 64, and two left over; scores with ties."""
     train = mnist_5k["train"]
     rows = np.stack([np.flatnonzero(train.labels == label)[:130] for label in range(10)], axis=1).ravel()
-    scores = np.random.default_rng(0).integers(0, 40, len(rows)).astype(np.float32) / 40
+    scores = np.random.default_rng(0).integers(0, 41, len(rows)).astype(np.float32) / 40
     return quality.Samples(tokenizer.encode_images(train.images[rows], train.labels[rows]), train.labels[rows], scores)
 
 
@@ -132,25 +119,12 @@ def test_best_and_worst_are_those_of_highest_and_lowest_score_of_each_group(pool
         assert best.texts == [pool.texts[index] for index in wanted]
         assert best.labels.tolist() == pool.labels[wanted].tolist()
         assert best.scores.tolist() == pool.scores[wanted].tolist()
+    diverse = pool.diverse()
+    firsts = [rank(label, group)[0] for label in range(10) for group in range(2)]
+    assert diverse.texts[::8] == [pool.texts[index] for index in firsts] and len(set(diverse.texts)) == 160
+    assert diverse.labels.tolist() == pool.labels[np.repeat(firsts, 8)].tolist()
     wanted = [index for label in range(10) for index in rank(label, 0)[::-1][:8]]
     assert pool.worst().texts == [pool.texts[index] for index in wanted]
-
-
-def test_real_images_are_binary_and_the_floor_has_the_last_ones(mnist_5k, real):
-    train, test = mnist_5k["train"], mnist_5k["test"]
-    assert np.array_equal(real.train.images, binarize_images(train.images[:300]))
-    assert np.array_equal(real.others.images, binarize_images(train.images[-350:]))
-    assert np.array_equal(real.others.labels, train.labels[-350:])
-    assert np.array_equal(real.test.images, binarize_images(test.images))
-
-
-def test_looking_gives_the_classifiers_probabilities_and_what_its_last_layer_sees(tiny_classifier, real):
-    probabilities, features = quality.look_at(tiny_classifier, real.train.images)
-    with torch.no_grad():
-        logits = tiny_classifier(torch.from_numpy(real.train.images)[:, None].float()).logits
-        from_features = tiny_classifier.classifier(torch.from_numpy(features))
-    assert probabilities == pytest.approx(logits.softmax(-1).numpy(), abs=1e-6)
-    assert from_features.numpy() == pytest.approx(logits.numpy(), abs=1e-5)
 
 
 def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classifier):
@@ -166,6 +140,10 @@ def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classif
         plain = metric.compute(predictions=predictions, references=test)["frechet_distance"]
         assert found["frechet_distance"][name] == pytest.approx(plain)
     assert found["diversity"]["test"]["num_images"] == len(real.test.labels)
+    # what its last layer sees
+    with torch.no_grad():
+        logits = tiny_classifier.classifier(torch.from_numpy(features))
+    assert logits.softmax(-1).numpy() == pytest.approx(probabilities, abs=1e-5)
 
 
 def test_bins_by_hand():
@@ -175,36 +153,6 @@ def test_bins_by_hand():
     assert [each["confidence"] for each in found["bins"]] == pytest.approx([0.2, 0.9])
     assert [each["share"] for each in found["bins"]] == pytest.approx([1 / 2, 2 / 3])
     assert found["calibration_error"] == pytest.approx(2 / 5 * 0.3 + 3 / 5 * (0.9 - 2 / 3))
-
-
-def test_calibration_of_scores_against_the_judge(pool, real, tiny_classifier):
-    pipe = SimpleNamespace(classifier=tiny_classifier)
-    found = quality.measure_calibration(SimpleNamespace(pipe=pipe, judge=tiny_classifier, real=real, first_pool=pool))
-    probabilities, _ = quality.look_at(tiny_classifier, real.test.images)
-    plain, sharper = found["test images"], found["test images, logits / 0.8"]
-    assert sum(each["num_samples"] * each["share"] for each in plain["bins"]) == pytest.approx(
-        (probabilities.argmax(1) == real.test.labels).sum()
-    )
-    powers = probabilities.astype(np.float64) ** 1.25
-    for way, values in ((plain, probabilities), (sharper, powers / powers.sum(1, keepdims=True))):
-        total = sum(each["num_samples"] * each["confidence"] for each in way["bins"])
-        assert total == pytest.approx(values.max(axis=1).sum(), rel=1e-4)
-    assert found["raw candidates, logits / 0.8"]["num_samples"] == len(pool.texts)
-
-
-def test_texts_without_the_grammar_are_sampled_at_their_temperature(tiny_files, monkeypatch):
-    pipe = load_pipeline(tiny_files)
-    calls, generate = [], pipe.model.generate
-    monkeypatch.setattr(pipe.model, "generate", lambda *ids, **how: calls.append(how) or generate(*ids, **how))
-    args = SimpleNamespace(temperatures=[1.0, 0.5], num_free_texts=70, seed=3)
-    found = quality.measure_validity(SimpleNamespace(pipe=pipe, args=args))
-    assert list(found) == ["1", "0.5"]
-    assert [call["temperature"] for call in calls] == [1.0, 1.0, 0.5, 0.5]
-    assert [seed for call in calls[:2] for seed in call["seeds"]] == list(range(210, 280))
-    for result in found.values():
-        # what was cut at its end token has nothing behind it; the digit is given, so it is the wanted one
-        assert result["errors"]["text_after_end"] == result["errors"]["wrong_class_digit"] == 0
-        assert round(result["validity"] * 70) + sum(result["errors"].values()) == result["num_samples"] == 70
 
 
 @pytest.mark.slow
@@ -219,27 +167,12 @@ def test_a_cnn_learns_from_right_labels_and_not_from_wrong_ones(mnist_5k, monkey
     assert (right["num_samples"], right["num_train_samples"]) == (1_000, 1_000)
 
 
-def test_accuracy_scores_are_of_real_raw_and_best_images(pool, real, monkeypatch):
-    sets = []
-    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, *others: sets.append(images))
-    args = SimpleNamespace(temperatures=[0.8], num_images=50)
-    measurement = SimpleNamespace(args=args, real=real, pool=lambda temperature: pool, first_pool=pool)
-    names = list(quality.measure_accuracy_scores(measurement))
-    assert names == ["300 real images", "raw, temperature 0.8", "best 8 of 64, temperature 0.8"]
-    for found, expected in zip(sets, (real.train, pool.raw(50), pool.best()), strict=True):
-        assert np.array_equal(found, expected.images)
-
-
-def test_judge_is_trained_by_its_recipe_where_there_is_none(tiny_files, tmp_path, monkeypatch):
-    calls = []
-
-    def train(argv):
-        calls.append(argv)
-        folder = Path(argv[argv.index("--output_dir") + 1])
-        load_pipeline(tiny_files).classifier.save_pretrained(folder)
-
-    monkeypatch.setattr(quality.train_classifier, "train", train)
-    for _ in range(2):
-        args = quality.QualityArguments(source="mnist-5k", model=str(tiny_files), work=str(tmp_path))
-        assert not quality.Measurement(args).judge.training
-    assert [argv[:3] for argv in calls] == [[str(quality.JUDGE_RECIPE), "--dataset_name", "mnist-5k"]]
+def test_synthetic_data_are_counted_and_put_beside_the_real_ones(pool, real, monkeypatch):
+    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, labels, test: (len(images), len(labels)))
+    args = SimpleNamespace(num_synthetic=[50, 5_000])
+    found = quality.measure_synthetic_data(SimpleNamespace(args=args, real=real, pool=lambda temperature: pool))
+    num_good = int((pool.scores >= 0.999).sum())
+    assert found["real"] == (300, 300)
+    assert [(row["min_score"], row["num_images"]) for row in found["rows"][::5]] == [(0, 50), (0.999, num_good)]
+    assert all(row["alone"] == (row["num_images"],) * 2 for row in found["rows"])
+    assert all(row["beside_real"] == (300 + row["num_images"],) * 2 for row in found["rows"])

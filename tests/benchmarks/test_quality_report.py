@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import quality_pictures
 import quality_report
 from PIL import Image
 from quality import RealImages, Samples
@@ -20,6 +19,7 @@ from mnist_text_gen.tokenizer import binarize_images
 
 DOCS = Path(__file__).parents[2] / "docs"
 SECTIONS = read_quality(SHIPPED_CHECKPOINT)
+OF_DIVERSE = ("diverse", "variety", "diverse_copies", "frechet_gain")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_report_of_the_shipped_figures_is_the_shipped_report(write, tmp_path):
     assert "the nearest of 500 training images" in text and "among 640 raw images" in text
     pictures = re.findall(r"!\[([^\]]+)\]\((quality/\w+\.png)\)", text)
     assert {path.name for path in (tmp_path / "report/quality").iterdir()} == {Path(path).name for _, path in pictures}
-    assert all(alternative.strip() for alternative, _ in pictures) and len(pictures) == 10
+    assert all(alternative.strip() for alternative, _ in pictures) and len(pictures) == 11
     for _, path in pictures:
         assert np.asarray(Image.open(tmp_path / "report" / path).convert("L")).std() > 5
         if Path(path).name in ("temperatures.png", "best_of_n.png", "calibration.png", "likelihood.png"):
@@ -64,43 +64,33 @@ def test_section_that_is_missing_is_left_out_with_its_pictures_and_other_files_s
     for name in ("likelihood.png", "notes.txt"):
         (tmp_path / "report/quality" / name).write_text("older")
     text = write({"validity": SECTIONS["validity"]})
-    assert text.count("\n## ") == 6 and "\n## Validity without the grammar\n" in text
-    assert text.count("| not measured |") == 6
+    assert text.count("\n## ") == 7 and "\n## Validity without the grammar\n" in text
+    assert text.count("| not measured |") == 10
     left = {path.name for path in (tmp_path / "report/quality").iterdir()}
     assert "likelihood.png" not in left
     assert {"raw.png", "closest.png", "notes.txt"} <= left
 
 
-def test_neighbours_are_of_the_first_and_of_the_closest_raw_image_of_each_digit(write, monkeypatch, mnist_5k):
-    calls, draw = [], quality_pictures.draw_neighbours
-    monkeypatch.setattr(quality_pictures, "draw_neighbours", lambda *pairs: calls.append(pairs) or draw(*pairs))
-    write({})
-    images, labels = binarize_images(mnist_5k["train"].images), mnist_5k["train"].labels
-    train, (firsts, closest) = images[-500:], calls
-    for digit in range(10):
-        drawn = images[np.flatnonzero(labels == digit)[:64]]
-        distances = (drawn[:, None] != train).sum((2, 3))
-        assert np.array_equal(firsts[0][digit], drawn[0])
-        assert np.array_equal(firsts[1][digit], train[distances[0].argmin()])
-        best = distances.min(axis=1).argmin()
-        assert np.array_equal(closest[0][digit], drawn[best])
-        assert np.array_equal(closest[1][digit], train[distances[best].argmin()])
-
-
 def test_whether_wanted_figures_are_met_follows_from_the_figures():
     unsure = ", within the interval"
-    assert [cells.split(" | ")[-1] for cells in quality_report.show_wanted(SECTIONS).values()] == [
+    sections = copy.deepcopy(SECTIONS)
+    sections["samples"]["0.8"]["diverse"] = copy.deepcopy(SECTIONS["samples"]["1"]["raw"])
+    cells = quality_report.show_wanted(sections)
+    assert [text.split(" | ")[-1] for name, text in cells.items() if name in OF_DIVERSE] == ["no", "yes", "yes", "yes"]
+    assert [text.split(" | ")[-1] for name, text in cells.items() if name not in OF_DIVERSE] == [
         *(f"no{unsure}", "yes", f"yes{unsure}", "yes", f"yes{unsure}", f"yes{unsure}")
     ]
-    worse = copy.deepcopy(SECTIONS)
-    for kind in ("raw", "best"):
+    worse = copy.deepcopy(sections)
+    for kind in ("raw", "best", "diverse"):
         worse["samples"]["0.8"][kind]["class_agreement"] |= {"class_agreement": 0.9, "interval": [0.89, 0.91]}
     worse["samples"]["1"]["raw"]["frechet_distance"] |= {"ratio": 3.0, "ratio_interval": [2.5, 3.5]}
     near = {"near_copy_rate": 0.02, "near_copy_interval": [0.017, 0.023]}
-    worse["samples"]["0.8"]["raw"]["diversity"]["generated"] |= near
+    for kind in ("raw", "diverse"):
+        worse["samples"]["0.8"][kind]["diversity"]["generated"] |= near | {"pairwise_distance": 120.0}
+    worse["samples"]["0.8"]["diverse"]["frechet_distance"] |= {"frechet_distance": 10.0}
     worse["accuracy_score"]["raw, temperature 1"] |= {"accuracy": 0.9, "interval": [0.894, 0.906]}
     worse["generation"]["classification"]["language_model"]["accuracy"] |= {"value": 0.95, "interval": [0.94, 0.96]}
-    assert [cells.split(" | ")[-1] for cells in quality_report.show_wanted(worse).values()] == ["no"] * 6
+    assert [cells.split(" | ")[-1] for cells in quality_report.show_wanted(worse).values()] == ["no"] * 10
 
 
 def test_interval_of_a_difference_is_newcombes():

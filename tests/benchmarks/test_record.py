@@ -13,15 +13,8 @@ from mnist_text_gen.publishing import hash_weights, read_run, write_run
 
 @pytest.mark.slow
 def test_figures_go_to_the_folders_of_their_models(tiny_checkpoint, source, tokenizer, tiny_model, monkeypatch):
-    monkeypatch.setattr(
-        record,
-        "time_decodings",
-        lambda pipe, digits, rounds: {
-            record.STOCK: [9.0, 7.0, 8.0],
-            "exact": [1.0, 4.0, 2.0],
-            "bf16": [1.0, 0.0, 2.0],
-        },
-    )
+    seconds = {record.STOCK: [9.0, 7.0, 8.0], "exact": [1.0, 4.0, 2.0], "bf16": [1.0, 0.0, 2.0]}
+    monkeypatch.setattr(record, "time_decodings", lambda pipe, digits, rounds: seconds)
     write_run(tiny_checkpoint, hash_weights(tiny_checkpoint), [{"description": "a training"}], {})
     record.main(["--source", source, "--model", str(tiny_checkpoint), "--rounds", "3"])
     run, classifier_run = (read_run(folder) for folder in (tiny_checkpoint, tiny_checkpoint / "classifier"))
@@ -32,9 +25,8 @@ def test_figures_go_to_the_folders_of_their_models(tiny_checkpoint, source, toke
     assert nats["value"] == pytest.approx(symbol_nats(tiny_model, ids).sum(1).mean().item(), rel=1e-5)
     assert nats["num_samples"] == 40
     pipe = load_pipeline(tiny_checkpoint)
-    right = (
-        judge_images(pipe.classifier, tokenizer.decode_images(tokenizer.encode_images(*test))).argmax(1) == test.labels
-    ).mean()
+    probabilities = judge_images(pipe.classifier, tokenizer.decode_images(tokenizer.encode_images(*test)))
+    right = (probabilities.argmax(1) == test.labels).mean()
     assert classifier_run["results"]["accuracy"]["value"] == pytest.approx(right)
     agreement = np.mean([(pipe.sample(label).probabilities.argmax(1) == label).mean() for label in range(10)])
     assert run["results"]["class_agreement"]["value"] == pytest.approx(agreement)

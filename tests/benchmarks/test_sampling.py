@@ -8,9 +8,6 @@ import pytest
 import sampling
 import torch
 
-from mnist_text_gen import load_pipeline
-from mnist_text_gen.modeling import judge_images
-
 
 @pytest.mark.slow
 def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
@@ -29,11 +26,7 @@ def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
     for way, first, last in ((sampling.STOCK, 4, 7), ("exact", 5, 8), ("bf16", 6, 9)):
         median = (first + last) / 2
         assert f"| {way} | {median:.2f} | {first:.2f} | {last:.2f} | {5.5 / median:.2f} |" in printed
-    assert "exact takes" in printed
     assert re.search(r"\| 1 \| [\d.]+ \| [\d.]+ \| [\d.]+ \|\n\| 64 \|", printed)
-    for way in ("exact", "bf16"):
-        profile = re.search(rf"where the time of {way} goes.*?\n(.*?)\n\n", printed, flags=re.DOTALL)[1]
-        assert "aten::addmm" in profile and "all" in profile
     assert len(re.findall(r"\| (?:stock generate|exact|bf16) \| \d+ \|\n", printed)) == 3
     assert re.search(r"\| import torch \| [\d.]+ \|", printed)
     assert "nats per image, 5 test images | taken for the digit, of 640 |" in printed
@@ -43,7 +36,7 @@ def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
 
 
 @torch.no_grad()
-def test_nats_and_accepted_candidates_are_those_of_each_decoding(tiny_files, tiny_model, tokenizer, mnist_5k):
+def test_nats_are_those_of_each_precision(tiny_model, tokenizer, mnist_5k):
     test = mnist_5k["test"].first(3, "")
     ids = tokenizer(tokenizer.encode_images(*test), return_tensors="pt")["input_ids"]
     log_p = tiny_model(ids).logits.double().log_softmax(-1)
@@ -53,26 +46,8 @@ def test_nats_and_accepted_candidates_are_those_of_each_decoding(tiny_files, tin
     rounded = sampling.mean_nats(tiny_model, ids, torch.bfloat16)
     assert rounded != exact and rounded == pytest.approx(exact, rel=0.05)
 
-    calls = []
-    pipe = load_pipeline(tiny_files)
-    sample = pipe.sample
-    pipe.sample = lambda label, seed, decoding: calls.append((label, seed, decoding)) or sample(label, seed=seed)
-    expected = sum((sample(label, seed=0).probabilities.argmax(1) == label).sum() for label in range(10))
-    assert sampling.count_accepted(pipe, "bf16", 1) == expected
-    assert calls == [(label, 0, "bf16") for label in range(10)]
-
-
-def test_stock_generate_is_called_with_the_temperature_and_the_grammar(tiny_files, monkeypatch):
-    pipe = load_pipeline(tiny_files)
-    calls, generate = [], pipe.model.generate
-    monkeypatch.setattr(pipe.model, "generate", lambda *args, **how: calls.append(how) or generate(*args, **how))
-    candidates = sampling.sample_stock(pipe, 3, 5)
-    assert len(candidates.texts) == 5 and all(text[0] == "3" and text[-1] == ")" for text in candidates.texts)
-    assert (calls[0]["temperature"], calls[0]["top_k"], calls[0]["do_sample"]) == (0.8, 0, True)
-    assert (candidates.probabilities.argmax(1) == judge_images(pipe.classifier, candidates.images).argmax(1)).all()
-
 
 def test_other_models_and_parts_are_refused(named_files, refusal_of):
     line = refusal_of(sampling, "--model", named_files)
     assert f"got '{named_files}', of the classes T-shirt/top, Ankle boot, Bag in 12×12 pixels" in line
-    assert "`parts` must be some of speed, limit" in refusal_of(sampling, "--parts", "beauty")
+    assert "`parts` must be some of speed, growth" in refusal_of(sampling, "--parts", "beauty")

@@ -4,10 +4,8 @@
 import json
 import math
 import re
-from types import SimpleNamespace
 
 import pytest
-import torch
 import training
 import yaml
 from PIL import Image
@@ -55,62 +53,10 @@ def test_both_recipes_are_measured_and_nothing_twice(measure_nats, tiny_training
         measure_nats(num_eval_samples=9)
 
 
-@pytest.mark.parametrize("finished", [True, False])
-def test_only_whole_trainings_of_the_same_settings_are_taken_over(tmp_path, finished):
-    settings = {"budget_seconds": 60.0, "recipe": {"learning_rate": 1e-4}}
-    run = settings | {"finished": finished, "points": [{"nats_per_image": 50.0, "seconds": 9.0}]}
-    training.write_run(tmp_path, "specification", run)
-    assert training.is_measured(tmp_path, "specification", settings) is finished
-    assert not training.is_measured(tmp_path, "fast-0.1", settings)
-    with pytest.raises(ValueError, match="with recipe"):
-        training.is_measured(tmp_path, "specification", settings | {"recipe": {}})
-
-
-@pytest.mark.parametrize("option", [("--minutes", "0"), ("--minutes", "nan"), ("--shares", "0.1", "-1")])
+@pytest.mark.parametrize("option", [("--minutes", "nan"), ("--shares", "0.1", "-1")])
 def test_times_that_are_none_are_refused(tmp_path, refusal_of, option):
     line = refusal_of(training, "nats", "--source", "mnist-5k", "--output_dir", tmp_path, *option)
     assert f"`{option[0][2:]}` must be finite and more than 0, got" in line
-
-
-def test_schedule_is_shortened_with_its_warm_up_and_decay():
-    args = SimpleNamespace(warmup_steps=60, lr_scheduler_kwargs={"num_decay_steps": 1875, "decay_type": "linear"})
-    step = SimpleNamespace(training_args=args, num_recipe_steps=3125)
-    options = training.fit_schedule(step, 625)
-    assert dict(zip(options[::2], options[1::2], strict=True)) == {
-        "--max_steps": "625",
-        "--warmup_steps": "12",
-        "--lr_scheduler_kwargs": '{"num_decay_steps": 375, "decay_type": "linear"}',
-    }
-    args.warmup_steps, args.lr_scheduler_kwargs = 0.05, None
-    assert training.fit_schedule(step, 625) == ["--max_steps", "625"]
-
-
-def test_measuring_is_no_time_of_training(monkeypatch):
-    now = {"seconds": 40.0}
-    monkeypatch.setattr(training, "time", SimpleNamespace(process_time=lambda: now["seconds"]))
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    sizes = {"train_batch_size": 2, "gradient_accumulation_steps": 1, "world_size": 1}
-    args = SimpleNamespace(device=torch.device("cpu"), dataloader_num_workers=0, **sizes)
-    state = SimpleNamespace(max_steps=9, global_step=0)
-    points = training.Points(lambda run: None, [2.0, 3.0, 7.0])
-    points.on_train_begin(args, state, None)
-    found = []
-    for _ in range(4):
-        control = SimpleNamespace(should_evaluate=False, should_training_stop=False)
-        points.on_step_begin(args, state, control)
-        now["seconds"] += 4 * 2.0  # a step, on four threads
-        state.global_step += 1
-        points.on_step_end(args, state, control)
-        found.append((control.should_evaluate, control.should_training_stop))
-        if control.should_evaluate:
-            now["seconds"] += 4 * 100.0
-            points.on_evaluate(args, state, control, {"eval_nats_per_image": 50.0})
-            now["seconds"] += 4 * 100.0
-    assert found == [(True, False), (True, False), (False, False), (True, True)]
-    assert [(point["seconds"], point["steps"]) for point in points.run["points"]] == [(2.0, 1), (4.0, 2), (8.0, 4)]
-    args.dataloader_num_workers = 2
-    with pytest.raises(ValueError, match="`dataloader_num_workers` must be 0 on a CPU, got 2"):
-        points.on_train_begin(args, state, None)
 
 
 @pytest.mark.slow

@@ -7,12 +7,16 @@ import re
 import signal
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf
 from mnist_text_gen.commands.arguments import CommandParser, expand_path, parse_arguments, run_command
+
+
+COMMANDS = [build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf]
 
 
 @dataclass
@@ -75,17 +79,15 @@ def recipe(tmp_path):
     return write
 
 
-def cook(argv):
+def parse_all(argv):
     parse(*argv)
 
 
-def test_defaults_without_any_option():
-    assert parse() == (Meal(), Table())
-
-
 def test_recipe_sets_options_of_every_dataclass(recipe):
+    assert parse() == (Meal(), Table())
     path = recipe("dish: stew\nservings: 3\nsalt: 1.5e-1\nhot: true\nsides: [5, 6]\ncourse: second\nseats: 9\n")
-    assert parse(path) == (Meal("stew", 3, 0.15, True, None, [5, 6], "second"), Table(9))
+    expected = (Meal("stew", 3, 0.15, True, None, [5, 6], "second"), Table(9))
+    assert parse(path) == parse(str(Path(path).rename(Path(path).with_suffix(".yml")))) == expected
 
 
 def test_options_behind_a_recipe_override_it(recipe):
@@ -100,16 +102,16 @@ def test_text_in_a_recipe_is_what_was_written(recipe, text):
     assert parse_arguments([Names], [recipe(f"names: [{text}, pie]\n")], "cook.py", "")[0].names == [text, "pie"]
 
 
-def test_mapping_in_a_recipe_is_read_as_yaml(recipe):
-    meal, _ = parse(recipe("extras: {spoons: 2, hot: yes, salt: 0.5, dish: null, of: [no, 007]}\n"))
-    assert json.loads(meal.extras) == {"spoons": 2, "hot": True, "salt": 0.5, "dish": None, "of": [False, 7]}
-
-
 @pytest.mark.parametrize("text", ["null", "~", "", "# nobody"])
 def test_null_in_a_recipe_is_none_where_an_option_is_none_by_default(recipe, text):
     meal, _ = parse(recipe(f"guest: {text}\nextras: {text}\n"))
     assert (meal.guest, meal.extras) == (None, None)
     assert parse(recipe('guest: "null"\n'))[0].guest == "null"
+
+
+def test_mapping_in_a_recipe_is_read_as_yaml(recipe):
+    meal, _ = parse(recipe("extras: {spoons: 2, hot: yes, salt: 0.5, dish: null, of: [no, 007]}\n"))
+    assert json.loads(meal.extras) == {"spoons": 2, "hot": True, "salt": 0.5, "dish": None, "of": [False, 7]}
 
 
 def test_recipe_overrides_its_base_and_that_its_own(recipe, tmp_path):
@@ -118,23 +120,6 @@ def test_recipe_overrides_its_base_and_that_its_own(recipe, tmp_path):
     (tmp_path / "more" / "large.yaml").write_text("base: ../meal.yaml\nservings: 30\nseats: 90\n")
     (tmp_path / "huge.yaml").write_text("base: more/large.yaml\nservings: 300\nguest: null\n")
     assert parse(str(tmp_path / "huge.yaml"), "--hot") == (Meal("stew", 300, hot=True), Table(90))
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        ("base: meal.yaml\n", "the `base` of a recipe must not lead back to it"),
-        ("base: other.yaml\n", "the `base` of a recipe must not lead back to it"),
-        ("base: missing.yaml\n", "missing.yaml"),
-        ("base: [a.yaml, b.yaml]\n", "`base` must be the file name of a recipe, got ['a.yaml', 'b.yaml']"),
-        ("base: list.yaml\n", "list.yaml holds a list; a recipe is a mapping"),
-        ("base:\n", "`base` must be the file name of a recipe, got ''"),
-    ],
-)
-def test_base_that_cannot_be_used_is_refused(error_of, recipe, tmp_path, content, found):
-    (tmp_path / "other.yaml").write_text("base: ./meal.yaml\n")
-    (tmp_path / "list.yaml").write_text("- dish\n")
-    assert found in error_of(cook, recipe(content))
 
 
 @pytest.fixture
@@ -148,7 +133,7 @@ def parse_places(*argv):
     return parse_arguments([Places], argv, "cook.py", "Cooks.")[0]
 
 
-def test_home_folder_is_put_into_options_that_are_paths_and_nothing_else_is(recipe, home):
+def test_home_folder_is_put_into_options_that_are_paths_and_nothing_else_is(recipe, home, error_of):
     expected = Places(f"{home}/~/a::b [1] %20", str(home), guest="~/x")
     path = recipe("output_dir: ~/~/a::b [1] %20\ncellar: '~'\nguest: ~/x\n")
     assert parse_places(path) == parse_places("--output_dir=~/~/a::b [1] %20", "--cellar", "~", "--guest", "~/x")
@@ -159,16 +144,10 @@ def test_home_folder_is_put_into_options_that_are_paths_and_nothing_else_is(reci
     assert parse_places("~/meal.yaml") == Places("elsewhere", str(home), guest="~/x")
     (home.parent / "other.yaml").write_text("base: ~/meal.yaml\n")
     assert parse_places(str(home.parent / "other.yaml")).output_dir == "elsewhere"
+    assert "'~no-such-user/x'" in error_of(lambda argv: parse_places(*argv), "--cellar", "~no-such-user/x")
 
 
-def test_home_folder_of_an_unknown_user_is_refused(error_of):
-    def command(argv):
-        parse_arguments([Places], argv, "cook.py", "Cooks.")
-
-    assert "'~no-such-user/x'" in error_of(command, "--cellar", "~no-such-user/x")
-
-
-@pytest.mark.parametrize("command", [build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_that_is_a_path_says_so(command, monkeypatch, home):
     parsers = []
     monkeypatch.setattr(CommandParser, "parse_args_into_dataclasses", lambda self, args: parsers.append(self) or 1 / 0)
@@ -179,6 +158,35 @@ def test_every_option_of_a_command_that_is_a_path_says_so(command, monkeypatch, 
     not_paths = {"--enable_jit_checkpoint", "--restore_callback_states_from_checkpoint"}
     found = {name for name in parsers[0]._option_string_actions if suspects.match(name)}
     assert found - not_paths <= expanded
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_output_dir_that_cannot_be_one_is_refused_and_stays(refusal_of, tmp_path, tiny_files, command):
+    (tmp_path / "file").write_text("mine")
+    options = {
+        build_dataset: ["--dataset_name", tmp_path / "missing"],
+        draw_dataset: ["--num_images", 1],
+        train_classifier: ["--dataset_name", tmp_path / "missing", "--do_train", "--use_cpu"],
+        train_hf: ["--dataset_name", tmp_path / "missing", "--do_train", "--use_cpu"],
+    }.get(command, [])
+    options += ["--model_name_or_path", tiny_files] if command in (draw_dataset, export_onnx, sample_hf) else []
+    for output_dir in (tmp_path / "file", tmp_path / "file" / "below"):
+        line = refusal_of(command, "--output_dir", output_dir, *options)
+        assert f"output_dir is {str(output_dir)!r}; allowed is a folder that can be written to" in line
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", [train_classifier, train_hf])
+def test_images_and_weights_that_are_not_there_are_named_and_leave_nothing(refusal_of, tmp_path, command):
+    (tmp_path / "empty").mkdir()
+    options = ["--output_dir", tmp_path / "out", "--do_train", "--use_cpu"]
+    line = refusal_of(command, *options, "--dataset_name", tmp_path / "empty")
+    assert str(tmp_path / "empty") in line and "has no folder of images" in line
+    options += ["--num_train_samples", 4, "--num_eval_samples", 4]
+    weights = str(tmp_path / "weights")
+    assert weights in refusal_of(command, *options, "--dataset_name", "mnist-5k", "--model_name_or_path", weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_sigterm_runs_what_a_command_has_to_do_at_its_end():
@@ -196,29 +204,6 @@ def test_sigterm_runs_what_a_command_has_to_do_at_its_end():
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_recipe_with_the_ending_yml(tmp_path):
-    (tmp_path / "meal.yml").write_text("dish: stew\n")
-    assert parse(str(tmp_path / "meal.yml"))[0].dish == "stew"
-
-
-@pytest.mark.parametrize("option", ["--spice", "--dishes", "-d", "--spice=1"])
-def test_option_that_does_not_exist_is_named(error_of, option):
-    assert option in error_of(cook, option, "curry")
-
-
-def test_option_that_does_not_exist_in_a_recipe_is_named(error_of, recipe):
-    assert "--spice" in error_of(cook, recipe("dish: stew\nspice: curry\n"))
-
-
-@pytest.mark.parametrize("abbreviation", ["--dis", "--serving", "--seat"])
-def test_abbreviations_are_refused(error_of, abbreviation):
-    assert abbreviation in error_of(cook, abbreviation, "3")
-
-
-def test_abbreviations_in_a_recipe_are_refused(error_of, recipe):
-    assert "--serving" in error_of(cook, recipe("serving: 3\n"))
-
-
 @pytest.mark.parametrize(
     ("argv", "found"),
     [
@@ -230,54 +215,67 @@ def test_abbreviations_in_a_recipe_are_refused(error_of, recipe):
         (["--dish"], ["--dish"]),
         (["stew"], ["stew"]),
         (["--seats", "1", "meal.yaml"], ["meal.yaml"]),
+        (["missing.yaml"], ["missing.yaml"]),
+        (["folder.yaml"], ["folder.yaml"]),
+        (["--spice", "curry"], ["--spice"]),
+        (["-d", "curry"], ["-d"]),
+        # an abbreviation
+        (["--serving", "3"], ["--serving"]),
     ],
 )
-def test_value_that_does_not_fit_is_named(error_of, argv, found):
-    line = error_of(cook, *argv)
+def test_option_or_value_that_does_not_fit_is_named(error_of, tmp_path, monkeypatch, argv, found):
+    (tmp_path / "folder.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    line = error_of(parse_all, *argv)
     assert [part for part in found if part not in line] == []
 
 
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ("dish: [stew\n", "is not YAML"),
+        ("dish: [stew\n", "meal.yaml is not YAML"),
         ("dish: stew: soup\n", "is not YAML"),
-        ("- dish\n- stew\n", "holds a list; a recipe is a mapping"),
+        ("? [dish]\n: stew\n", "is not YAML"),
+        ("- dish\n- stew\n", "meal.yaml holds a list; a recipe is a mapping"),
         ("stew\n", "holds a str; a recipe is a mapping"),
         ("", "holds a NoneType; a recipe is a mapping"),
-        ("? [dish]\n: stew\n", "is not YAML"),
-        ("servings: many\n", "--servings"),
         (b"dish: \xff\xfe\n", "decode"),
+        ("servings: many\n", "--servings"),
+        ("dish: stew\nspice: curry\n", "--spice"),
+        ("serving: 3\n", "--serving"),
+        ("base: meal.yaml\n", "the `base` of a recipe must not lead back to it"),
+        ("base: other.yaml\n", "the `base` of a recipe must not lead back to it"),
+        ("base: missing.yaml\n", "missing.yaml"),
+        ("base: [a.yaml, b.yaml]\n", "`base` must be the file name of a recipe, got ['a.yaml', 'b.yaml']"),
+        ("base: list.yaml\n", "list.yaml holds a list; a recipe is a mapping"),
+        ("base:\n", "`base` must be the file name of a recipe, got ''"),
     ],
 )
-def test_recipe_that_cannot_be_used_is_refused(error_of, recipe, content, found):
-    assert found in error_of(cook, recipe(content))
-
-
-@pytest.mark.parametrize("content", ["dish: [stew\n", "- dish\n"])
-def test_recipe_that_cannot_be_used_is_named(error_of, recipe, content):
-    path = recipe(content)
-    assert path in error_of(cook, path)
-
-
-def test_missing_recipe_is_named(error_of, tmp_path):
-    path = str(tmp_path / "missing.yaml")
-    assert path in error_of(cook, path)
-
-
-def test_folder_in_place_of_a_recipe_is_named(error_of, tmp_path):
-    (tmp_path / "folder.yaml").mkdir()
-    assert "folder.yaml" in error_of(cook, str(tmp_path / "folder.yaml"))
+def test_recipe_that_cannot_be_used_is_refused(error_of, recipe, tmp_path, content, found):
+    (tmp_path / "other.yaml").write_text("base: ./meal.yaml\n")
+    (tmp_path / "list.yaml").write_text("- dish\n")
+    assert found in error_of(parse_all, recipe(content))
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("salt is -1;\n  allowed is more"), OSError("salt is -1; allowed is more")]
+    ("error", "line"),
+    [
+        (ValueError("salt is -1;\n  allowed is more"), "salt is -1; allowed is more"),
+        (OSError("salt is -1; allowed is more"), "salt is -1; allowed is more"),
+        # what a terminal would obey, and what looks like a line of its own
+        (
+            ValueError("a\x1b[31m b\x9b \x1b]0;x\x07.png\nforged: line"),
+            "a\\x1b[31m b\\x9b \\x1b]0;x\\x07.png forged: line",
+        ),
+        (MemoryError(), "there is not enough memory"),
+        (MemoryError("12 TB"), "12 TB"),
+    ],
 )
-def test_errors_that_a_user_can_mend_become_one_line(error_of, error):
+def test_errors_that_a_user_can_mend_become_one_line(error_of, error, line):
     def fail(argv):
         raise error
 
-    assert error_of(fail) == "cook.py: error: salt is -1; allowed is more"
+    assert error_of(fail) == f"cook.py: error: {line}"
 
 
 def test_other_errors_keep_their_traceback():
@@ -288,47 +286,9 @@ def test_other_errors_keep_their_traceback():
         run_command("cook.py", fail, [])
 
 
-def test_run_command_reads_the_command_line_where_no_arguments_are_given(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["cook.py", "--dish", "pie"])
-    given = []
-    run_command("cook.py", given.extend)
-    assert given == ["--dish", "pie"]
-
-
 def test_a_character_that_the_encoding_of_stdout_lacks_is_shown_as_its_escape(monkeypatch):
     """As where Windows writes to a pipe."""
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
     run_command("prog", lambda argv: print("Done, in Ziffern-数字", flush=True), [])
     assert written.getvalue().decode("cp1252").split() == ["Done,", "in", r"Ziffern-\u6570\u5b57"]
-
-
-def test_help_names_every_option_and_exits_with_0(capsys):
-    with pytest.raises(SystemExit) as stop:
-        run_command("cook.py", cook, ["--help"])
-    assert stop.value.code == 0
-    text = capsys.readouterr().out
-    assert [name for name in ("--dish", "--servings", "--sides", "--seats", "Cooks.") if name not in text] == []
-
-
-@pytest.mark.parametrize("error", [ValueError, OSError])
-def test_an_error_line_holds_nothing_that_a_terminal_obeys(error, capsys):
-    def fail(argv):
-        raise error("a\x1b[31m b\x9b \x1b]0;x\x07.png\nforged: line")
-
-    with pytest.raises(SystemExit) as stop:
-        run_command("x.py", fail, [])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == "x.py: error: a\\x1b[31m b\\x9b \\x1b]0;x\\x07.png forged: line\n"
-
-
-@pytest.mark.parametrize(
-    ("error", "line"), [(MemoryError(), "there is not enough memory"), (MemoryError("12 TB"), "12 TB")]
-)
-def test_too_little_memory_is_one_line(error, line, capsys):
-    def fail(argv):
-        raise error
-
-    with pytest.raises(SystemExit):
-        run_command("x.py", fail, [])
-    assert capsys.readouterr().err == f"x.py: error: {line}\n"

@@ -20,24 +20,13 @@ def measure_centres(images: np.ndarray) -> np.ndarray:
     return np.stack([weights.sum(axis=2) @ places, weights.sum(axis=1) @ places], axis=1)
 
 
-def test_shape_and_dtype_stay_and_the_input_is_not_touched(images):
-    before = images.copy()
-    augmented = augment_images(images, range(200))
-    assert augmented.shape == (200, 28, 28)
-    assert augmented.dtype == np.uint8
-    assert (images == before).all()
-
-
-def test_same_keys_and_seed_give_the_same_images(images):
-    assert (augment_images(images, range(200), seed=3) == augment_images(images, range(200), seed=3)).all()
-
-
 def test_an_image_depends_on_its_key_and_not_on_its_batch(images):
+    before = images.copy()
     whole = augment_images(images[:40], range(40), seed=1)
+    assert (whole.shape, whole.dtype) == ((40, 28, 28), np.uint8) and (images == before).all()
     order = np.random.default_rng(0).permutation(40)
     assert (augment_images(images[order], order, seed=1) == whole[order]).all()
-    for index in (0, 1, 17, 39):
-        assert (augment_images(images[index : index + 1], [index], seed=1)[0] == whole[index]).all()
+    assert (augment_images(images[17:18], [17], seed=1)[0] == whole[17]).all()
 
 
 @pytest.mark.parametrize(("keys", "seed"), [(range(200, 400), 0), (range(200), 1), (range(1, 201), 0)])
@@ -49,18 +38,6 @@ def test_another_key_or_seed_gives_another_image(images, keys, seed):
 def test_key_and_seed_do_not_stand_for_each_other(images):
     first, second = augment_images(images[:1], [2], seed=1), augment_images(images[:1], [1], seed=2)
     assert (first != second).any()
-
-
-def test_most_images_change(images):
-    changed = (augment_images(images, range(200)) != images).any(axis=(1, 2))
-    assert changed.mean() > 0.95
-
-
-def test_brightness_stays_near(images):
-    ratios = augment_images(images, range(200)).sum(axis=(1, 2)) / images.sum(axis=(1, 2))
-    assert 0.9 < ratios.mean() < 1.1
-    assert ratios.min() > 0.6
-    assert ratios.max() < 1.6
 
 
 def measure_sizes(images: np.ndarray) -> np.ndarray:
@@ -88,14 +65,6 @@ def test_strokes_get_thinner_and_thicker_but_not_on_average(images):
     assert ratios.max() > 1.1
 
 
-def test_strokes_change_also_where_nothing_is_moved(images, monkeypatch):
-    for name in ("ROTATION", "SHEAR", "LOG_SCALE", "ELASTIC"):
-        monkeypatch.setattr(f"mnist_text_gen.data.augmentation.{name}", 0.0)
-    ratios = binarize_images(augment_images(images, range(200))).mean((1, 2)) / binarize_images(images).mean((1, 2))
-    assert ratios.min() < 0.9
-    assert ratios.max() > 1.3
-
-
 def test_strength_zero_changes_nothing_and_more_changes_more(images):
     assert (augment_images(images, range(200), strength=0) == images).all()
     changes = [np.abs(augment_images(images, range(200), strength=s).astype(int) - images).mean() for s in (0.3, 1, 2)]
@@ -115,20 +84,3 @@ def test_strength_zero_changes_nothing_and_more_changes_more(images):
 def test_wrong_arguments_are_refused(images, changes, message):
     with pytest.raises(ValueError, match=message):
         augment_images(images, **({"keys": range(200)} | changes))
-
-
-def test_an_augmented_image_is_nearer_to_its_original_than_to_others(images):
-    originals = images.reshape(200, -1) / 255
-    augmented = augment_images(images, range(200)).reshape(200, -1) / 255
-    distances = ((augmented[:, None] - originals[None]) ** 2).sum(axis=-1)
-    assert (distances.argmin(axis=1) == np.arange(200)).mean() > 0.7
-
-
-def test_a_blank_image_stays_blank():
-    assert not augment_images(np.zeros((3, 28, 28), dtype=np.uint8), [5, 6, 7]).any()
-
-
-def test_no_images_give_no_images():
-    augmented = augment_images(np.zeros((0, 28, 28), dtype=np.uint8), [])
-    assert augmented.shape == (0, 28, 28)
-    assert augmented.dtype == np.uint8

@@ -1,11 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Folders of class folders with images, whole and with each fault that people's folders have; and names of classes."""
 
-import io
 import logging
-import struct
 import unicodedata
-import zlib
 
 import datasets
 import numpy as np
@@ -14,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from image_files import NAMES, write_classes, write_idx_folder, write_parquet
+from image_files import NAMES, to_png, write_classes, write_idx_folder, write_parquet
 from PIL import Image
 
 from mnist_text_gen.data import LabelledImages, load_images
@@ -77,89 +74,24 @@ def test_class_folders_alone_are_split_with_every_class_alike(tmp_path, digits):
     )
 
 
-@pytest.mark.parametrize(
-    ("ending", "margin"),
-    [
-        *(("png", 0), ("bmp", 0), ("jpg", 40), ("WEBP", 60)),
-        *(("gif", 0), ("tif", 0), ("TIFF", 0), ("pgm", 0), ("ppm", 0)),
-    ],
-)
+@pytest.mark.parametrize(("ending", "margin"), [("png", 0), ("jpg", 40), ("WEBP", 60), ("gif", 0), ("TIFF", 0)])
 def test_every_format_is_read(tmp_path, digits, ending, margin):
     train = load_images(write_classes(tmp_path, digits.images, ending=ending))["train"]
     originals = digits.images[digits.labels == train.labels[0]].astype(int)
     assert abs(train.images[0] - originals).max(axis=(1, 2)).min() <= margin
 
 
-def test_names_of_files_and_folders_may_have_any_characters(tmp_path, digits):
-    names = ("[a-c]*", "naïve ☂", "train set")
-    write_classes(tmp_path, digits.images, names=names)
-    (tmp_path / names[0] / "00.png").rename(tmp_path / names[0] / "*[0].png")
-    assert load_images(tmp_path)["train"].class_names == names
+@pytest.mark.parametrize("names", [["only"], [f"class {index:02}" for index in range(11)]], ids=["one", "eleven"])
+def test_fewer_than_two_and_more_than_ten_classes_are_refused(tmp_path, digits, names):
+    write_classes(tmp_path, digits.images[: len(names)], names=names)
+    refuse(tmp_path, tmp_path, names[-1], "2 to 10")
 
 
-def test_hidden_files_and_folders_and_a_readme_are_not_images(folder):
-    for path in (".git/config", "train/.cache/x.png", "train/cat/.DS_Store", "README.md", "train/LICENSE"):
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text("text")
-    assert load_images(folder)["train"].class_names == NAMES
-
-
-def test_eleven_classes_are_refused(tmp_path, digits):
-    write_classes(tmp_path, digits.images[:11], names=[f"class {index:02}" for index in range(11)])
-    refuse(tmp_path, tmp_path, "11", "class 10", "2 to 10")
-
-
-def test_one_class_is_refused(tmp_path, digits):
-    write_classes(tmp_path, digits.images[:10], names=["only"])
-    refuse(tmp_path, tmp_path, "only", "2 to 10")
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_an_empty_class_folder_is_refused_by_name(folder, split):
-    for path in (folder / split / "cat").iterdir():
-        path.unlink()
-    refuse(folder, f"{folder / split / 'cat'} has no image")
-
-
-@pytest.mark.parametrize("skip", [False, True])
-def test_a_class_of_broken_images_only_is_refused_by_name(folder, skip):
+@pytest.mark.parametrize("left", ["nothing", "broken images", "broken images, skipped"])
+def test_a_class_without_an_image_is_refused_by_name(folder, left):
     for path in (folder / "train" / "cat").iterdir():
-        path.write_bytes(b"no image")
-    refuse(folder, folder / "train" / "cat", skip_broken_images=skip)
-
-
-def png(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def pcx(image):
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PCX")
-    return buffer.getvalue()
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-DAMAGES = {
-    "empty": lambda image: b"",
-    "text": lambda image: b"one,two\n",
-    "cut": lambda image: png(image)[:-40],
-    "header only": lambda image: png(image)[:33],
-    "checksum": lambda image: png(image)[:60] + bytes([png(image)[60] ^ 255]) + png(image)[61:],
-    "no deflate data": lambda image: png(image)[:33] + chunk(b"IDAT", b"\0" * 9) + chunk(b"IEND", b""),
-    "another format": pcx,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_broken_file_among_good_ones_is_refused_by_name(folder, digits, damage):
-    path = folder / "train" / "cat" / "03.png"
-    path.write_bytes(DAMAGES[damage](digits.images[13]))
-    assert refuse(folder).startswith(f"{path} has no image that can be read: ")
+        path.unlink() if left == "nothing" else path.write_bytes(b"no image")
+    refuse(folder, folder / "train" / "cat", skip_broken_images="skipped" in left)
 
 
 def test_broken_files_are_skipped_on_request_and_named(folder, digits, caplog):
@@ -175,11 +107,11 @@ def test_broken_files_are_skipped_on_request_and_named(folder, digits, caplog):
     assert digits.images[13].tobytes() not in {image.tobytes() for image in splits["train"].images}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @example(data=None)
 def test_any_damage_to_a_file_is_an_image_or_a_refusal_that_names_it(folder, digits, data):
-    whole = png(digits.images[13])
+    whole = to_png(digits.images[13])
     damaged = bytearray(whole)
     if data is not None:
         for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=4)):
@@ -201,30 +133,27 @@ def test_images_of_two_sizes_are_refused_with_a_file_of_each(folder):
     refuse(folder, f"{folder}/train/bow/00.png is 28×28 and {path} is 24×20; allowed are images of one size")
 
 
-def test_splits_of_two_sizes_are_refused(folder, digits):
-    for path in folder.glob("test/*/*"):
-        Image.new("L", (32, 32)).save(path)
-    refuse(folder, folder, "28×28 in 'train' and 32×32 in 'test'")
+@pytest.mark.parametrize(
+    ("pattern", "size", "found"),
+    [
+        ("test/*/*", (32, 32), "28×28 in 'train' and 32×32 in 'test'"),
+        ("*/*/*", (28, 20), "20×28; allowed are square ones"),
+    ],
+)
+def test_splits_of_two_sizes_or_not_square_are_refused(folder, pattern, size, found):
+    for path in folder.glob(pattern):
+        Image.new("L", size).save(path)
+    refuse(folder, folder, found)
 
 
-def test_images_that_are_not_square_are_refused(folder):
-    for path in folder.glob("*/*/*"):
-        Image.new("L", (28, 20)).save(path)
-    refuse(folder, "split 'train'", folder, "20×28; allowed are square ones")
-
-
-@pytest.mark.parametrize(("kept", "missing"), [("train", "test"), ("test", "train")])
-def test_one_split_without_the_other_is_refused(folder, kept, missing):
-    (folder / missing).rename(folder / "validation")
-    refuse(folder, folder, f"'{kept}': '{kept}'", "'validation': 'validation'", f"no split '{missing}'")
-
-
-def test_splits_with_other_classes_are_refused(folder):
+def test_splits_that_do_not_belong_together_are_refused(folder):
     (folder / "test" / "dog").rename(folder / "test" / "wolf")
     refuse(folder, folder, "bow, cat, dog in 'train'", "bow, cat, wolf in 'test'")
+    (folder / "test").rename(folder / "validation")
+    refuse(folder, folder, "'train': 'train'", "'validation': 'validation'", "no split 'test'")
 
 
-@pytest.mark.parametrize("name", ["train/labels.csv", "train/metadata.jsonl", "test/Labels.txt", "labels.csv"])
+@pytest.mark.parametrize("name", ["train/metadata.jsonl", "labels.csv"])
 def test_labels_beside_the_class_folders_are_refused(folder, name):
     (folder / name).write_text("file_name,label\n")
     refuse(folder, folder / name, "beside the class folders")
@@ -251,11 +180,9 @@ def test_idx_files_have_the_digits_for_names_unless_others_are_given(idx_folder)
     ("names", "parts"),
     [
         (["zero", "one"], ["class_names", "2 names", "needed are 3", "0 to 2"]),
-        (["zero", "one", "two", "three"], ["class_names", "4 names", "needed are 3"]),
         ([f"name {index}" for index in range(11)], ["class_names", "11", "2 to 10"]),
         ([], ["class_names", "2 to 10"]),
         (["zero", "one", "zero"], ["'zero'", "0", "2"]),
-        (["zero", "", "two"], ["''", "1"]),
         (["zero", "one", " "], ["' '", "2"]),
     ],
 )
@@ -263,36 +190,25 @@ def test_names_that_do_not_fit_are_refused(idx_folder, names, parts):
     refuse(idx_folder, *parts, class_names=names)
 
 
-def test_parquet_takes_the_names_of_its_feature(tmp_path, digits):
-    feature = datasets.ClassLabel(names=list(NAMES))
-    for split in ("train", "test"):
-        write_parquet(tmp_path / f"{split}.parquet", digits, feature)
+def test_parquet_takes_the_names_of_its_feature_or_those_that_are_given(tmp_path, digits):
+    paths = [tmp_path / f"{split}.parquet" for split in ("train", "test")]
+    for path in paths:
+        write_parquet(path, digits)
+    assert load_images(tmp_path, class_names=NAMES)["train"].class_names == NAMES
+    for path in paths:
+        write_parquet(path, digits, datasets.ClassLabel(names=list(NAMES)))
     assert load_images(tmp_path)["test"].class_names == NAMES
     refuse(tmp_path, "leave class_names out", class_names=["a", "b", "c"])
-    write_parquet(tmp_path / "test.parquet", digits, datasets.ClassLabel(names=["bow", "dog", "cat"]))
-    refuse(tmp_path, "bow, cat, dog in 'train'", "bow, dog, cat in 'test'")
-
-
-def test_parquet_of_more_than_ten_classes_is_refused(tmp_path, digits):
-    for split in ("train", "test"):
-        write_parquet(tmp_path / f"{split}.parquet", digits, datasets.ClassLabel(num_classes=11))
-    refuse(tmp_path, "11", "2 to 10")
-
-
-def test_parquet_with_a_label_outside_its_names_is_refused(tmp_path, digits):
-    for split in ("train", "test"):
-        write_parquet(tmp_path / f"{split}.parquet", digits, datasets.ClassLabel(names=list(NAMES)))
-    table = pq.read_table(tmp_path / "test.parquet")
+    table = pq.read_table(paths[1])
     labels = pa.array([0, 1, 2, 3, *[0] * 26], type=pa.int64())
-    table = table.set_column(table.column_names.index("label"), table.schema.field("label"), labels)
-    pq.write_table(table, tmp_path / "test.parquet")
+    field = table.schema.field("label")
+    pq.write_table(table.set_column(table.column_names.index("label"), field, labels), paths[1])
     refuse(tmp_path, "split 'test'", "has the label 3 at 3; allowed are 0 to 2")
-
-
-def test_a_name_for_each_class_may_be_given_to_labels_without_names(tmp_path, digits):
-    for split in ("train", "test"):
-        write_parquet(tmp_path / f"{split}.parquet", digits)
-    assert load_images(tmp_path, class_names=NAMES)["train"].class_names == NAMES
+    write_parquet(paths[1], digits, datasets.ClassLabel(names=["bow", "dog", "cat"]))
+    refuse(tmp_path, "bow, cat, dog in 'train'", "bow, dog, cat in 'test'")
+    for path in paths:
+        write_parquet(path, digits, datasets.ClassLabel(num_classes=11))
+    refuse(tmp_path, "11", "2 to 10")
 
 
 def test_class_folders_are_the_same_composed_and_decomposed(tmp_path):

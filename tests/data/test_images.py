@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from image_files import to_png, write_classes
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mnist_text_gen.data import images as reader
 from mnist_text_gen.data import load_images
@@ -147,15 +147,10 @@ def test_dark_ink_on_nothing_is_on_white_paper(digit):
         np.testing.assert_array_equal(read_image(io.BytesIO(data), "x"), 255 - digit)
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
-def test_a_folder_and_rows_give_the_same_images(tmp_path, digit, ending):
-    turned, exif = turn(Image.fromarray(digit), 6)
-    write_classes(tmp_path / "folder", [digit] * 30)
-    data = encode(turned, {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}[ending], exif=exif)
-    for path in (tmp_path / "folder").rglob("*.png"):
-        path.with_suffix(f".{ending}").write_bytes(data)
-        if ending != "png":
-            path.unlink()
+def test_a_folder_and_rows_give_the_same_images(tmp_path, digit):
+    data = oriented("JPEG", 6)(digit)
+    for path in write_classes(tmp_path / "folder", [digit] * 30, ending="jpg").rglob("*.jpg"):
+        path.write_bytes(data)
     pq.write_table(pa.table({"image": [data] * 30, "label": [0, 1, 2] * 10}), tmp_path / "rows.parquet")
     folder, rows = load_images(tmp_path / "folder"), load_images(str(tmp_path / "rows.parquet"))
     np.testing.assert_array_equal(folder["train"].images, rows["train"].images)
@@ -177,7 +172,7 @@ def test_what_is_not_read_is_named(digit, write, message):
         read_image(io.BytesIO(write(digit)), "my file")
 
 
-@pytest.mark.parametrize("values", [(0, 1), (100, 127), (130, 255), (255, 255)])
+@pytest.mark.parametrize("values", [(0, 1), (100, 127), (255, 255)])
 def test_a_blank_upload_says_its_grey_values(digit, uploads, tokenizer, tmp_path, values):
     low, high = values
     for size in (28, 60):
@@ -201,7 +196,7 @@ def bomb(width, height):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(("width", "height"), [(5_100, 5_000), (13_300, 13_300), (60_000, 60_000)])
+@pytest.mark.parametrize(("width", "height"), [(5_100, 5_000), (60_000, 60_000)])
 def test_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch, width, height):
     path = tmp_path / "a.png"
     # the header is enough
@@ -250,8 +245,3 @@ def test_more_than_a_split_may_have_is_refused(num_images, shape):
     with pytest.raises(ValueError, match="at most 1,000,000 images and 1,073,741,824 pixels"):
         check_total(num_images, shape, "x:")
     check_total(60_000, (28, 28), "x:")
-
-
-def test_an_inverted_image_is_read_as_it_is(digit):
-    inverted = encode(ImageOps.invert(Image.fromarray(digit)), "PNG")
-    np.testing.assert_array_equal(read_image(io.BytesIO(inverted), "x"), 255 - digit)

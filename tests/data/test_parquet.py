@@ -41,75 +41,64 @@ def test_parquet_file_is_split_with_every_class_alike(tmp_path, all_classes):
     assert sorted(loaded) == sorted((image.tobytes(), label) for image, label in zip(*all_classes, strict=True))
 
 
-@pytest.mark.parametrize("nested", [True, False], ids=["struct", "binary"])
-def test_parquet_file_that_datasets_did_not_write_is_read(tmp_path, all_classes, nested):
+@pytest.mark.parametrize("type_", ["struct", pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_parquet_file_that_datasets_did_not_write_is_read(tmp_path, all_classes, type_):
     images = [to_png(image) for image in all_classes.images]
-    images = [{"bytes": data, "path": None} for data in images] if nested else images
-    pq.write_table(pa.table({"image": images, "label": all_classes.labels}), tmp_path / "digits.parquet")
-    assert len(load_images(str(tmp_path / "digits.parquet"))["train"].images) == 80
+    images = [{"bytes": data, "path": None} for data in images] if type_ == "struct" else pa.array(images, type_)
+    pq.write_table(pa.table({"image": images, "label": all_classes.labels.astype(np.uint8)}), tmp_path / "a.parquet")
+    assert len(load_images(str(tmp_path / "a.parquet"))["train"].images) == 80
 
 
-def test_coloured_images_become_grey(tmp_path, all_classes):
-    coloured = LabelledImages(np.repeat(all_classes.images[..., None], 3, axis=-1), all_classes.labels)
-    write_parquet(tmp_path / "coloured.parquet", coloured)
-    write_parquet(tmp_path / "grey.parquet", all_classes)
-    coloured, grey = (load_images(str(tmp_path / f"{name}.parquet")) for name in ("coloured", "grey"))
-    assert_same(coloured["train"], grey["train"])
+def refuse_table(path, columns, message, **options):
+    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path, **options)
+    with pytest.raises(ValueError) as refusal:
+        load_images(str(path))
+    assert str(path) in str(refusal.value) and message in str(refusal.value), str(refusal.value)
+
+
+@pytest.fixture
+def columns(train):
+    return {"image": [to_png(image) for image in train.images], "label": train.labels.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("image", to_png(np.zeros((30, 28), np.uint8)), "row 4, is 30×28; allowed are images of one size"),
+        ("image", b"no image", "row 4, has no image that can be read"),
+        ("image", None, "row 4"),
+        ("label", None, "row 4"),
+        ("label", 10, "has the label 10 at"),
+        ("label", -1, "has the label -1 at"),
+    ],
+)
+def test_row_that_cannot_be_used_is_named(tmp_path, columns, column, value, message):
+    columns[column][4] = value
+    refuse_table(tmp_path / "a.parquet", columns, message)
 
 
 @pytest.mark.parametrize("column", ["image", "label"])
-def test_parquet_without_a_column_is_refused(tmp_path, train, column):
+def test_parquet_without_a_column_is_refused(tmp_path, columns, column):
+    del columns[column]
+    refuse_table(tmp_path / "a.parquet", columns, f"has the columns {list(columns)}; needed are 'image' and 'label'")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"), [([], ""), ([to_png(np.zeros((28, 29), np.uint8))] * 20, "28×29; allowed are square ones")]
+)
+def test_parquet_without_a_row_or_square_images_is_refused(tmp_path, images, message):
+    labels = pa.array([0] * len(images), pa.int64())
+    refuse_table(tmp_path / "a.parquet", {"image": pa.array(images, pa.binary()), "label": labels}, message)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "another format", "missing"])
+def test_damaged_parquet_file_is_named(tmp_path, columns, damage):
     path = tmp_path / "digits.parquet"
-    write_parquet(path, train)
-    table = pq.read_table(path).replace_schema_metadata(None)
-    pq.write_table(table.drop_columns([column]), path)
-    kept = [name for name in ("image", "label") if name != column]
-    with pytest.raises(
-        ValueError, match=f"^{re.escape(f'{path} has the columns {kept}; needed are')} 'image' and 'label'$"
-    ):
-        load_images(str(path))
-
-
-def test_parquet_with_images_of_two_sizes_is_refused(tmp_path, train):
-    path = tmp_path / "digits.parquet"
-    images = [*train.images[:3], np.zeros((30, 28), dtype=np.uint8)]
-    write_parquet(path, LabelledImages(images, train.labels[:4]))
-    message = f"{path}, row 0, is 28×28 and {path}, row 3, is 30×28; allowed are images of one size"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        load_images(str(path))
-
-
-def test_parquet_with_images_that_are_not_square_is_refused(tmp_path, train):
-    path = tmp_path / "digits.parquet"
-    write_parquet(path, LabelledImages(np.zeros((20, 28, 29), dtype=np.uint8), train.labels))
-    with pytest.raises(ValueError, match=f"of {re.escape(str(path))} has images of 28×29; allowed are square ones$"):
-        load_images(str(path))
-
-
-@pytest.mark.parametrize("label", [10, -1])
-def test_parquet_with_a_label_out_of_range_is_refused(tmp_path, all_classes, label):
-    path = tmp_path / "digits.parquet"
-    write_parquet(
-        path, LabelledImages(all_classes.images, np.where(all_classes.labels == 3, label, all_classes.labels))
-    )
-    with pytest.raises(ValueError, match=rf"of {re.escape(str(path))} has the label {label} at \d+; allowed are 0 to"):
-        load_images(str(path))
-
-
-def test_parquet_with_labels_between_integers_is_refused(tmp_path, all_classes):
-    path = tmp_path / "digits.parquet"
-    write_parquet(path, LabelledImages(all_classes.images, all_classes.labels + 0.5), datasets.Value("float64"))
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        load_images(str(path))
-
-
-@pytest.mark.parametrize("column", ["image", "label"])
-def test_parquet_with_a_missing_value_is_refused(tmp_path, train, column):
-    path = tmp_path / "digits.parquet"
-    images = [{"bytes": to_png(image), "path": None} for image in train.images]
-    columns = {"image": images, "label": train.labels.tolist()}
-    columns[column][4] = None
     pq.write_table(pa.table(columns), path)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2]}.get(damage, b"<html>" * 50))
+    if damage == "missing":
+        path.unlink()
     with pytest.raises(ValueError, match=re.escape(str(path))):
         load_images(str(path))
 
@@ -129,56 +118,13 @@ def test_file_that_a_row_names_is_not_read(tmp_path, train, as_struct):
             load_images(str(path))
 
 
-def test_parquet_with_bytes_that_are_no_image_is_refused(tmp_path, train):
-    path = tmp_path / "digits.parquet"
-    images = [to_png(image) for image in train.images]
-    images[4] = b"no image"
-    pq.write_table(pa.table({"image": images, "label": train.labels}), path)
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        load_images(str(path))
-
-
-def test_parquet_without_a_row_is_refused(tmp_path, train):
-    path = tmp_path / "digits.parquet"
-    write_parquet(path, LabelledImages(train.images[:0], train.labels[:0]))
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        load_images(str(path))
-
-
-@pytest.mark.parametrize("damage", ["empty", "cut", "another format"])
-def test_damaged_parquet_file_is_named(tmp_path, train, damage):
-    path = tmp_path / "digits.parquet"
-    write_parquet(path, train)
-    whole = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "another format": b"<html>" * 50}[damage])
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        load_images(str(path))
-
-
-def test_missing_parquet_file_is_named(tmp_path):
-    path = tmp_path / "digits.parquet"
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        load_images(str(path))
-
-
-def refuse_table(path, columns, message, **options):
-    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path, **options)
-    with pytest.raises(ValueError) as refusal:
-        load_images(str(path))
-    assert str(refusal.value).startswith(str(path)), str(refusal.value)
-    assert message in str(refusal.value)
-
-
 WRONG_IMAGES = {
     "integers": [7] * 4,
-    "lists": [[[0, 1], [2, 3]]] * 4,
     "struct without bytes": [{"path": "a.png", "data": b"x"}] * 4,
     "struct of a struct": [{"bytes": {"bytes": b"x"}, "path": None}] * 4,
     "struct of text": [{"bytes": "x", "path": None}] * 4,
     "map": pa.array([[("bytes", b"x")]] * 4, pa.map_(pa.string(), pa.binary())),
-    "booleans": [True] * 4,
     "nothing": pa.nulls(4),
-    "floats": [0.5] * 4,
 }
 
 
@@ -192,9 +138,7 @@ WRONG_LABELS = {
     "floats": [0.0, 1.0, 2.0, 3.0],
     "booleans": [True, False] * 2,
     "lists": [[0]] * 4,
-    "struct": [{"label": 0}] * 4,
     "nothing": pa.nulls(4),
-    "dates": pa.array([1, 2, 3, 4], pa.date32()),
     "decimals": pa.array([1, 2, 3, 4], pa.decimal128(5)),
 }
 
@@ -205,7 +149,7 @@ def test_parquet_labels_of_a_wrong_type_are_refused(tmp_path, train, labels):
     refuse_table(tmp_path / "a.parquet", {"image": images, "label": labels}, "column 'label' of type")
 
 
-@pytest.mark.parametrize("label", [2**64 - 1, 2**63])
+@pytest.mark.parametrize("label", [2**64 - 1])
 def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train, label):
     columns = {"image": [to_png(train.images[0])] * 4, "label": pa.array([0, 1, label, 2], pa.uint64())}
     refuse_table(tmp_path / "a.parquet", columns, f"row 2, has the label {label}; allowed are 0 to 9")
@@ -224,15 +168,6 @@ def test_two_columns_of_one_name_are_refused(tmp_path, train):
     png = to_png(train.images[0])
     table = pa.table([pa.array([png]), pa.array([0]), pa.array([1])], names=["image", "label", "label"])
     refuse_table(tmp_path / "a.parquet", table, "has the columns ['image', 'label', 'label']")
-
-
-@pytest.mark.parametrize("type_", [pa.large_binary(), pa.binary_view()])
-def test_other_types_of_bytes_are_read(tmp_path, all_classes, type_):
-    images = pa.array([to_png(image) for image in all_classes.images], type_)
-    pq.write_table(
-        pa.table({"image": images, "label": pa.array(all_classes.labels, pa.uint8())}), tmp_path / "a.parquet"
-    )
-    assert len(load_images(str(tmp_path / "a.parquet"))["train"].images) == 80
 
 
 @pytest.mark.parametrize("as_struct", [True, False], ids=["struct", "binary"])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from image_files import NAMES, write_classes, write_idx_folder, write_parquet
 
-from mnist_text_gen.commands import build_dataset
 from mnist_text_gen.data import LabelledImages, load_images
 from mnist_text_gen.data.folders import find_splits, list_files
 
@@ -37,7 +36,6 @@ def splits_of(folder):
 
 
 TWO_SPLITS = [
-    (["train.parquet"], ["test.parquet"]),
     (["data/train-00000-of-00001.parquet"], ["data/test-00000-of-00001.parquet"]),
     (["train-00000-of-00002-ab12.parquet", "train-00001-of-00002-cd34.parquet"], ["test-00000-of-00001-ef56.parquet"]),
     (["mnist/train/0000.parquet", "mnist/train/0001.parquet"], ["mnist/test/0000.parquet"]),
@@ -47,7 +45,6 @@ TWO_SPLITS = [
     (["training/a.parquet", "training/b/c.parquet"], ["testing/d.parquet"]),
     (["my_training_1.parquet", "my_training_2.parquet"], ["my_eval.parquet"]),
     (["train/train-00000-of-00001.parquet"], ["test/test-00000-of-00001.parquet"]),
-    (["data/latest/train-0.parquet", "data/latest/train-1.parquet"], ["data/latest/test-0.parquet"]),
 ]
 
 
@@ -63,12 +60,6 @@ def test_folders_have_the_splits_that_datasets_finds(tmp_path, names):
     assert {split: sorted(files) for split, files in expected.items()} == {"train": names[0], "test": names[1]}
 
 
-@pytest.mark.parametrize("names", [["Train.parquet", "TEST.parquet"], ["TRAIN/0.parquet", "Testing/0.parquet"]])
-def test_capital_letters_name_splits_too(tmp_path, names):
-    touch(tmp_path, *names)
-    assert splits_of(tmp_path) == {"train": names[:1], "test": names[1:]}
-
-
 HIDDEN = [
     ".ipynb_checkpoints/train-checkpoint.parquet",
     ".cache/train.parquet",
@@ -80,9 +71,8 @@ HIDDEN = [
 ]
 
 
-@pytest.mark.parametrize("name", HIDDEN)
-def test_hidden_copies_of_parquet_files_are_not_read(tmp_path, name):
-    touch(tmp_path, "data/train.parquet", "data/test.parquet", name)
+def test_hidden_copies_of_parquet_files_are_not_read(tmp_path):
+    touch(tmp_path, "data/train.parquet", "data/test.parquet", *HIDDEN)
     assert splits_of(tmp_path) == {"train": ["data/train.parquet"], "test": ["data/test.parquet"]}
 
 
@@ -90,20 +80,16 @@ def test_hidden_copies_of_parquet_files_are_not_read(tmp_path, name):
     ("names", "parts"),
     [
         (["train.parquet", "train_extra.parquet", "test.parquet"], ["train_extra.parquet", "split 'train'"]),
-        (["train.parquet", "train-00000-of-00001.parquet", "test.parquet"], ["train.parquet", "split 'train'"]),
         (["a/train.parquet", "a/test.parquet", "b/train.parquet", "b/test.parquet"], ["a/train", "b/train"]),
-        (["a/train/0.parquet", "b/train/0.parquet", "a/test/0.parquet"], ["a/train/0", "b/train/0"]),
         (["a/train.parquet", "b/test.parquet"], ["a/train.parquet", "b/test.parquet", "two data sets"]),
         (["mnist_train.parquet", "fashion_test.parquet"], ["mnist_train", "fashion_test", "two data sets"]),
         (["train/0.parquet", "training/0.parquet", "test/0.parquet"], ["train/0", "training/0", "'train'"]),
         (["train-test.parquet"], ["train-test.parquet", "test, train", "allowed is one"]),
         (["test/train-00000-of-00001.parquet"], ["test/train-00000", "test, train"]),
-        (["test/train/0.parquet"], ["test, train"]),
         (["train.parquet", "validation.parquet"], ["validation.parquet", "no split 'test'"]),
         (["test.parquet", "dev.parquet"], ["no split 'train'"]),
         (["train-00001-of-00002.parquet", "test.parquet"], ["has no train-00000-of-00002.parquet"]),
         (["contest_a.parquet", "contest_b.parquet"], ["contest_a", "contest_b", "call them by their splits"]),
-        (["a/x.parquet", "b/x.parquet"], ["a/x", "b/x"]),
     ],
     ids=lambda value: value[0] if value[0].endswith("parquet") else "",
 )
@@ -136,15 +122,7 @@ def test_a_folder_of_one_split_is_split_like_a_file(tmp_path, digits, name):
         np.testing.assert_array_equal(of_folder[split].images, of_file[split].images)
 
 
-def test_what_the_data_set_command_writes_is_read(tmp_path):
-    argv = ["--output_dir", str(tmp_path), "--dataset_name", "mnist-5k"]
-    build_dataset.main([*argv, "--num_train_samples", "30", "--num_eval_samples", "10"])
-    assert [len(split.images) for split in load_images(tmp_path).values()] == [30, 10]
-    (tmp_path / "data" / "test-00000-of-00001.parquet").unlink()
-    assert sum(len(split.images) for split in load_images(tmp_path).values()) == 30
-
-
-@pytest.mark.parametrize("name", ["a b[1]", "a::b", "*", "~x", "50%"])
+@pytest.mark.parametrize("name", ["a b[1]", "a::b", "~x"])
 def test_folders_with_characters_of_patterns_are_read(tmp_path, digits, others, name):
     (tmp_path / name).mkdir()
     write_parquet(tmp_path / "train.parquet", digits)
@@ -180,16 +158,16 @@ def test_class_folders_one_level_up_and_one_split_alone_are_read(tmp_path, digit
     assert [len(split.images) for split in load_images(tmp_path).values()] == [24, 6]
 
 
-JUNK = ["__MACOSX/train/cat/._00.png", "__pycache__/x.pyc", "Thumbs.db", "train/desktop.ini", "train/cat/Thumbs.db"]
+JUNK = [
+    *("__MACOSX/train/cat/._00.png", "__pycache__/x.pyc", "Thumbs.db", "train/desktop.ini", "train/cat/Thumbs.db"),
+    *("train/.ipynb_checkpoints/x.png", "train/@eaDir/x.png", "train/dog/Desktop.ini", ".git/config", "README.md"),
+]
 
 
-@pytest.mark.parametrize(
-    "name", [*JUNK, "train/.ipynb_checkpoints/x.png", "train/@eaDir/x.png", "train/dog/Desktop.ini"]
-)
-def test_what_systems_leave_in_class_folders_is_neither_class_nor_image(tmp_path, digits, name):
+def test_what_systems_leave_in_class_folders_is_neither_class_nor_image(tmp_path, digits):
     write_classes(tmp_path / "train", digits.images[:30])
     write_classes(tmp_path / "test", digits.images[30:36])
-    touch(tmp_path, name)
+    touch(tmp_path, *JUNK)
     splits = load_images(tmp_path)
     assert [len(split.images) for split in splits.values()] == [30, 6]
     assert splits["train"].class_names == NAMES
@@ -222,17 +200,14 @@ def test_two_folders_of_idx_files_and_two_kinds_are_refused_by_name(tmp_path, di
         load_images(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("num_images", "named"), [((1, 5, 5), "bow \\(1\\)"), ((2, 1, 5), "bow \\(2\\), cat \\(1\\)")]
-)
-def test_a_class_that_has_no_test_image_is_named(tmp_path, digits, caplog, num_images, named):
+def test_a_class_that_has_no_test_image_is_named(tmp_path, digits, caplog):
     write_classes(tmp_path, digits.images[:15])
-    for name, kept in zip(NAMES, num_images, strict=True):
+    for name, kept in zip(NAMES, (2, 1, 5), strict=True):
         for path in sorted((tmp_path / name).iterdir())[kept:]:
             path.unlink()
     with caplog.at_level(logging.WARNING):
         load_images(tmp_path)
-    assert caplog.records[0].getMessage().endswith(named.replace("\\", ""))
+    assert caplog.records[0].getMessage().endswith("bow (2), cat (1)")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")

@@ -1,11 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The metric, loaded by its path as a user would, against values worked out by hand and in printed tables."""
+"""The metric, loaded by its path as a user would, against values by hand and the quantiles of scipy."""
 
 import json
 import math
 
 import evaluate
-import numpy as np
 import pytest
 from scipy.stats import beta
 
@@ -25,6 +24,7 @@ def compute_for_counts(class_agreement, num_agreed, num_samples, **options):
 
 def test_three_of_four_by_hand(class_agreement):
     result = class_agreement.compute(predictions=[2, 2, 0, 1], references=[2, 2, 2, 1], num_classes=4)
+    assert json.loads(json.dumps(result)) == result
     assert set(result) == {"class_agreement", "interval", "num_samples", "per_class", "confusion"}
     assert (result["class_agreement"], result["num_samples"]) == (0.75, 4)
     # a row for each wanted class, a column for each that they were taken for
@@ -39,25 +39,8 @@ def test_three_of_four_by_hand(class_agreement):
 
 
 @pytest.mark.parametrize(
-    ("num_agreed", "num_samples", "interval"),
-    [
-        # printed tables of the exact 95 % limits
-        (0, 10, [0.0, 0.3085]),
-        (1, 10, [0.0025, 0.4450]),
-        (5, 10, [0.1871, 0.8129]),
-        (10, 10, [0.6915, 1.0]),
-        (10, 100, [0.0490, 0.1762]),
-    ],
+    ("num_agreed", "num_samples", "confidence_level"), [(1, 2, 0.8), (5, 10, 0.95), (98, 100, 0.999), (627, 640, 0.95)]
 )
-def test_interval_is_that_of_printed_tables(class_agreement, num_agreed, num_samples, interval):
-    result = compute_for_counts(class_agreement, num_agreed, num_samples)
-    assert result["class_agreement"] == num_agreed / num_samples
-    assert result["interval"] == pytest.approx(interval, abs=5e-5)
-    assert result["per_class"][1]["interval"] == result["interval"]
-
-
-@pytest.mark.parametrize("confidence_level", [0.8, 0.95, 0.999])
-@pytest.mark.parametrize(("num_agreed", "num_samples"), [(1, 2), (17, 40), (98, 100), (627, 640)])
 def test_interval_is_its_definition_by_quantiles_of_beta(class_agreement, num_agreed, num_samples, confidence_level):
     tail = (1 - confidence_level) / 2
     expected = [
@@ -65,6 +48,7 @@ def test_interval_is_its_definition_by_quantiles_of_beta(class_agreement, num_ag
         beta.ppf(1 - tail, num_agreed + 1, num_samples - num_agreed),
     ]
     result = compute_for_counts(class_agreement, num_agreed, num_samples, confidence_level=confidence_level)
+    assert result["class_agreement"] == num_agreed / num_samples
     assert result["interval"] == pytest.approx(expected, rel=1e-9)
     assert result["per_class"][1]["interval"] == result["interval"]
 
@@ -74,27 +58,6 @@ def test_interval_of_none_and_of_all_has_a_closed_form(class_agreement, num_samp
     bound = 0.025 ** (1 / num_samples)
     assert compute_for_counts(class_agreement, 0, num_samples)["interval"] == pytest.approx([0.0, 1 - bound])
     assert compute_for_counts(class_agreement, num_samples, num_samples)["interval"] == pytest.approx([bound, 1.0])
-
-
-def test_table_counts_what_the_images_are(class_agreement):
-    generator = np.random.default_rng(0)
-    references, predictions = generator.integers(10, size=(2, 500))
-    result = class_agreement.compute(predictions=predictions, references=references)
-    pairs = list(zip(references.tolist(), predictions.tolist(), strict=True))
-    assert result["confusion"] == [[pairs.count((row, column)) for column in range(10)] for row in range(10)]
-    assert result["class_agreement"] == sum(row == column for row, column in pairs) / 500
-    for row, found in enumerate(result["per_class"]):
-        assert found["num_samples"] == sum(result["confusion"][row])
-        assert found["class_agreement"] == result["confusion"][row][row] / found["num_samples"]
-
-
-def test_result_is_plain_json(class_agreement):
-    result = class_agreement.compute(predictions=np.array([3, 4]), references=np.array([3, 3]))
-    assert json.loads(json.dumps(result)) == result
-    # a numpy float passes as one of Python's
-    for found in (result, result["per_class"][3]):
-        assert [type(value) for value in (found["class_agreement"], *found["interval"])] == [float] * 3
-        assert type(found["num_samples"]) is int
 
 
 def test_batches_add_up_to_the_whole(class_agreement):
@@ -111,26 +74,15 @@ def test_batches_add_up_to_the_whole(class_agreement):
         ([], [], {}, "predictions are 0 images; allowed is 1 and more"),
         ([1, 2], [1], {}, r"number of predictions \(2\) and references \(1\)"),
         ([1, 10], [1, 1], {}, r"predictions\[1\] is 10; allowed are the integers 0 to 9"),
-        ([1, 1], [1, -1], {}, r"references\[1\] is -1; allowed are the integers 0 to 9"),
-        ([1, 4], [1, 1], {"num_classes": 4}, r"predictions\[1\] is 4; allowed are the integers 0 to 3"),
         # probabilities, which would all be class 0
         ([0.0, 0.98], [0, 0], {}, r"predictions\[1\] is 0\.98; allowed are the integers 0 to 9"),
         ([1, math.nan], [1, 1], {}, r"predictions\[1\] is nan; allowed are"),
-        ([1, math.inf], [1, 1], {}, r"predictions\[1\] is inf; allowed are"),
         # each of which a column of evaluate's makes a number
         ([1, None], [1, 1], {}, r"`predictions\[1\]` must be a whole number, got None"),
         ([1, 1], [True, True], {}, r"`references\[0\]` must be a whole number, got True"),
-        (np.array([True, False]), [1, 1], {}, r"`predictions\[0\]` must be a whole number, got True"),
         (["1", 1], [1, 1], {}, r"`predictions\[0\]` must be a whole number, got '1'"),
-        ([[0.1, 0.9]], [1], {}, "don't match the expected format"),
         ([1], [1], {"num_classes": 0}, "num_classes is 0; allowed is an int, 1 or more"),
-        ([1], [1], {"num_classes": 10.0}, r"num_classes is 10\.0; allowed is an int, 1 or more"),
-        ([1], [1], {"num_classes": True}, "num_classes is True; allowed is an int, 1 or more"),
-        ([1], [1], {"confidence_level": None}, "confidence_level is None; allowed is a number above 0 and below 1"),
         ([1], [1], {"confidence_level": 95}, "confidence_level is 95; allowed is a number above 0 and below 1"),
-        ([1], [1], {"confidence_level": 0}, "confidence_level is 0; allowed is a number above 0 and below 1"),
-        ([1], [1], {"confidence_level": 1.0}, r"confidence_level is 1\.0; allowed is a number above 0 and below 1"),
-        ([1], [1], {"confidence_level": math.nan}, "confidence_level is nan; allowed is a number above 0 and below 1"),
     ],
 )
 def test_what_are_no_classes_is_refused(class_agreement, predictions, references, options, message):

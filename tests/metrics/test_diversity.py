@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The metric, loaded by its path as a user would, against loops over all pairs and against real images."""
+"""The metric, loaded by its path as a user would, against loops over all pairs."""
 
 import itertools
 import json
@@ -14,27 +14,11 @@ from hypothesis.extra import numpy as np_st
 from scipy.stats import beta
 
 from mnist_text_gen.metrics import METRICS_FOLDER
-from mnist_text_gen.tokenizer import binarize_images
 
 
 @pytest.fixture(scope="module")
 def diversity():
     return evaluate.load(str(METRICS_FOLDER / "diversity"), keep_in_memory=True)
-
-
-@pytest.fixture(scope="module")
-def real(mnist_5k):
-    """300 training images, and two sets of 100 test images with their labels, of ten each."""
-    test = mnist_5k["test"]
-    rows = np.concatenate([np.flatnonzero(test.labels == label)[:20] for label in range(10)]).reshape(10, 2, 10)
-    first, second = rows[:, 0].ravel(), rows[:, 1].ravel()
-    return {
-        "train_images": binarize_images(mnist_5k["train"].images[::13][:300]),
-        "test_images": binarize_images(test.images[first]),
-        "test_labels": test.labels[first].tolist(),
-        "predictions": binarize_images(test.images[second]),
-        "labels": test.labels[second].tolist(),
-    }
 
 
 def figures_by_loops(images, labels, train_images, copy_distance):
@@ -108,67 +92,6 @@ def test_values_by_hand(diversity):
     assert result["copy_distance"] == 1 and generated["near_copy_rate"] == test["near_copy_rate"] == 1.0
 
 
-def test_search_of_many_images_finds_the_first_of_the_nearest(diversity):
-    rng = np.random.default_rng(0)
-    # more images than scikit-learn takes in a block, and so few pixels that many are equally near
-    images, train_images = (rng.random((count, 4, 4)) < 0.3 for count in (700, 1500))
-    result = diversity.compute(
-        predictions=images,
-        labels=[0] * 700,
-        train_images=train_images,
-        test_images=images[:2],
-        test_labels=[0, 0],
-        return_neighbours=True,
-    )
-    distances = (images[:, None] != train_images).sum(axis=(2, 3))
-    assert result["generated"]["nearest_indices"] == distances.argmin(axis=1).tolist()
-    assert result["generated"]["nearest_distances"] == distances.min(axis=1).tolist()
-
-
-def test_copies_of_training_images_stand_out_from_real_images(diversity, real):
-    honest = diversity.compute(**real)
-    # 100 test images: one of them, or several that are equally near, are the 1 % that define a near-copy
-    assert 0.01 <= honest["test"]["near_copy_rate"] <= 0.03
-    closer = diversity.compute(**real, copy_distance=honest["copy_distance"] - 1)
-    assert closer["test"]["near_copy_rate"] == 0.0
-    assert honest["generated"]["exact_copy_rate"] == honest["generated"]["repeated_rate"] == 0.0
-    assert honest["generated"]["pairwise_distance"] == pytest.approx(honest["test"]["pairwise_distance"], rel=0.15)
-
-    copied = real["predictions"].copy()
-    copied[:20] = real["train_images"][:20]
-    copied[10:20, 0, :3] ^= 1
-    result = diversity.compute(**real | {"predictions": copied})
-    assert result["generated"]["exact_copy_rate"] == 0.1
-    assert result["generated"]["near_copy_rate"] == pytest.approx(
-        0.2 + (honest["generated"]["near_copy_rate"]), abs=0.02
-    )
-    assert result["generated"]["near_copy_interval"][0] > result["test"]["near_copy_interval"][1]
-    assert result["test"] == honest["test"]
-
-
-def test_images_that_are_all_alike_have_no_diversity(diversity, real):
-    # one image of each class, ten times
-    result = diversity.compute(**real | {"predictions": np.repeat(real["predictions"][::10], 10, axis=0)})
-    assert result["generated"]["pairwise_distance"] == 0.0
-    assert result["generated"]["repeated_rate"] == 1.0
-    assert result["test"]["pairwise_distance"] > 50
-
-
-def test_result_is_plain_json(diversity, real):
-    result = diversity.compute(**real, return_neighbours=True)
-    assert json.loads(json.dumps(result)) == result
-    assert list(result) == ["copy_distance", "generated", "test"]
-    assert not {"nearest_indices", "nearest_distances"} & set(diversity.compute(**real)["generated"])
-
-
-def test_batches_add_up_to_the_whole(diversity, real):
-    predictions, labels = real["predictions"], real["labels"]
-    others = {name: value for name, value in real.items() if name not in ("predictions", "labels")}
-    diversity.add_batch(predictions=predictions[:30], labels=labels[:30])
-    diversity.add_batch(predictions=predictions[30:], labels=labels[30:])
-    assert diversity.compute(**others) == diversity.compute(**real)
-
-
 IMAGES = {
     "predictions": [[[0, 1]], [[1, 1]]],
     "labels": [3, 3],
@@ -178,28 +101,30 @@ IMAGES = {
 }
 
 
+def test_batches_add_up_to_the_whole_and_the_result_is_plain_json(diversity):
+    others = {name: IMAGES[name] for name in ("train_images", "test_images", "test_labels")}
+    for index in range(2):
+        batch = slice(index, index + 1)
+        diversity.add_batch(predictions=IMAGES["predictions"][batch], labels=IMAGES["labels"][batch])
+    result = diversity.compute(**others)
+    assert result == diversity.compute(**IMAGES)
+    assert json.loads(json.dumps(result)) == result
+    assert not {"nearest_indices", "nearest_distances"} & set(result["generated"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"predictions": [[[0, 1]], [[1, 2]]]}, "predictions hold 2 in image 1; allowed are 0 and 1"),
-        ({"predictions": [[[0, 1]], [[1, 0.5]]]}, "don't match the expected format"),
-        ({"predictions": [[0, 1], [1, 1]]}, "don't match the expected format"),
         ({"predictions": [[[0, 1]], [[1]]]}, "predictions differ in their size: .*inhomogeneous"),
-        ({"predictions": [], "labels": []}, r"predictions have shape \[0\]; allowed is \[N, H, W\], none of them 0"),
         ({"train_images": []}, r"train_images have shape \[0\]; allowed is \[N, H, W\], none of them 0"),
-        ({"train_images": [[0, 0]]}, r"train_images have shape \[1, 2\]; allowed is \[N, H, W\]"),
         ({"train_images": [[[0], [0]]]}, r"train_images have size \[2, 1\]; allowed is that of predictions, \[1, 2\]"),
         ({"train_images": [[[0, 0]], [[0, 0.5]]]}, "train_images hold 0.5 in image 1; allowed are 0 and 1"),
-        ({"test_images": [[[0, 255]], [[0, 1]]]}, "test_images hold 255 in image 0; allowed are 0 and 1"),
-        ({"test_images": [[[0]], [[0]]]}, r"test_images have size \[1, 1\]; allowed is that of predictions, \[1, 2\]"),
         ({"labels": [3]}, r"number of predictions \(2\) and labels \(1\)"),
         ({"labels": [3, 4]}, "labels have class 3 once; allowed are 2 images and more"),
         ({"labels": [4, 4]}, "labels and test_labels differ in class 3; allowed are the same classes"),
         ({"test_labels": [3, 3, 3]}, r"`test_labels` must have shape \[2\], one per image, got \[3\]"),
-        ({"test_labels": [[3, 3]]}, r"`test_labels` must have shape \[2\], one per image, got \[1, 2\]"),
         ({"copy_distance": -1}, "`copy_distance` must be a whole number of pixels, 0 or more, got -1"),
-        ({"copy_distance": math.nan}, "`copy_distance` must be a whole number of pixels, 0 or more, got nan"),
-        ({"copy_distance": True}, "`copy_distance` must be a whole number of pixels, 0 or more, got True"),
     ],
 )
 def test_input_that_is_not_allowed_is_refused(diversity, change, message):
@@ -210,7 +135,7 @@ def test_input_that_is_not_allowed_is_refused(diversity, change, message):
 
 
 @pytest.mark.parametrize("name", ["labels", "test_labels"])
-@pytest.mark.parametrize("bad", [3.7, math.nan, math.inf, None, True, "3"])
+@pytest.mark.parametrize("bad", [3.7, math.nan, None, True, "3"])
 def test_labels_that_are_no_whole_numbers_are_refused(diversity, name, bad):
     with pytest.raises(ValueError, match=rf"`{name}\[1\]` must be a whole number, got {bad!r}"):
         diversity.compute(**IMAGES | {name: [3, bad]})

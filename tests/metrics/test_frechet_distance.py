@@ -1,14 +1,12 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The metric, loaded by its path as a user would, against values by hand, closed forms and real images."""
+"""The metric, loaded by its path as a user would, against values by hand, another formula and repeated draws."""
 
-import itertools
 import json
 import math
 
 import evaluate
 import numpy as np
 import pytest
-from scipy import stats
 
 from mnist_text_gen.metrics import METRICS_FOLDER
 
@@ -65,57 +63,16 @@ def test_values_by_hand(distance, predictions, references, expected):
     assert distance(predictions, references) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("rotated", [False, True])
-def test_covariances_that_commute_have_a_closed_form(distance, rng, rotated):
-    corners = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))  # covariance 8/7 times the identity
-    scales, shifts = rng.uniform(0.5, 3, size=(2, 3)), rng.normal(size=(2, 3))
-    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0] if rotated else np.eye(3)
-    sets = [(corners * scale + shift) @ rotation for scale, shift in zip(scales, shifts, strict=True)]
-    expected = ((shifts[0] - shifts[1]) ** 2).sum() + 8 / 7 * ((scales[0] - scales[1]) ** 2).sum()
-    assert distance(*sets) == pytest.approx(expected, rel=1e-5)
-
-
 def test_covariances_that_do_not_commute(distance, rng):
     predictions, references = correlated(rng, 40, 5), correlated(rng, 40, 5, mean=0.5)
     expected = distance_by_square_roots(predictions, references)
     assert distance(predictions, references) == pytest.approx(expected, rel=1e-5)
 
 
-def test_order_of_rows_and_sets_and_a_common_shift_change_nothing(distance, rng):
-    predictions, references = correlated(rng, 40, 5), correlated(rng, 40, 5, mean=0.5)
-    expected = distance(predictions, references)
-    assert distance(rng.permutation(predictions), rng.permutation(references)) == pytest.approx(expected)
-    assert distance(references, predictions) == pytest.approx(expected)
-    # in float32 a shift of 100 leaves steps of 8e-6
-    assert distance(predictions + 100, references + 100) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.mark.parametrize("num_rows", [4, 50])
-def test_equal_sets_are_at_distance_0_though_covariances_are_singular(distance, rng, num_rows):
-    features = correlated(rng, num_rows, 8)
+def test_equal_sets_are_at_distance_0_though_covariances_are_singular(distance, rng):
+    features = correlated(rng, 4, 8)
     features[:, 0], features[:, 1] = 0.0, features[:, 2]
     assert 0 <= distance(features, rng.permutation(features)) < 1e-6
-
-
-@pytest.fixture(scope="module")
-def pixel_features(mnist_5k):
-    """The first 10 principal components of the pixels of 4,000 real images, shuffled."""
-    pixels = mnist_5k["train"].images.reshape(4000, -1) / 255
-    pixels = np.random.default_rng(0).permutation(pixels - pixels.mean(axis=0))
-    _, _, directions = np.linalg.svd(pixels.T @ pixels)
-    return pixels @ directions[:10].T
-
-
-def test_real_images_are_at_the_floor_and_faint_ones_are_not(frechet_distance, pixel_features):
-    real, references, floor_references = np.split(pixel_features[:3900], 3)
-    result = frechet_distance.compute(predictions=real, references=references, floor_references=floor_references)
-    assert result["num_samples"] == 1300
-    assert result["floor"] == pytest.approx(distance_by_square_roots(floor_references, references), rel=1e-4)
-    assert result["ratio"] == result["frechet_distance"] / result["floor"]
-    assert 0.5 < result["ratio"] < 2
-    faint = frechet_distance.compute(predictions=real * 0.8, references=references, floor_references=floor_references)
-    assert faint["floor"] == result["floor"]
-    assert faint["ratio"] > 3
 
 
 def test_interval_is_the_jackknife_over_folds(frechet_distance, rng):
@@ -135,46 +92,13 @@ def test_interval_is_the_jackknife_over_folds(frechet_distance, rng):
     assert frechet_distance.compute(**sets, num_folds=4, seed=6)["interval"] != result["interval"]
 
 
-def test_intervals_near_the_floor_hold_the_expected_distance(frechet_distance):
-    def draw(seed):
-        features = np.random.default_rng(seed).normal(size=(3, 60, 3))
-        sets = dict(zip(("predictions", "references", "floor_references"), features, strict=True))
-        return frechet_distance.compute(**sets, num_folds=5)
-
-    results = [draw(seed) for seed in range(25)]
-    for name, interval in (("frechet_distance", "interval"), ("floor", "floor_interval")):
-        distances = [result[name] for result in results]
-        margins = [result[interval][1] - result[name] for result in results]
-        held = [result[interval][0] <= np.mean(distances) <= result[interval][1] for result in results]
-        # where distributions are equal the standard error is too large by about sqrt(2), and never far too small
-        assert 1 < np.mean(margins) / stats.t.ppf(0.975, 4) / np.std(distances) < 2
-        assert np.mean(held) > 0.9
-    assert all(result["ratio_interval"][0] <= result["ratio"] <= result["ratio_interval"][1] for result in results)
-
-
-def test_result_is_plain_json(frechet_distance, rng):
-    features = rng.normal(size=(3, 20, 2))
-    result = frechet_distance.compute(
-        predictions=features[0], references=features[1], floor_references=features[2], num_folds=2
-    )
-    assert json.loads(json.dumps(result)) == result
-    assert list(result) == [
-        "frechet_distance",
-        "interval",
-        "floor",
-        "floor_interval",
-        "ratio",
-        "ratio_interval",
-        "num_samples",
-    ]
-
-
 def test_batches_add_up_to_the_whole(frechet_distance, rng):
     predictions, references = rng.normal(size=(2, 20, 3))
     whole = frechet_distance.compute(predictions=predictions, references=references)
     frechet_distance.add_batch(predictions=predictions[:7], references=references[:7])
     frechet_distance.add_batch(predictions=predictions[7:], references=references[7:])
     assert frechet_distance.compute() == whole
+    assert json.loads(json.dumps(whole)) == whole
 
 
 FEATURES = {"predictions": [[0.0], [2.0]], "references": [[3.0], [5.0]], "floor_references": [[4.0], [7.0]]}
@@ -184,25 +108,14 @@ FEATURES = {"predictions": [[0.0], [2.0]], "references": [[3.0], [5.0]], "floor_
     ("change", "message"),
     [
         ({"predictions": [[0.0]]}, r"number of predictions \(1\) and references \(2\)"),
-        ({"predictions": [], "references": []}, r"predictions have shape \[0\]; allowed is \[N, D\] with N above 1"),
         ({"predictions": [[0.0]], "references": [[1.0]]}, r"predictions have shape \[1, 1\]; allowed is \[N, D\]"),
-        (
-            {"predictions": [[], []]},
-            r"predictions have shape \[2, 0\]; allowed is \[N, D\] with N above 1 and D above",
-        ),
         ({"predictions": [[0.0], [1.0, 2.0]]}, r"predictions are not \[N, D\] numbers: .*inhomogeneous"),
-        ({"predictions": [["a"], ["b"]]}, "don't match the expected format"),
         ({"references": [[0.0, 1.0], [2.0, 3.0]]}, r"references have shape \[2, 2\]; allowed is that of predictions"),
         ({"references": [[0.0], [math.nan]]}, "references hold NaN or infinity, first in row 1; allowed are finite"),
-        ({"floor_references": [[0.0], [math.inf]]}, "floor_references hold NaN or infinity, first in row 1"),
-        ({"floor_references": [[0.0]] * 3}, r"floor_references have shape \[3, 1\]; allowed is that of predictions"),
         ({"floor_references": [["a"], ["b"]]}, r"floor_references are not \[N, D\] numbers: .*'a'"),
         ({"floor_references": [[5.0], [3.0]]}, "floor_references are the images of references; allowed are other"),
         ({"num_folds": 2}, "num_folds is 2; allowed are 0, and 2 to half of the 2 images"),
-        ({"num_folds": -1}, "num_folds is -1; allowed are 0"),
-        ({"num_folds": 0.0}, r"num_folds is 0\.0; allowed are 0"),
         ({"seed": -1}, "`seed` must be an integer, 0 or more, got -1"),
-        ({"seed": None}, "`seed` must be an integer, 0 or more, got None"),
     ],
 )
 def test_input_that_is_not_allowed_is_refused(frechet_distance, change, message):

@@ -19,10 +19,7 @@ def image_nats():
 @pytest.mark.parametrize(
     ("token_losses", "nats"),
     [
-        ([[0.0, 0.0]], 0.0),
         ([[1.0, 2.0], [3.0, 0.0]], 3.0),
-        ([[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]], 3.5),
-        ([[0.25]], 0.25),
         (np.full((3, 151), 0.5), 75.5),
     ],
 )
@@ -33,15 +30,10 @@ def test_nats_are_the_mean_over_images_of_summed_losses(image_nats, token_losses
     assert result["bits_per_pixel"] == pytest.approx(nats / math.log(2) / 900)
 
 
-def test_one_bit_for_each_pixel_is_one_bit_a_pixel(image_nats):
-    result = image_nats.compute(token_losses=[[math.log(2)] * 4, [math.log(2)] * 4], num_pixels=4)
-    assert result["bits_per_pixel"] == pytest.approx(1.0)
-
-
-def test_uniform_guess_of_64_symbols_is_one_bit_a_pixel(image_nats):
+def test_uniform_guesses_are_one_bit_per_pixel(image_nats):
     # 150 symbols of log2(64) = 6 bits are 900 bits, the default number of pixels
-    result = image_nats.compute(token_losses=[[math.log(64)] * 150])
-    assert result["bits_per_pixel"] == pytest.approx(1.0)
+    for token_losses, options in (([[math.log(64)] * 150], {}), ([[math.log(2)] * 4] * 2, {"num_pixels": 4})):
+        assert image_nats.compute(token_losses=token_losses, **options)["bits_per_pixel"] == pytest.approx(1.0)
 
 
 def test_batches_add_up_to_the_whole(image_nats):
@@ -55,7 +47,6 @@ def test_batches_add_up_to_the_whole(image_nats):
     [
         ([[1.0, math.nan]], "negative value, NaN or infinity; allowed are nats, 0 or more"),
         ([[1.0, 2.0], [-0.5, 2.0]], "negative value, NaN or infinity; allowed are nats, 0 or more"),
-        ([], r"shape \[0\]; allowed is \[N, T\] with N and T above 0"),
         ([[]], r"shape \[1, 0\]; allowed is \[N, T\] with N and T above 0"),
         ([[1.0], [1.0, 2.0]], "inhomogeneous"),
     ],
@@ -67,7 +58,7 @@ def test_losses_that_are_no_losses_are_refused(image_nats, token_losses, message
     assert image_nats.compute(token_losses=[[2.0]])["nats_per_image"] == 2.0
 
 
-@pytest.mark.parametrize("num_pixels", [0, -1, 2.5, math.nan, None, True])
+@pytest.mark.parametrize("num_pixels", [0, 2.5, None, True])
 def test_number_of_pixels_that_is_none_is_refused(image_nats, num_pixels):
     with pytest.raises(ValueError, match=f"`num_pixels` must be an integer, 1 or more, got {num_pixels!r}"):
         image_nats.compute(token_losses=[[1.0]], num_pixels=num_pixels)

@@ -32,29 +32,21 @@ FAULTS = {
     "": "no_class_digit",
     BLANK_TEXT[1:]: "no_class_digit",
     "٥" + BLANK_TEXT[1:]: "no_class_digit",
-    ")": "no_class_digit",
-    " " + BLANK_TEXT: "no_class_digit",
     "6" + BLANK_TEXT[1:]: "wrong_class_digit",
-    "6": "wrong_class_digit",
     "6z": "wrong_class_digit",
     "55" + BLANK_TEXT[2:]: "misplaced_symbol",
-    "5::z": "misplaced_symbol",
     "5::z)": "misplaced_symbol",
     BLANK_TEXT[:150] + "\n)": "misplaced_symbol",
     BLANK_TEXT[:150] + "9)": "misplaced_symbol",
-    "5)": "early_end",
     "5::)z": "early_end",
     "5" + ":" * 149 + ")": "early_end",
     "5": "cut_short",
-    "5::": "cut_short",
     BLANK_TEXT[:150]: "cut_short",
     BLANK_TEXT[:151]: "cut_short",
     BLANK_TEXT[:151] + ":)": "missing_end",
-    BLANK_TEXT[:151] + "5": "missing_end",
     BLANK_TEXT[:151] + "\n": "missing_end",
     BLANK_TEXT + ")": "text_after_end",
     BLANK_TEXT + "\n": "text_after_end",
-    BLANK_TEXT * 2: "text_after_end",
 }
 
 
@@ -90,31 +82,18 @@ def test_first_error_of_a_text_is_named(find_error, text, error):
     assert [kind for kind, pattern in PATTERNS.items() if re.fullmatch(pattern, text, re.DOTALL)] == [error]
 
 
-def test_real_texts_are_valid_for_their_class_alone(validity, real_texts):
-    labels = [int(text[0]) for text in real_texts]
-    assert set(labels) == set(range(10))
-    result = validity.compute(predictions=real_texts, references=labels)
-    assert (result["validity"], set(result["errors"].values())) == (1.0, {0})
-    result = validity.compute(predictions=real_texts, references=[(label + 1) % 10 for label in labels])
-    assert (result["validity"], result["errors"]["wrong_class_digit"]) == (0.0, len(real_texts))
-
-
 @pytest.mark.parametrize("image_size", IMAGE_SIZES)
 def test_texts_of_another_size_are_valid_for_that_size_alone(validity, image_size):
-    tokenizer = MnistTextTokenizer(image_size=image_size)
     images = np.random.default_rng(0).integers(2, size=(10, image_size, image_size), dtype=np.uint8)
-    labels = list(range(10))
-    texts = tokenizer.encode_images(images, labels)
+    texts = MnistTextTokenizer(image_size=image_size).encode_images(images, range(10))
     for size in IMAGE_SIZES:
-        result = validity.compute(predictions=texts, references=labels, image_size=size)
+        result = validity.compute(predictions=texts, references=range(10), image_size=size)
         expected = "early_end" if size > image_size else "missing_end" if size < image_size else None
-        assert result["validity"] == (expected is None)
-        assert {error: count for error, count in result["errors"].items() if count} == (
-            {expected: 10} if expected else {}
-        )
+        found = {error for error, count in result["errors"].items() if count}
+        assert (result["validity"], found) == ((0.0, {expected}) if expected else (1.0, set()))
 
 
-@pytest.mark.parametrize("image_size", [0, 5, 25, 54, 30.5, None, True, "30"])
+@pytest.mark.parametrize("image_size", [0, 25, 30.5, None, True, "30"])
 def test_image_size_that_no_text_has_is_refused(validity, image_size):
     with pytest.raises(ValueError, match=f"`image_size` must be 6, 12, 18, 24, 30, 36, 42 or 48, got {image_size!r}"):
         validity.compute(predictions=[BLANK_TEXT], references=[5], image_size=image_size)
@@ -134,7 +113,7 @@ def change(text, changes):
 
 
 @given(index=st.integers(0, 39), changes=CHANGES, label=st.sampled_from([None] * 4 + list(range(10))))
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=300)
 @example(index=0, changes=[], label=None)
 @example(index=0, changes=[("insert", 152, "\n")], label=None)
 @example(index=0, changes=[("insert", 151, ":"), ("drop", 152, ")")], label=None)
@@ -151,23 +130,11 @@ def test_result_by_hand(validity):
     texts = [BLANK_TEXT, *FAULTS, BLANK_TEXT]
     result = validity.compute(predictions=texts, references=[5] * len(texts))
     assert set(result) == {"validity", "interval", "num_samples", "errors"}
-    assert (result["validity"], result["num_samples"]) == (2 / 28, 28)
-    assert list(result["errors"].items()) == list(zip(ERRORS, [5, 3, 5, 3, 4, 3, 3], strict=True))
-    # Clopper and Pearson's for 2 of 28
-    assert result["interval"] == pytest.approx([0.0088, 0.2350], abs=5e-5)
+    assert (result["validity"], result["num_samples"]) == (2 / 20, 20)
+    assert list(result["errors"].items()) == list(zip(ERRORS, [3, 2, 4, 2, 3, 2, 2], strict=True))
+    # Clopper and Pearson's for 2 of 20
+    assert result["interval"] == pytest.approx([0.0123, 0.3170], abs=5e-5)
     assert json.loads(json.dumps(result)) == result
-    assert [type(value) for value in (result["validity"], *result["interval"])] == [float] * 3
-
-
-@pytest.mark.parametrize(
-    ("num_valid", "num_samples", "interval"),
-    # printed tables of the exact 95 % limits
-    [(0, 10, [0.0, 0.3085]), (1, 10, [0.0025, 0.4450]), (5, 10, [0.1871, 0.8129]), (10, 10, [0.6915, 1.0])],
-)
-def test_interval_is_that_of_printed_tables(validity, num_valid, num_samples, interval):
-    texts = [BLANK_TEXT] * num_valid + ["5"] * (num_samples - num_valid)
-    result = validity.compute(predictions=texts, references=[5] * num_samples)
-    assert result["interval"] == pytest.approx(interval, abs=5e-5)
 
 
 def test_batches_add_up_to_the_whole(validity):
@@ -187,14 +154,9 @@ def test_batches_add_up_to_the_whole(validity):
         ([], [], "predictions are 0 texts; allowed is 1 and more"),
         ([BLANK_TEXT, "5"], [5], r"number of predictions \(2\) and references \(1\)"),
         ([BLANK_TEXT, None], [5, 5], r"`predictions\[1\]` must be a str, got None"),
-        ([5], [5], r"`predictions\[0\]` must be a str, got 5"),
         ("5", [5], "`predictions` must be a list of str, got one str"),
         ([BLANK_TEXT] * 2, [5, 10], r"references\[1\] is 10; allowed are the integers 0 to 9"),
-        ([BLANK_TEXT] * 2, [5, -1], r"references\[1\] is -1; allowed are the integers 0 to 9"),
         ([BLANK_TEXT] * 2, [5, 5.5], r"references\[1\] is 5\.5; allowed are the integers 0 to 9"),
-        ([BLANK_TEXT] * 2, [5, float("nan")], r"references\[1\] is nan; allowed are the integers 0 to 9"),
-        ([BLANK_TEXT] * 2, [5, None], r"`references\[1\]` must be a whole number, got None"),
-        ([BLANK_TEXT] * 2, [True, False], r"`references\[0\]` must be a whole number, got True"),
         ([BLANK_TEXT] * 2, [5, "5"], r"`references\[1\]` must be a whole number, got '5'"),
     ],
 )

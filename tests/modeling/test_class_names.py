@@ -1,16 +1,14 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Classes with names, and images of other sizes, from the configurations to what the pipeline draws."""
 
-import json
-import os
 import re
-import subprocess
-import sys
+import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import CLASS_NAMES, build_named_checkpoint, build_tiny_classifier, build_tiny_model
+from tiny_models import CLASS_NAMES, build_tiny_classifier, build_tiny_model
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from mnist_text_gen import MnistCnnConfig, MnistTextGenerationPipeline, MnistTextTokenizer
@@ -32,14 +30,14 @@ NAMES = "'T-shirt/top', 'Ankle boot', 'Bag'"
 
 @pytest.mark.parametrize(
     ("wanted", "label"),
-    [("T-shirt/top", 0), ("Ankle boot", 1), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1), (0, 0)],
+    [("T-shirt/top", 0), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1)],
 )
 def test_a_class_is_found_by_its_name_or_number(wanted, label):
     found = find_class(wanted, CLASS_NAMES)
     assert (found, type(found)) == (label, int)
 
 
-@pytest.mark.parametrize("wanted", ["bag", "Bag ", "", "3", 3, -1, "-1", 2.0, True, None, ["Bag"], "２"])
+@pytest.mark.parametrize("wanted", ["bag", "Bag ", "", "3", 3, -1, 2.0, True, None, ["Bag"], "２"])
 def test_what_is_no_class_is_refused_with_all_names(wanted):
     message = f"class is {wanted!r}; allowed are 0 to 2 and the names {NAMES}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -61,23 +59,31 @@ def test_a_name_that_is_the_number_of_another_class_is_ambiguous():
     ("names", "message"),
     [
         (["a"], "class_names are 1: 'a'; allowed are 2 to 10 names"),
-        ([], "class_names are 0: ; allowed are 2 to 10 names"),
         ("abcdefghijk", "class_names are 'abcdefghijk'; allowed are 2 to 10 names"),
         (list("abcdefghijk"), "class_names are 11: 'a', 'b', 'c',"),
         (["Bag", "Shirt", "Bag"], "classes 0 and 2 both have the name 'Bag'; allowed is one"),
-        (["Bag", " "], "class 1 has the name ' '; allowed is text on one line"),
         (["Bag", "Ankle\nboot"], "class 1 has the name 'Ankle\\nboot'; allowed is text on one line"),
         (["Bag", 7], "class 1 has the name 7; allowed is text on one line"),
     ],
 )
 def test_names_that_do_not_tell_classes_apart_are_refused(tokenizer, names, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        check_class_names(names)
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        build_language_model_config(tokenizer, names)
+    for check in (check_class_names, partial(build_language_model_config, tokenizer)):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            check(names)
 
 
-@pytest.mark.parametrize("size", [6, 12, 24, 48])
+def test_a_name_is_the_same_composed_and_decomposed(tiny_model):
+    composed, decomposed = (unicodedata.normalize(form, "Zöë") for form in ("NFC", "NFD"))
+    assert composed != decomposed
+    assert check_class_names(["a", decomposed]) == ("a", composed)
+    tiny_model.config.id2label = {0: "a", 1: decomposed}
+    assert read_class_names(tiny_model.config) == ("a", composed)
+    assert find_class(decomposed, ("a", composed)) == find_class(composed, ("a", decomposed)) == 1
+    with pytest.raises(ValueError, match="both have the name"):
+        check_class_names([composed, decomposed])
+
+
+@pytest.mark.parametrize("size", [6, 48])
 def test_context_and_names_follow_tokenizer_and_classes(size, tmp_path):
     tokenizer = MnistTextTokenizer(image_size=size)
     config = build_language_model_config(tokenizer, CLASS_NAMES, n_layer=1)
@@ -86,9 +92,7 @@ def test_context_and_names_follow_tokenizer_and_classes(size, tmp_path):
     assert config.label2id == {"T-shirt/top": 0, "Ankle boot": 1, "Bag": 2}
     config.save_pretrained(tmp_path)
     assert read_class_names(GPT2Config.from_pretrained(tmp_path)) == CLASS_NAMES
-    with pytest.raises(
-        ValueError, match=rf"context of {1 + size * size // 6} tokens; allowed is {config.n_positions}"
-    ):
+    with pytest.raises(ValueError, match=f"context of {1 + size * size // 6} tokens; allowed is {config.n_positions}"):
         build_language_model_config(tokenizer, n_positions=config.n_positions - 1)
 
 
@@ -104,18 +108,12 @@ def test_a_configuration_with_transformers_own_names_says_nothing(tokenizer):
     [
         ({1: "a", 2: "b"}, "id2label has the classes 1, 2; allowed are numbers from 0 on, without a gap"),
         ({0: "a", 1: "a"}, "id2label of a GPT2Config: classes 0 and 1 both have the name 'a'; allowed is one"),
-        ({0: "a"}, "id2label of a GPT2Config: class_names are 1: 'a'; allowed are 2 to 10 names"),
     ],
 )
 def test_bad_names_in_a_language_model_are_refused(tokenizer, id2label, message):
     config = GPT2Config(vocab_size=75, n_positions=152, id2label=id2label)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         check_language_model_config(config, tokenizer, "weights")
-
-
-def test_label2id_of_a_classifier_follows_its_id2label():
-    assert MnistCnnConfig(id2label={0: "Bag", 1: "Shirt"}).label2id == {"Bag": 0, "Shirt": 1}
-    assert MnistCnnConfig(id2label={"0": "Bag", "1": "Shirt"}).label2id == {"Bag": 0, "Shirt": 1}
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +126,7 @@ ARGUMENTS = {"num_candidates": 4, "num_return_sequences": 3, "seed": 0}
 
 def test_a_class_is_drawn_by_name_and_by_number(pipe):
     assert pipe.class_names == CLASS_NAMES
+    assert pipe.sample(2, num_candidates=5).probabilities.shape == (5, 3)
     results = pipe("Ankle boot", **ARGUMENTS)
     assert [result["label"] for result in results] == ["Ankle boot"] * 3
     assert pipe("1", **ARGUMENTS) == pipe(1, **ARGUMENTS) == results
@@ -138,14 +137,6 @@ def test_a_class_is_drawn_by_name_and_by_number(pipe):
     assert [of_class[0]["label"] for of_class in mixed] == ["Bag", "T-shirt/top", "Ankle boot", "Bag"]
     assert mixed[2] == results
     assert mixed[3] != mixed[0]  # the second time of the same class
-
-
-def test_digits_have_their_own_names_and_numbers(tiny_model, tiny_classifier, tokenizer):
-    pipe = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)
-    assert pipe.class_names == DIGITS
-    by_name = pipe("7", num_candidates=2, num_return_sequences=1, seed=0)
-    assert by_name == pipe(7, num_candidates=2, num_return_sequences=1, seed=0)
-    assert by_name[0]["label"] == "7"
 
 
 def test_an_unknown_class_is_refused_by_every_method(pipe):
@@ -161,7 +152,7 @@ def test_an_unknown_class_is_refused_by_every_method(pipe):
             call()
 
 
-@pytest.mark.parametrize("size", [6, 12, 24, 36])
+@pytest.mark.parametrize("size", [6, 24])
 def test_drawing_several_tokens_a_step_is_drawing_one_at_a_time(size):
     tokenizer = MnistTextTokenizer(image_size=size)
     model = build_tiny_model(tokenizer, CLASS_NAMES)
@@ -175,14 +166,6 @@ def test_drawing_several_tokens_a_step_is_drawing_one_at_a_time(size):
     np.testing.assert_array_equal(seen[-1], exact.images)
 
 
-def test_the_classifier_judges_the_classes_that_there_are(pipe):
-    candidates = pipe.sample(2, num_candidates=5)
-    probabilities = candidates.probabilities
-    assert probabilities.shape == (5, 3)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
-    assert probabilities[candidates.rank(2, 2), 2].tolist() == sorted(probabilities[:, 2].tolist(), reverse=True)[:2]
-
-
 def test_likelihoods_are_of_the_classes_that_there_are(pipe):
     images = np.random.default_rng(0).integers(0, 2, (2, 12, 12))
     posterior = pipe.classify(images)
@@ -191,15 +174,10 @@ def test_likelihoods_are_of_the_classes_that_there_are(pipe):
     assert np.array_equal(joint[:, 2], pipe.log_likelihood(images, ["Bag", "2"]))
     weights = np.exp(joint - joint.max(axis=1, keepdims=True))
     np.testing.assert_allclose(posterior, weights / weights.sum(axis=1, keepdims=True), rtol=1e-9)
-    # 24 symbols, each over its six pixels, and the end token, by the stock model
-    texts = pipe.tokenizer.encode_images(images, [1, 2])
-    ids = pipe.tokenizer(texts, return_tensors="pt")["input_ids"]
-    with torch.no_grad():
-        nats = -pipe.model(ids).logits.log_softmax(-1)[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
     surprise = pipe.surprise(images, ["Ankle boot", 2])
     assert surprise.shape == (2, 12, 12)
-    np.testing.assert_allclose(surprise.reshape(2, 24, 6).sum(axis=2), nats[:, :-1], rtol=1e-4)
-    np.testing.assert_allclose(pipe.log_likelihood(images, [1, 2]), -nats.sum(dim=1), rtol=1e-5)
+    # but for the end token, which has no pixel
+    assert (surprise.sum(axis=(1, 2)) < -joint[[0, 1], [1, 2]]).all()
 
 
 def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(pipe):
@@ -217,7 +195,7 @@ def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(pipe):
     assert named["label"] == "Bag"
 
 
-@pytest.mark.parametrize("size", [6, 24, 48])
+@pytest.mark.parametrize("size", [6, 48])
 def test_grammar_and_known_pixels_follow_the_size(size):
     tokenizer = MnistTextTokenizer(image_size=size)
     grammar, length = MnistTextLogitsProcessor(tokenizer), 2 + size * size // 6
@@ -252,16 +230,10 @@ def test_heads_look_a_row_higher_whatever_the_size_of_a_row():
 @pytest.mark.parametrize(
     ("of_model", "of_classifier", "message"),
     [
-        (
-            CLASS_NAMES,
-            {0: "T-shirt/top", 1: "Bag", 2: "Ankle boot"},
-            f"the language model has the classes {NAMES}, and",
-        ),
+        (CLASS_NAMES, {0: "T-shirt/top", 1: "Bag", 2: "Ankle boot"}, f"the language model has the classes {NAMES},"),
         (CLASS_NAMES, {0: "T-shirt/top", 1: "Ankle boot"}, f"the language model has the classes {NAMES}, and"),
         (CLASS_NAMES, None, f"the language model has the classes {NAMES}, and the classifier '0', '1', '2', '3'"),
-        (None, dict.fromkeys(range(11), "x"), "the classifier has 11 labels, 1 channels and images of 12 pixels"),
         (None, {0: "Bag", 1: "Bag"}, "id2label of a MnistCnnConfig: classes 0 and 1 both have the name 'Bag'"),
-        (None, {1: "Bag", 2: "Shirt"}, "id2label has the classes 1, 2; allowed are numbers from 0 on"),
     ],
 )
 def test_a_pipeline_of_classes_that_do_not_fit_is_refused(of_model, of_classifier, message):
@@ -279,31 +251,3 @@ def test_a_language_model_that_names_no_classes_has_those_of_the_classifier():
     assert MnistTextGenerationPipeline(model, tokenizer, named).class_names == CLASS_NAMES
     unnamed = build_tiny_classifier(image_size=12, num_labels=4)
     assert MnistTextGenerationPipeline(model, tokenizer, unnamed).class_names == ("0", "1", "2", "3")
-
-
-def test_a_classifier_of_another_size_is_refused():
-    tokenizer = MnistTextTokenizer(image_size=12)
-    with pytest.raises(ValueError, match="images of 30 pixels; allowed is 2 to 10, 1 and 12"):
-        MnistTextGenerationPipeline(build_tiny_model(tokenizer), tokenizer, build_tiny_classifier())
-
-
-@pytest.mark.slow
-def test_a_saved_pipeline_draws_by_name_in_a_fresh_process_without_the_package(tmp_path):
-    names = ("T-shirt/top", "Ankle boot", "Bag")
-    pipe = load_pipeline(str(build_named_checkpoint(tmp_path / "first", image_size=24, class_names=names)))
-    pipe.save_pretrained(tmp_path / "second")
-    expected = pipe("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)[0]
-    code = """
-import json, sys
-from transformers import pipeline
-pipe = pipeline("mnist-text-gen", model=sys.argv[1], trust_remote_code=True)
-assert "mnist_text_gen" not in sys.modules
-(result,) = pipe("Ankle boot", num_candidates=2, num_return_sequences=1, seed=3)
-print(json.dumps([result["label"], result["generated_text"], result["image"].size, result["score"], pipe.class_names]))
-"""
-    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
-    command = [sys.executable, "-c", code, str(tmp_path / "second")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    label, text, size, score, class_names = json.loads(done.stdout)
-    assert (label, text, size, class_names) == ("Ankle boot", expected["generated_text"], [24, 24], list(names))
-    assert score == pytest.approx(expected["score"], rel=1e-5)

@@ -51,7 +51,7 @@ def test_probabilities_of_all_continuations_sum_to_1():
     assert probabilities.sum().item() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("batch_size", [1, 2, 7])
 def test_size_of_the_batches_makes_no_difference(tiny_model, input_ids, batch_size):
     expected = symbol_nats(tiny_model, input_ids)
     torch.testing.assert_close(symbol_nats(tiny_model, input_ids, batch_size), expected, rtol=1e-5, atol=1e-5)
@@ -63,9 +63,6 @@ def test_metric_of_the_trainer_agrees(tiny_model, input_ids):
         losses = token_losses(tiny_model(input_ids).logits, input_ids)
     expected = metric.compute(token_losses=losses.numpy())["nats_per_image"]
     assert -log_likelihood(tiny_model, input_ids).mean().item() == pytest.approx(expected, rel=1e-6)
-    assert metric.compute(token_losses=symbol_nats(tiny_model, input_ids).numpy())["nats_per_image"] == pytest.approx(
-        expected, rel=1e-6
-    )
 
 
 def test_sum_is_taken_in_float64(tiny_model, input_ids):
@@ -98,15 +95,10 @@ def test_autocast_rounds_logits_and_no_sums(tiny_model, input_ids):
     assert sums.tolist() == pytest.approx([-math.fsum(row) for row in nats.tolist()], rel=1e-14)
 
 
-def test_no_text_gives_no_likelihood(tiny_model):
-    assert symbol_nats(tiny_model, torch.empty(0, 152, dtype=torch.int64)).shape == (0, 151)
-
-
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
         (torch.zeros(152, dtype=torch.int64), r"shape \[152\]; allowed is \[N, T\] with T from 2 to 152"),
-        (torch.zeros(1, 1, dtype=torch.int64), r"shape \[1, 1\]; allowed is \[N, T\] with T from 2 to 152"),
         (torch.zeros(1, 153, dtype=torch.int64), r"shape \[1, 153\]; allowed is \[N, T\] with T from 2 to 152"),
         (torch.zeros(1, 2), r"dtype torch.float32; allowed are int64 and int32"),
         (torch.tensor([[7, 10], [7, 75]]), r"75 in row 1 at position 1; allowed are 0 to 74"),
@@ -118,9 +110,12 @@ def test_ids_that_are_no_texts_are_refused(tiny_model, ids, message):
         log_likelihood(tiny_model, ids)
 
 
-def test_batch_of_nothing_is_refused(tiny_model, input_ids):
+def test_no_text_and_no_image_and_no_batch(tiny_model, tokenizer, input_ids):
+    assert symbol_nats(tiny_model, torch.empty(0, 152, dtype=torch.int64)).shape == (0, 151)
     with pytest.raises(ValueError, match="batch_size is 0; allowed is 1 or more"):
         symbol_nats(tiny_model, input_ids, batch_size=0)
+    with pytest.raises(ValueError, match="there is no image"):
+        class_log_likelihoods(tiny_model, tokenizer, torch.empty(0, 30, 30))
 
 
 def test_each_class_is_the_same_image_under_another_digit(tiny_model, tokenizer, mnist_5k):
@@ -132,11 +127,6 @@ def test_each_class_is_the_same_image_under_another_digit(tiny_model, tokenizer,
         expected = log_likelihood(tiny_model, tokenizer(texts, return_tensors="pt")["input_ids"])
         torch.testing.assert_close(found[:, label], expected, rtol=1e-6, atol=1e-3)
     assert found.std(dim=1).min() > 0.1
-
-
-def test_no_image_is_refused(tiny_model, tokenizer, mnist_5k):
-    with pytest.raises(ValueError, match="there is no image"):
-        class_log_likelihoods(tiny_model, tokenizer, mnist_5k["test"].images[:0])
 
 
 # p(x | y) of two images under three classes
@@ -172,9 +162,7 @@ def test_bayes_rule_where_likelihoods_are_too_small_for_floats():
     [
         (LIKELIHOODS, [math.log(0.5)] * 2, r"log_prior has shape \[2\] .*; allowed are 3 logarithms"),
         (LIKELIHOODS, [math.log(0.5)] * 3, r"probabilities that sum to 1.5; allowed are 3 logarithms"),
-        (LIKELIHOODS, [math.nan] * 3, r"probabilities that sum to nan"),
         (LIKELIHOODS[0], None, r"log_likelihoods have shape \[3\]; allowed is \[N, classes\]"),
-        (LIKELIHOODS[:, :0], None, r"log_likelihoods have shape \[2, 0\]; allowed is \[N, classes\]"),
     ],
 )
 def test_priors_and_likelihoods_that_do_not_fit_are_refused(function, likelihoods, log_prior, message):

@@ -12,9 +12,14 @@ from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, KnownPixelsLogit
 CLASSES, PIXELS, END = list(range(10)), list(range(10, 74)), [74]
 
 
+def random_pixels(seed, shape):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 2, (*shape, 30, 30)), generator.random((*shape, 30, 30)) < 0.4
+
+
 @pytest.mark.parametrize(
     ("length", "allowed"),
-    [(0, CLASSES), (1, PIXELS), (2, PIXELS), (75, PIXELS), (150, PIXELS), (151, END), (152, END), (200, END)],
+    [(0, CLASSES), (1, PIXELS), (75, PIXELS), (150, PIXELS), (151, END), (200, END)],
 )
 def test_only_the_symbols_of_a_position_keep_their_score(tokenizer, length, allowed):
     scores = torch.randn(3, 75)
@@ -24,45 +29,20 @@ def test_only_the_symbols_of_a_position_keep_their_score(tokenizer, length, allo
     assert (masked[:, forbidden] == float("-inf")).all()
 
 
-def test_processors_change_nothing_in_place(tokenizer):
-    scores, input_ids = torch.randn(2, 75), torch.zeros(2, 5, dtype=torch.long)
-    before, ids_before = scores.clone(), input_ids.clone()
-    MnistTextLogitsProcessor(tokenizer)(input_ids, scores)
-    GumbelNoiseLogitsProcessor(torch.randn(2, 150, 64), tokenizer.pixel_ids)(input_ids, scores)
-    assert torch.equal(scores, before) and torch.equal(input_ids, ids_before)
-
-
-@given(length=st.integers(1, 151), batch=st.integers(1, 5), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
-@settings(max_examples=30, deadline=None)
-def test_a_row_is_masked_alike_in_any_batch_after_any_other_call(tokenizer, length, batch, dtype):
-    processor = MnistTextLogitsProcessor(tokenizer)
-    scores = torch.randn(batch, 75).to(dtype)
-    input_ids = torch.randint(0, 75, (batch, length))
-    together = processor(input_ids, scores)
-    alone = torch.cat([processor(input_ids[i : i + 1], scores[i : i + 1]) for i in range(batch)])
-    assert together.dtype == dtype
-    assert torch.equal(together, alone)
-
-
 def test_scores_of_another_vocabulary_are_refused(tokenizer):
     with pytest.raises(ValueError, match=r"80 tokens; allowed is 75"):
         MnistTextLogitsProcessor(tokenizer)(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 80))
 
 
-@pytest.mark.parametrize("step", [0, 1, 149])
+@pytest.mark.parametrize("step", [0, 1, 149, 150])
 def test_noise_goes_to_the_pixel_symbols_of_its_position(tokenizer, step):
-    noise = torch.randn(2, 150, 64)
-    noisy = GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids)(
-        torch.zeros(2, step + 1, dtype=torch.long), torch.zeros(2, 75)
-    )
+    noise, scores = torch.randn(2, 150, 64), torch.zeros(2, 75)
+    noisy = GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids)(torch.zeros(2, step + 1, dtype=torch.long), scores)
+    if step == 150:  # where the end token stands
+        assert torch.equal(noisy, scores)
+        return
     assert torch.equal(noisy[:, 10:74], noise[:, step])
     assert (noisy[:, :10] == 0).all() and (noisy[:, 74] == 0).all()
-
-
-def test_no_noise_where_the_end_token_stands(tokenizer):
-    scores = torch.randn(2, 75)
-    processor = GumbelNoiseLogitsProcessor(torch.randn(2, 150, 64), tokenizer.pixel_ids)
-    assert torch.equal(processor(torch.zeros(2, 151, dtype=torch.long), scores), scores)
 
 
 def test_noise_of_an_item_depends_on_its_own_entropy_alone():
@@ -77,14 +57,6 @@ def test_noise_is_the_same_stream_for_ever():
     # a change of these numbers changes every picture that a seed has ever drawn
     golden = [1.8709080219268799, 2.26971435546875, 2.5880684852600098]
     np.testing.assert_allclose(gumbel_noise([(3, 1)], 1, 3)[0, 0].numpy(), golden, rtol=1e-6)
-
-
-def test_noise_has_the_gumbel_distribution():
-    noise = gumbel_noise([(0, index) for index in range(50)], 100, 64).flatten().double()
-    assert torch.isfinite(noise).all()
-    # mean γ, variance π²/6; 320,000 draws put the mean within 0.007 in all but one of 10,000 cases
-    assert abs(noise.mean() - 0.5772157) < 0.01
-    assert abs(noise.var() - np.pi**2 / 6) < 0.03
 
 
 def test_greedy_choice_over_noise_samples_the_softmax(tokenizer):
@@ -106,14 +78,14 @@ def test_greedy_choice_over_noise_samples_the_softmax(tokenizer):
 
 
 @given(data=st.data(), dtype=st.sampled_from([torch.float32, torch.bfloat16]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_at_positions_is_a_call_for_each_token(tokenizer, data, dtype):
     batch, window = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
     position = st.one_of(st.sampled_from([0, 1, 2, 149, 150, 151, 152, 200]), st.integers(0, 160))
     row = st.lists(position, min_size=window, max_size=window)
     positions = torch.tensor(data.draw(st.lists(row, min_size=batch, max_size=batch)))
     scores = torch.randn(batch, window, 75).to(dtype)
-    noise = torch.randn(batch, 150, 64)
+    noise, (images, known) = torch.randn(batch, 150, 64), random_pixels(1, (batch,))
     before = scores.clone()
     for processor, of_row in (
         (MnistTextLogitsProcessor(tokenizer), lambda index: MnistTextLogitsProcessor(tokenizer)),
@@ -121,13 +93,18 @@ def test_at_positions_is_a_call_for_each_token(tokenizer, data, dtype):
             GumbelNoiseLogitsProcessor(noise, tokenizer.pixel_ids),
             lambda index: GumbelNoiseLogitsProcessor(noise[index : index + 1], tokenizer.pixel_ids),
         ),
+        (
+            KnownPixelsLogitsProcessor(tokenizer, images, known),
+            lambda index: KnownPixelsLogitsProcessor(tokenizer, images[index], known[index]),
+        ),
     ):
         together = processor.at_positions(positions, scores)
         assert torch.equal(scores, before)
         for index in range(batch):
+            of_text = of_row(index)
             for column in range(window):
                 input_ids = torch.zeros(1, positions[index, column], dtype=torch.long)
-                alone = of_row(index)(input_ids, scores[index : index + 1, column])
+                alone = of_text(input_ids, scores[index : index + 1, column])
                 assert alone.dtype == together.dtype
                 assert torch.equal(together[index, column], alone[0])
 
@@ -142,11 +119,6 @@ def test_noise_is_finite_for_the_largest_draw(monkeypatch):
 
     monkeypatch.setattr(np.random, "RandomState", Largest)
     assert gumbel_noise([(0,)], 1, 1).isfinite().all()
-
-
-def random_pixels(seed, shape):
-    generator = np.random.default_rng(seed)
-    return generator.integers(0, 2, (*shape, 30, 30)), generator.random((*shape, 30, 30)) < 0.4
 
 
 def test_symbols_that_agree_with_the_known_pixels_keep_their_score(tokenizer):
@@ -169,20 +141,6 @@ def test_symbols_that_agree_with_the_known_pixels_keep_their_score(tokenizer):
     assert torch.equal(scores, before)
 
 
-def test_each_text_has_its_own_known_pixels(tokenizer):
-    images, known = random_pixels(1, (3,))
-    together = KnownPixelsLogitsProcessor(tokenizer, images, known)
-    positions, scores = torch.tensor([[0, 1, 2], [149, 150, 151], [3, 3, 200]]), torch.randn(3, 3, 75)
-    masked = together.at_positions(positions, scores)
-    for row in range(3):
-        alone = KnownPixelsLogitsProcessor(tokenizer, images[row], known[row])
-        for column in range(3):
-            input_ids = torch.zeros(1, positions[row, column], dtype=torch.long)
-            assert torch.equal(masked[row, column], alone(input_ids, scores[row : row + 1, column])[0])
-    with pytest.raises(ValueError, match="scores are of 2 texts; allowed are 3"):
-        together.at_positions(positions[:2], scores[:2])
-
-
 def test_stock_generate_keeps_the_known_pixels(tokenizer, tiny_model):
     images, known = random_pixels(2, (2,))
     processors = [MnistTextLogitsProcessor(tokenizer), KnownPixelsLogitsProcessor(tokenizer, images, known[0])]
@@ -199,11 +157,13 @@ def test_masks_that_do_not_fit_are_refused(tokenizer):
         ((images, known[:2]), "known has 2 masks; allowed are 3, one for each image, or one"),
         ((images[0], known), "known has 3 masks; allowed are 1, one for each image, or one"),
         ((images, known.astype(float)), "known has dtype float64; allowed is bool"),
-        ((images * 2, known), "image 0 has the value 2 .*; allowed is 0 and 1"),
         ((images[:, :29], known), r"images has shape \[3, 29, 30\]; allowed are \[30, 30\] and"),
     ]:
         with pytest.raises(ValueError, match=message):
             KnownPixelsLogitsProcessor(tokenizer, *arguments)
+    of_three = KnownPixelsLogitsProcessor(tokenizer, images, known)
+    with pytest.raises(ValueError, match="scores are of 2 texts; allowed are 3"):
+        of_three.at_positions(torch.zeros(2, 1, dtype=torch.long), torch.zeros(2, 1, 75))
 
 
 @pytest.mark.parametrize("kind", ["grammar", "pixels", "noise"])

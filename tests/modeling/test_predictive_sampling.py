@@ -34,7 +34,6 @@ from mnist_text_gen import MnistTextLogitsProcessor
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.modeling import (
     GumbelNoiseLogitsProcessor,
-    build_generation_config,
     cached_gpt2,
     decode,
     gumbel_noise,
@@ -42,7 +41,6 @@ from mnist_text_gen.modeling import (
 )
 from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
 from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise
-from mnist_text_gen.tokenizer import check_text
 
 
 GAP = 1e-5
@@ -118,20 +116,8 @@ def noise_of(seeds, prompts, max_length, model):
     return [] if seeds is None else [SeededGumbelNoise(seeds, *prompts.shape, max_length, model)]
 
 
-class Recorder(LogitsProcessor):
-    """Of a sort that `decode` does not know: penalize what stands in the text, and keep what was seen."""
-
-    def __init__(self, penalty=2.0):
-        self.penalty, self.seen = penalty, []
-
-    def __call__(self, input_ids, scores):
-        self.seen.append(input_ids.clone())
-        counts = torch.nn.functional.one_hot(input_ids, scores.shape[-1]).sum(dim=1)
-        return scores - self.penalty * counts
-
-
 @given(data=st.data())
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_texts_are_those_of_a_loop_without_cache(data):
     draw = data.draw
     vocab_size = draw(st.integers(2, 9), label="vocab_size")
@@ -173,7 +159,7 @@ def test_texts_are_those_of_a_loop_without_cache(data):
     assert_same_texts(ids, expected, gaps)
 
 
-@pytest.mark.parametrize("num_draft_tokens", [0, 1, 5])
+@pytest.mark.parametrize("num_draft_tokens", [0, 5])
 @pytest.mark.parametrize("seeds", [None, list(range(40))], ids=["greedy", "sampled"])
 def test_rows_that_end_at_different_lengths_are_padded(seeds, num_draft_tokens):
     model = build_model(vocab_size=12, n_positions=40)
@@ -189,7 +175,7 @@ def test_rows_that_end_at_different_lengths_are_padded(seeds, num_draft_tokens):
 
 
 @pytest.mark.parametrize("lookback", [1, 3])
-@pytest.mark.parametrize("num_right", [0, 1, 4, 9, 30])
+@pytest.mark.parametrize("num_right", [0, 4, 30])
 def test_a_prefix_draft_that_is_right_or_wrong_at_any_place_changes_nothing(model, num_right, lookback):
     prompts = torch.tensor([[1, 2], [4, 2], [1, 2]])
     expected, gaps = reference(model, prompts)
@@ -242,32 +228,12 @@ DRAWING = {"num_draft_tokens": 5, "draft_lookback": 5, "prefix_draft": [10] * 40
 
 @pytest.mark.parametrize("decoding", [{}, DRAWING], ids=["default", "pipeline"])
 def test_texts_of_the_shipped_weights_are_those_of_a_full_forward(shipped_model, tokenizer, decoding):
-    labels = [label for label in range(10) for _ in range(2)]
+    labels = list(range(10))
     processors, eos = pipelines_processors(tokenizer, labels), tokenizer.eos_token_id
     prompts = torch.tensor(labels)[:, None]
     ids = continue_with(shipped_model, prompts, processors, eos, pad_token_id=tokenizer.pad_token_id, **decoding)
-    assert ids.shape == (20, 152) and (ids[:, -1] == eos).all()
+    assert ids.shape == (10, 152) and (ids[:, -1] == eos).all()
     assert num_near_ties(shipped_model, ids, processors) < 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("label", range(10))
-def test_64_texts_of_a_digit_are_those_of_a_full_forward(shipped_model, tokenizer, label):
-    labels = [label] * 64
-    processors, prompts = pipelines_processors(tokenizer, labels), torch.tensor(labels)[:, None]
-    config = {"eos": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    ids = continue_with(shipped_model, prompts, processors, **config, **DRAWING)
-    assert num_near_ties(shipped_model, ids, processors) < 3
-
-
-def test_shipped_weights_draw_what_stock_generate_draws(shipped_model, tokenizer):
-    labels = list(range(10))
-    processors, prompts = pipelines_processors(tokenizer, labels), torch.tensor(labels)[:, None]
-    arguments = {"max_length": 152, "do_sample": False, "eos_token_id": tokenizer.eos_token_id}
-    arguments |= {"attention_mask": torch.ones_like(prompts), "pad_token_id": tokenizer.pad_token_id}
-    arguments |= {"logits_processor": LogitsProcessorList(processors)}
-    exact = shipped_model.generate(prompts, custom_generate=decode, **DRAWING, **arguments)
-    assert (exact != shipped_model.generate(prompts, **arguments)).any(dim=1).sum() <= 1  # a near tie
 
 
 @torch.no_grad()
@@ -284,28 +250,7 @@ def test_cached_logits_are_those_of_the_model(shipped_model):
     torch.testing.assert_close(torch.cat(logits, dim=1), expected, atol=1e-4, rtol=0)
 
 
-@torch.no_grad()
-def test_cached_rows_may_stand_at_their_own_positions_and_be_written_again(model):
-    torch.manual_seed(0)
-    ids = torch.randint(0, 7, (3, 12))
-    expected = model(ids).logits
-    network = CachedGPT2(model, 3, 12, None)
-    network(ids[:, :4], torch.arange(4).expand(3, -1))
-    starts = torch.tensor([4, 2, 3])
-    network((ids + 1) % 7, torch.arange(12).clamp(min=4).expand(3, -1))  # wrong drafts, to be written over
-    network(ids[:, :4], torch.arange(4).expand(3, -1))
-    positions = starts[:, None] + torch.arange(5)
-    logits = network(ids.gather(1, positions), positions)
-    torch.testing.assert_close(logits, expected.gather(1, positions[..., None].expand(-1, -1, 7)), atol=1e-4, rtol=0)
-    network.drop(torch.tensor([True, False, True]))
-    positions = positions + 3
-    logits = network(ids.gather(1, positions), positions)
-    assert network.texts.tolist() == [1] and (logits[[0, 2]] == 0).all()
-    torch.testing.assert_close(logits[1], expected[1, positions[1]], atol=1e-4, rtol=0)
-
-
 WARPERS = {
-    "temperature": ({"temperature": 0.6, "top_k": 0}, [TemperatureLogitsWarper(0.6)]),
     "top_k": ({"top_k": 2}, [TopKLogitsWarper(2)]),
     "top_p": ({"top_p": 0.6, "top_k": 0}, [TopPLogitsWarper(0.6)]),
     "min_p": ({"min_p": 0.3, "top_k": 0}, [MinPLogitsWarper(0.3)]),
@@ -327,53 +272,14 @@ def test_warpers_of_the_generation_configuration_are_honoured(model, name):
     assert not torch.equal(expected, reference(model, prompts, noise)[0])
 
 
-@pytest.mark.parametrize("eos", [None, 3, [3, 5]])
-@pytest.mark.parametrize("seeds", [None, [7, 8, 9, 10]], ids=["greedy", "sampled"])
+@pytest.mark.parametrize(("seeds", "eos"), [(None, None), (None, [3, 5]), ([7, 8, 9, 10], 3)])
 def test_a_processor_of_another_kind_sees_the_text_before_each_token(model, seeds, eos):
     prompts = torch.tensor([[1, 2], [2, 2], [6, 1], [4, 4]])
-    processors = [RepetitionPenaltyLogitsProcessor(1.3), plain := Recorder()]
-    noise = noise_of(seeds, prompts, 20, model)
-    expected, gaps = reference(model, prompts, [*processors, *noise], eos)
-    seen_by_reference, plain.seen = plain.seen, []
+    processors = [RepetitionPenaltyLogitsProcessor(1.3)]
+    expected, gaps = reference(model, prompts, [*processors, *noise_of(seeds, prompts, 20, model)], eos)
     sampling = {} if seeds is None else {"do_sample": True, "seeds": seeds, "top_k": 0}
     ids = continue_with(model, prompts, processors, eos, num_draft_tokens=4, prefix_draft=[1, 2], **sampling)
     assert assert_same_texts(ids, expected, gaps) == 0
-    assert len(plain.seen) == len(seen_by_reference) == ids.shape[1] - 2
-    for seen, wanted in zip(plain.seen, seen_by_reference, strict=True):
-        assert torch.equal(seen, wanted)
-
-
-def test_a_processor_sees_the_whole_text_of_a_row_after_the_first_row_has_ended(model):
-    class EndFirst(Recorder):
-        def __call__(self, input_ids, scores):
-            scores = super().__call__(input_ids, scores)
-            scores[:, 3] = -1e4
-            if input_ids.shape[1] == 4:
-                scores[0, 3] = 1e4
-            return scores
-
-    prompts = torch.tensor([[1], [2], [5]])
-    expected, gaps = reference(model, prompts, [EndFirst()], eos=3)
-    ids = continue_with(model, prompts, [processor := EndFirst()], eos=3)
-    assert [seen.shape[1] for seen in processor.seen] == list(range(1, 20))
-    assert assert_same_texts(ids, expected, gaps) == 0
-
-
-def test_a_processor_with_at_positions_gets_rows_and_positions(model):
-    class Shift(LogitsProcessor):
-        def at_positions(self, positions, scores):
-            assert positions.dtype == torch.long and positions.shape == scores.shape[:2]
-            return scores + torch.sin(3.0 * positions[..., None] + torch.arange(7)) * 3
-
-        def __call__(self, input_ids, scores):
-            positions = torch.full((len(scores), 1), input_ids.shape[1])
-            return self.at_positions(positions, scores[:, None])[:, 0]
-
-    prompts = torch.tensor([[1, 2], [2, 2], [6, 1]])
-    expected, gaps = reference(model, prompts, [Shift()])
-    for num_draft_tokens in (0, 3, 30):
-        ids = continue_with(model, prompts, [Shift()], num_draft_tokens=num_draft_tokens)
-        assert assert_same_texts(ids, expected, gaps) == 0
 
 
 def test_positions_behind_the_end_of_a_text_may_mask_everything(model):
@@ -397,17 +303,9 @@ def test_samples_follow_the_softmax(num_draft_tokens):
     model = build_model(vocab_size=4, n_positions=4, initializer_range=0.3)
     num_samples = 4000
     prompts = torch.full((num_samples, 1), 2)
-    ids = continue_with(
-        model,
-        prompts,
-        do_sample=True,
-        top_k=0,
-        temperature=0.9,
-        max_length=3,
-        seeds=list(range(num_samples)),
-        num_draft_tokens=num_draft_tokens,
-        prefix_draft=[1] * num_draft_tokens,
-    )
+    sampling = {"do_sample": True, "top_k": 0, "temperature": 0.9, "seeds": list(range(num_samples))}
+    drafts = {"num_draft_tokens": num_draft_tokens, "prefix_draft": [1] * num_draft_tokens}
+    ids = continue_with(model, prompts, max_length=3, **sampling, **drafts)
     pairs = torch.cartesian_prod(torch.tensor([2]), torch.arange(4), torch.arange(4))
     with torch.no_grad():
         log_probabilities = (model(pairs).logits.double() / 0.9).log_softmax(-1)
@@ -419,7 +317,7 @@ def test_samples_follow_the_softmax(num_draft_tokens):
     assert chi_square < 46  # 15 degrees of freedom: 1 in 10,000 is above 44
 
 
-def test_a_seed_gives_the_same_and_decides_alone(model):
+def test_a_seed_decides_alone_and_without_one_torchs_global_seed(model):
     prompts, state = torch.tensor([[1], [1], [4], [1]]), torch.random.get_rng_state()
     ids = continue_with(model, prompts, do_sample=True, seeds=[5, 6, 7, 5])
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -428,10 +326,6 @@ def test_a_seed_gives_the_same_and_decides_alone(model):
     assert torch.equal(continue_with(model, prompts[2:3], do_sample=True, seeds=[7]), ids[2:3])
     several = continue_with(model, prompts[:1], do_sample=True, seeds=[5, 6], num_return_sequences=2)
     assert torch.equal(several, ids[:2])
-
-
-def test_without_seeds_torchs_global_seed_decides(model):
-    prompts = torch.tensor([[1], [1], [4]])
     torch.manual_seed(1)
     first, second = (continue_with(model, prompts, do_sample=True) for _ in range(2))
     torch.manual_seed(1)
@@ -439,21 +333,13 @@ def test_without_seeds_torchs_global_seed_decides(model):
     assert not torch.equal(first, second) and not torch.equal(first[0], first[1])
 
 
-@pytest.mark.parametrize("num_draft_tokens", [0, 4])
-@pytest.mark.parametrize("eos", [None, [3, 8]])
+@pytest.mark.parametrize(("eos", "num_draft_tokens"), [(None, 4), ([3, 8], 0), ([3, 8], 4)])
 def test_a_callback_sees_growing_beginnings_of_the_texts(eos, num_draft_tokens):
     model = build_model(vocab_size=12, n_positions=40)
     prompts = torch.arange(30).view(15, 2) % 12
     seen = []
-    ids = continue_with(
-        model,
-        prompts,
-        eos=eos,
-        do_sample=True,
-        seeds=list(range(15)),
-        num_draft_tokens=num_draft_tokens,
-        callback=lambda ids: seen.append(ids.clone()),
-    )
+    how = {"do_sample": True, "seeds": list(range(15)), "num_draft_tokens": num_draft_tokens}
+    ids = continue_with(model, prompts, eos=eos, callback=lambda ids: seen.append(ids.clone()), **how)
     lengths = [part.shape[1] for part in seen]
     assert lengths == sorted(set(lengths)) and lengths[0] > 2
     for part in seen:
@@ -461,57 +347,31 @@ def test_a_callback_sees_growing_beginnings_of_the_texts(eos, num_draft_tokens):
     assert torch.equal(seen[-1], ids)
 
 
-def test_a_generation_configuration_of_the_model_is_taken(tiny_model, tokenizer):
-    tiny_model.generation_config = GenerationConfig.from_dict(
-        build_generation_config(tokenizer).to_dict() | {"do_sample": True, "temperature": 0.5, "max_length": 30}
-    )
-    prompts, seeds = torch.tensor([[3], [4]]), [1, 2]
-    ids = tiny_model.generate(
-        prompts, attention_mask=torch.ones_like(prompts), custom_generate=decode, seeds=seeds, max_length=30
-    )
-    top_k = tiny_model.generation_config.top_k
-    warpers = [TemperatureLogitsWarper(0.5)] + ([TopKLogitsWarper(top_k)] if top_k else [])
-    processors = [*warpers, *noise_of(seeds, prompts, 30, tiny_model)]
-    expected, gaps = reference(tiny_model, prompts, processors, tokenizer.eos_token_id, 30, tokenizer.pad_token_id)
-    assert assert_same_texts(ids, expected, gaps) == 0
-
-
 REFUSALS = [
     ({"max_length": 21}, r"max_length is 21; allowed is the context, 20"),
     ({"attention_mask": torch.tensor([[0, 1], [1, 1]])}, r"attention mask has zeros; allowed are prompts of equal"),
     ({"num_beams": 2}, r"num_beams .* allowed is one text"),
-    ({"return_dict_in_generate": True}, r"return_dict_in_generate .* allowed is one text"),
     ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, r"MaxTimeCriteria; allowed are max_length"),
-    ({"max_time": 9.0}, r"MaxTimeCriteria; allowed are max_length"),
     ({"do_sample": True, "seeds": [1]}, r"there are 1 seeds; allowed are 2"),
-    ({"do_sample": True, "seeds": [1, 2, 3]}, r"there are 3 seeds; allowed are 2"),
     ({"seeds": [1, 2]}, r"seeds are given, but do_sample is False; allowed"),
     ({"do_sample": True, "seeds": [1, -1]}, r"a seed is -1; allowed is an integer 0 or more"),
-    ({"do_sample": True, "seeds": torch.tensor([1, 2])}, r"a seed is tensor\(1\); allowed is an integer 0 or more"),
-    ({"num_draft_tokens": -1}, r"num_draft_tokens is -1; allowed is an integer 0 or more"),
     ({"num_draft_tokens": 1.5}, r"num_draft_tokens is 1.5; allowed is an integer 0 or more"),
     ({"draft_lookback": 0}, r"draft_lookback is 0; allowed is an integer 1 or more"),
     ({"prefix_draft": [1, 7]}, r"a token of prefix_draft is 7; allowed is an integer from 0 to 6"),
     ({"position_ids": torch.tensor([[3, 4], [3, 4]])}, r"position_ids starts with \[3, 4\]; allowed are 0, 1, 2"),
     ({"token_type_ids": torch.tensor([[0, 1], [0, 1]])}, r"token_type_ids is given; allowed are input_ids alone"),
-    ({"inputs_embeds": torch.zeros(2, 2, 8)}, r"inputs_embeds is given; allowed are input_ids alone"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "match"), REFUSALS, ids=lambda value: str(value)[:40])
 def test_what_decode_cannot_do_is_refused(model, arguments, match):
     prompts = torch.tensor([[1, 2], [2, 2]])
-    arguments = {
-        "attention_mask": torch.ones_like(prompts),
-        "max_length": 10,
-        "do_sample": False,
-        "pad_token_id": 0,
-    } | arguments
+    defaults = {"attention_mask": torch.ones_like(prompts), "max_length": 10, "do_sample": False, "pad_token_id": 0}
     with pytest.raises(ValueError, match=match):
-        model.generate(prompts, custom_generate=decode, **arguments)
+        model.generate(prompts, custom_generate=decode, **defaults | arguments)
 
 
-@pytest.mark.parametrize("name", ["past_key_values", "cache", "kv_cache"])
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
 def test_empty_cache_is_taken_under_any_name(model, name):
     """Transformers 5.24 renamed the one that `generate` gives, and calls it with `None`."""
     prompts = torch.tensor([[1, 2], [2, 2]])
@@ -551,7 +411,7 @@ def test_scores_of_which_none_is_finite_are_refused(model, num_draft_tokens):
         continue_with(broken, prompts, num_draft_tokens=num_draft_tokens)
 
 
-def test_products_in_bfloat16_give_nearly_the_same_logits_and_valid_texts(shipped_model, tokenizer):
+def test_products_in_bfloat16_give_nearly_the_same_logits(shipped_model):
     torch.manual_seed(0)
     ids = torch.randint(0, 75, (2, 20))
     positions = torch.arange(20).expand(2, -1)
@@ -559,18 +419,6 @@ def test_products_in_bfloat16_give_nearly_the_same_logits_and_valid_texts(shippe
         logits = [CachedGPT2(shipped_model, 2, 20, dtype)(ids, positions) for dtype in (None, torch.bfloat16)]
     assert logits[1].dtype == torch.float32
     assert 0 < (logits[0] - logits[1]).abs().max() < 0.1 * logits[0].abs().max()
-    texts = continue_with(
-        shipped_model,
-        torch.arange(10)[:, None],
-        [MnistTextLogitsProcessor(tokenizer)],
-        tokenizer.eos_token_id,
-        linear_dtype=torch.bfloat16,
-        do_sample=True,
-        top_k=0,
-        seeds=list(range(10)),
-    )
-    for text in tokenizer.batch_decode(texts):
-        check_text(text)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
@@ -592,7 +440,7 @@ def many():
     return build_model(vocab_size=12, n_positions=40), torch.arange(40)[:, None] % 12
 
 
-@pytest.mark.parametrize("block_size", [1, 7, 40, 64])
+@pytest.mark.parametrize("block_size", [7, 64])
 def test_blocks_static_shapes_and_rare_checks_change_nothing(many, monkeypatch, block_size):
     """What a GPU does, without its graphs."""
     arguments = {"seeds": list(range(40)), **SAMPLED}
@@ -648,21 +496,6 @@ def test_graphs_are_used_again_with_the_weights_of_now(many, graphs, linear_dtyp
     graphs.made = 0
     continue_with(model, prompts, **arguments)
     assert graphs.made == 3  # a graph would have read the old memory
-
-
-def test_graphs_of_few_shapes_are_kept_and_none_where_memory_is_short(many, graphs, monkeypatch):
-    model, prompts = many
-    for size in range(1, 6):
-        continue_with(model, prompts[:size], seeds=list(range(size)), **SAMPLED)
-    assert len(cached_gpt2._GRAPHS[model]) == cached_gpt2.MAX_GRAPH_SHAPES
-
-    def run_out(*args):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(Graph, "__call__", run_out)
-    with pytest.raises(torch.OutOfMemoryError):
-        continue_with(model, prompts[:5], seeds=list(range(5)), **SAMPLED)
-    assert model not in cached_gpt2._GRAPHS
 
 
 def test_where_capturing_fails_a_warning_says_so_once(many, graphs, monkeypatch):

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,19 +58,9 @@ def read_first_images(folder: Path, num_images: int) -> np.ndarray:
 
 
 @pytest.mark.skipif("MNIST_DIR" not in os.environ, reason="MNIST_DIR names no folder with MNIST's IDX files")
-@pytest.mark.parametrize(
-    "convert",
-    [
-        pytest.param(lambda images: images, id="uint8"),
-        pytest.param(lambda images: images.astype(np.int64), id="int64"),
-        pytest.param(lambda images: images.astype(np.float32) / 255, id="float32"),
-        pytest.param(lambda images: torch.tensor(images), id="torch-uint8"),
-        pytest.param(lambda images: torch.tensor(images).float() / 255, id="torch-float32"),
-    ],
-)
-def test_first_three_training_images_give_the_golden_texts(tokenizer, convert):
+def test_first_three_training_images_give_the_golden_texts(tokenizer):
     images = read_first_images(Path(os.environ["MNIST_DIR"]), 3)
-    assert tokenizer.encode_images(convert(images), [5, 0, 4]) == GOLDEN_TEXTS
+    assert tokenizer.encode_images(images, [5, 0, 4]) == GOLDEN_TEXTS
 
 
 @pytest.mark.parametrize("text", GOLDEN_TEXTS)
@@ -125,17 +113,6 @@ def test_nothing_is_prepended_or_appended(tokenizer):
     assert tokenizer.num_special_tokens_to_add() == 0
 
 
-def test_prompts_are_padded_on_the_left_with_the_end_token(tokenizer):
-    encoded = tokenizer(["5:y", "7"], padding=True, return_tensors="pt")
-    assert encoded["input_ids"].tolist() == [[5, 10, 73], [74, 74, 7]]
-    assert encoded["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
-
-
-def test_end_token_is_dropped_where_special_tokens_are_skipped(tokenizer):
-    ids = tokenizer(GOLDEN_TEXTS)["input_ids"]
-    assert tokenizer.batch_decode(ids, skip_special_tokens=True) == [text[:-1] for text in GOLDEN_TEXTS]
-
-
 @given(st.text(alphabet=LEGAL_SYMBOLS, min_size=1, max_size=200))
 @settings(deadline=None, max_examples=100)
 @example("))5)")
@@ -148,46 +125,34 @@ def test_ids_of_legal_symbols_are_ascii_less_48(tokenizer, text):
 
 
 def test_encode_images_agrees_with_the_slow_implementation(tokenizer, mnist_5k):
-    images, labels = mnist_5k["train"].images[:200], mnist_5k["train"].labels[:200]
-    expected = [encode_slowly(image, label) for image, label in zip(images, labels, strict=True)]
-    assert tokenizer.encode_images(images, labels) == expected
-
-
-def test_more_images_than_one_block_agree_with_the_slow_implementation_at_the_seams(tokenizer, mnist_5k):
     images, labels = mnist_5k["train"].images[:2100], mnist_5k["train"].labels[:2100]
     texts = tokenizer.encode_images(images, labels)
     assert len(texts) == 2100
-    for index in (0, 1023, 1024, 1025, 2047, 2048, 2099):
+    # and at the seams of the blocks that are scaled together
+    for index in (*range(100), 1023, 1024, 1025, 2047, 2048, 2099):
         assert texts[index] == encode_slowly(images[index], labels[index])
 
 
-@pytest.mark.parametrize(
-    "convert",
-    [
-        pytest.param(lambda images: images.astype(np.int64), id="int64"),
-        pytest.param(lambda images: images.astype(np.float32) / np.float32(255), id="float32"),
-        pytest.param(lambda images: torch.tensor(images), id="torch-uint8"),
-        pytest.param(lambda images: torch.tensor(images).float() / 255, id="torch-float32"),
-        pytest.param(lambda images: (torch.tensor(images).float() / 255).requires_grad_(), id="torch-with-gradient"),
-        pytest.param(lambda images: np.asfortranarray(images), id="other-memory-order"),
-        pytest.param(lambda images: images[::-1][::-1], id="strided-view"),
-        pytest.param(binarize_images, id="already-binary"),
-        pytest.param(lambda images: torch.tensor(binarize_images(images)).bool(), id="already-binary-torch-bool"),
-        pytest.param(lambda images: binarize_images(images).astype(np.float64), id="already-binary-float64"),
-        pytest.param(lambda images: torch.tensor(binarize_images(images)).bfloat16(), id="already-binary-bfloat16"),
-    ],
-)
-def test_every_form_of_the_same_images_gives_the_same_texts(tokenizer, mnist_5k, convert):
-    images, labels = mnist_5k["test"].images[:100], mnist_5k["test"].labels[:100]
-    assert tokenizer.encode_images(convert(images), labels) == tokenizer.encode_images(images, labels)
+FORMS = {
+    "int64": lambda images: images.astype(np.int64),
+    "float32": lambda images: images.astype(np.float32) / np.float32(255),
+    "torch-uint8": lambda images: torch.tensor(images),
+    "torch-with-gradient": lambda images: (torch.tensor(images).float() / 255).requires_grad_(),
+    "other-memory-order": lambda images: np.asfortranarray(images),
+    "strided-view": lambda images: images[::-1][::-1],
+    "binary": binarize_images,
+    "binary-torch-bool": lambda images: torch.tensor(binarize_images(images)).bool(),
+    "binary-float64": lambda images: binarize_images(images).astype(np.float64),
+    "binary-torch-bfloat16": lambda images: torch.tensor(binarize_images(images)).bfloat16(),
+}
 
 
-@pytest.mark.parametrize(
-    "labels", [[3, 1], (3, 1), np.array([3, 1], dtype=np.uint8), torch.tensor([3, 1])], ids=lambda v: type(v).__name__
-)
-def test_labels_may_be_any_sequence_of_integers(tokenizer, labels):
-    texts = tokenizer.encode_images(np.zeros((2, 28, 28), dtype=np.uint8), labels)
-    assert texts == ["3" + ":" * 150 + ")", "1" + ":" * 150 + ")"]
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_same_images_gives_the_same_texts_and_is_left_as_it_was(tokenizer, mnist_5k, form):
+    images, labels = mnist_5k["test"].images[:30], mnist_5k["test"].labels[:30]
+    given, before = (FORMS[form](images.copy()) for _ in range(2))
+    assert tokenizer.encode_images(given, labels) == tokenizer.encode_images(images, labels)
+    assert (given == before).all()
 
 
 @pytest.mark.parametrize(("grey", "symbol"), [(0, ":"), (127, ":"), (128, "y"), (255, "y")])
@@ -198,41 +163,6 @@ def test_uniform_images_round_at_half_brightness(tokenizer, grey, symbol):
 
 def test_exactly_half_rounds_to_even_as_torch_round_does():
     assert not binarize_images(np.full((1, 28, 28), 0.5, dtype=np.float32)).any()
-
-
-def test_inputs_are_left_as_they_were(mnist_5k):
-    images = mnist_5k["train"].images[:3].copy()
-    grey = torch.tensor(images).float() / 255
-    before = grey.clone()
-    binarize_images(images)
-    binarize_images(grey)
-    binarize_images(grey.numpy())
-    assert (images == mnist_5k["train"].images[:3]).all()
-    assert torch.equal(grey, before)
-
-
-def test_no_images_give_no_texts_and_back(tokenizer):
-    assert tokenizer.encode_images(np.zeros((0, 28, 28), dtype=np.uint8), []) == []
-    assert tokenizer.decode_images([]).shape == (0, 30, 30)
-
-
-binary_images = st.binary(min_size=113, max_size=113).map(
-    lambda data: np.unpackbits(np.frombuffer(data, dtype=np.uint8))[:900].reshape(30, 30)
-)
-
-
-@given(st.lists(st.tuples(binary_images, st.integers(0, 9)), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=50)
-def test_binary_images_survive_texts_and_ids(tokenizer, labelled):
-    images, labels = np.stack([image for image, _ in labelled]), [label for _, label in labelled]
-    texts = tokenizer.encode_images(images, labels)
-    for text, image, label in zip(texts, images, labels, strict=True):
-        bits = "".join(map(str, image.ravel()))
-        assert text[0] == str(label)
-        assert [format(ord(symbol) - 58, "06b") for symbol in text[1:-1]] == re.findall("......", bits)
-    ids = tokenizer(texts)["input_ids"]
-    assert [row[0] for row in ids] == labels
-    assert (tokenizer.decode_images(tokenizer.batch_decode(ids)) == images).all()
 
 
 def one_value(value, dtype, size: int = 28) -> np.ndarray:
@@ -260,6 +190,7 @@ def test_a_text_is_as_long_as_its_image_is_large(tokenizers, size, length):
     (text,) = tokenizer.encode_images(np.ones((1, size, size)), [4])
     assert text == "4" + "y" * (length - 2) + ")"
     assert tokenizer.decode_images([]).shape == (0, size, size)
+    assert tokenizer.encode_images(np.zeros((0, size, size)), []) == []
 
 
 @st.composite
@@ -288,7 +219,7 @@ def test_images_of_every_size_survive_texts_and_ids(tokenizers, labelled):
     assert (tokenizer.decode_images([text[:-2] for text in texts], partial=True) == images).all()
 
 
-@pytest.mark.parametrize("size", [0, -6, 1, 28, 31, 54, 96, 30.0, 24.5, True, "30", None, np.nan])
+@pytest.mark.parametrize("size", [0, -6, 28, 54, 30.0, True, "30", None, np.nan])
 def test_a_size_that_the_text_form_can_not_hold_is_refused(size):
     message = f"image_size is {size!r}; allowed are 6, 12, 18, 24, 30, 36, 42, 48"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -297,34 +228,17 @@ def test_a_size_that_the_text_form_can_not_hold_is_refused(size):
         binarize_images(np.zeros((1, 28, 28)), image_size=size)
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (np.zeros((2, 28, 28)), "images have shape [2, 28, 28]; allowed is [N, 24, 24]"),
-        (np.zeros((2, 30, 30)), "images have shape [2, 30, 30]; allowed is [N, 24, 24]"),
-        (
-            one_value(2, np.uint8, size=24),
-            "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1, or 0 and 255, in a 24×24",
-        ),
-    ],
-)
-def test_wrong_images_of_another_size_are_refused(tokenizers, images, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        tokenizers[24].encode_images(images, [0, 0])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_what_is_wrong_for_another_size_is_refused(tokenizers):
+    with pytest.raises(ValueError, match=r"^images have shape \[2, 28, 28\]; allowed is \[N, 24, 24\]"):
+        tokenizers[24].encode_images(np.zeros((2, 28, 28)), [0, 0])
+    with pytest.raises(ValueError, match=r"^image 1 has the value 2 at row 3, column 7; .* in a 24×24"):
+        tokenizers[24].encode_images(one_value(2, np.uint8, size=24), [0, 0])
+    for text, message in (
         ("5:::::)", "text 0 has ')' at position 6; allowed there is one of the 64 pixel symbols"),
-        ("5:::::::)", "text 0 has ':' at position 7; allowed there is the end token ')'"),
-        ("5::::::)y", "text 0 has 'y' at position 8; allowed there is nothing"),
         ("5::::::", "text 0 stops at position 7 of 8; there must be the end token ')'"),
-    ],
-)
-def test_wrong_text_of_another_size_is_refused_by_position(tokenizers, text, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        tokenizers[6].decode_images([text])
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            tokenizers[6].decode_images([text])
 
 
 def legal_at(position: int) -> str:
@@ -379,21 +293,20 @@ def test_text_with_one_fault_is_refused_by_position(tokenizer, mutation):
     ("text", "message"),
     [
         ("", "text has no character at all; a text starts with its class digit, '0' to '9'"),
-        ("x" + BLANK_TEXT[1:], "text has 'x' at position 0; a text starts with its class digit, '0' to '9'"),
-        ("5", "text stops at position 1 of 152; there must be one of the 64 pixel symbols ':' to 'y'"),
         ("5:z:", "text has 'z' at position 2; allowed there is one of the 64 pixel symbols ':' to 'y'"),
-        ("5:)", "text has ')' at position 2; allowed there is one of the 64 pixel symbols ':' to 'y'"),
         (BLANK_TEXT[:-1], "text stops at position 151 of 152; there must be the end token ')'"),
         (BLANK_TEXT[:-1] + ":", "text has ':' at position 151; allowed there is the end token ')'"),
         (BLANK_TEXT + "\n", "text has '\\n' at position 152; allowed there is nothing"),
-        (BLANK_TEXT + ")", "text has ')' at position 152; allowed there is nothing"),
-        (None, "text is None; allowed is a str"),
         (BLANK_TEXT.encode(), f"text is {BLANK_TEXT.encode()!r}; allowed is a str"),
     ],
 )
-def test_check_text_says_what_is_wrong_and_what_is_allowed(text, message):
+def test_check_text_says_what_is_wrong_and_what_is_allowed(tokenizer, text, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         check_text(text)
+    with pytest.raises(ValueError, match=f"^{re.escape(message.replace('text ', 'text 1 ', 1))}$"):
+        tokenizer.decode_images([BLANK_TEXT, text])
+    with pytest.raises(ValueError, match="texts is one str; allowed is a list of them"):
+        tokenizer.decode_images(BLANK_TEXT)
 
 
 @st.composite
@@ -410,43 +323,23 @@ def almost_texts(draw) -> str:
     return head + pixels + draw(st.sampled_from([")"] * 6 + ["", "))", ")\n", "\n", ":)"]))
 
 
-def is_accepted(text: str, partial: bool) -> bool:
-    try:
+@given(text=almost_texts(), partial=st.booleans())
+@settings(deadline=None, max_examples=500)
+@example(BLANK_TEXT, False)
+@example(BLANK_TEXT + "\n", False)
+@example("٣" + BLANK_TEXT[1:], False)
+@example("5", True)
+@example("5)", True)
+@example("5:))", True)
+@example(BLANK_TEXT[:-1], True)
+def test_check_text_accepts_what_the_simple_pattern_accepts(text, partial):
+    # a part of a text stops or ends anywhere
+    pattern = r"[0-9][:-y]{0,150}\)?" if partial else r"[0-9][:-y]{150}\)"
+    if re.fullmatch(pattern, text):
         check_text(text, partial)
-    except ValueError:
-        return False
-    return True
-
-
-@given(almost_texts())
-@settings(deadline=None, max_examples=400)
-@example(BLANK_TEXT)
-@example(BLANK_TEXT + "\n")
-@example("٣" + BLANK_TEXT[1:])
-def test_check_text_accepts_what_the_simple_pattern_accepts(text):
-    assert is_accepted(text, partial=False) == bool(re.fullmatch(r"[0-9][:-y]{150}\)", text))
-
-
-@given(almost_texts())
-@settings(deadline=None, max_examples=400)
-@example("5")
-@example("5)")
-@example("5:))")
-@example(BLANK_TEXT[:-1])
-def test_partial_check_accepts_a_text_that_stops_or_ends_early(text):
-    assert is_accepted(text, partial=True) == bool(re.fullmatch(r"[0-9][:-y]{0,150}\)?", text))
-
-
-@pytest.mark.parametrize("length", [1, 2, 30, 77, 150, 151, 152])
-@pytest.mark.parametrize("end", ["", ")"])
-def test_partial_decoding_leaves_missing_pixels_off(tokenizer, length, end):
-    text = GOLDEN_TEXTS[1][:length]
-    text = text if text.endswith(")") else text + end
-    (whole,) = tokenizer.decode_images(GOLDEN_TEXTS[1:2])
-    expected = whole.ravel().copy()
-    expected[6 * (length - 1) :] = 0
-    decoded = tokenizer.decode_images([text], partial=True)
-    assert (decoded.reshape(-1) == expected).all()
+    else:
+        with pytest.raises(ValueError, match=r"^text "):
+            check_text(text, partial)
 
 
 def test_partial_decoding_takes_texts_of_several_lengths(tokenizer):
@@ -455,67 +348,22 @@ def test_partial_decoding_takes_texts_of_several_lengths(tokenizer):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "text 0 has no character at all"),
-        (":", "text 0 has ':' at position 0"),
-        ("5z", "text 0 has 'z' at position 1; allowed there is one of the 64 pixel symbols"),
-        ("5:)y", "text 0 has ')' at position 2"),
-        (BLANK_TEXT + ":", "text 0 has ':' at position 152; allowed there is nothing"),
-    ],
-)
-def test_partial_decoding_still_refuses_wrong_characters(tokenizer, text, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        tokenizer.decode_images([text], partial=True)
-
-
-@pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 29, 29), dtype=np.uint8), "images have shape [2, 29, 29]; allowed are [N, 28, 28] and [N, 30,"),
         (np.zeros((28, 28), dtype=np.uint8), "images have shape [28, 28]; allowed are [N, 28, 28] and [N, 30, 30]"),
-        (np.zeros((2, 1, 28, 28), dtype=np.uint8), "images have shape [2, 1, 28, 28]; allowed are [N, 28, 28]"),
-        (np.zeros((2, 28, 30), dtype=np.uint8), "images have shape [2, 28, 30]; allowed are [N, 28, 28]"),
         (torch.zeros(2, 29, 29), "images have shape [2, 29, 29]; allowed are [N, 28, 28] and [N, 30, 30]"),
         (np.zeros((2, 28, 28), dtype=complex), "images have dtype complex128; allowed are integers, floats and bool"),
-        (np.full((2, 28, 28), "1"), "images have dtype <U1; allowed are integers, floats and bool"),
-        (
-            one_value(np.nan, np.float32),
-            "image 1 has the value nan at row 3, column 7; allowed is [0, 1] in a float 28×28 image",
-        ),
-        (one_value(1.5, np.float32), "image 1 has the value 1.5 at row 3, column 7; allowed is [0, 1] in a float"),
-        (one_value(np.inf, np.float32), "image 1 has the value inf at row 3, column 7; allowed is [0, 1] in a float"),
-        (one_value(-0.25, np.float64), "image 1 has the value -0.25 at row 3, column 7; allowed is [0, 1] in a float"),
-        (
-            torch.tensor(one_value(1.5, np.float32)).bfloat16(),
-            "image 1 has the value 1.5 at row 3, column 7; allowed is [0, 1] in a float 28×28 image",
-        ),
-        (
-            one_value(256, np.int64),
-            "image 1 has the value 256 at row 3, column 7; allowed is [0, 255] in an integer 28×28 image",
-        ),
-        (one_value(-1, np.int64), "image 1 has the value -1 at row 3, column 7; allowed is [0, 255] in an integer"),
-        (one_value(-1, np.int8), "image 1 has the value -1 at row 3, column 7; allowed is [0, 255] in an integer"),
-        (
-            one_value(2, np.uint8, size=30),
-            "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1, or 0 and 255, in a 30×30 image",
-        ),
+        (np.ones((2, 28, 28), dtype=bool), "images are bool and 28×28; allowed are integers in [0, 255] and floats"),
+        (one_value(np.nan, np.float32), "image 1 has the value nan at row 3, column 7; allowed is [0, 1] in a float"),
+        (torch.tensor(one_value(1.5, np.float32)).bfloat16(), "image 1 has the value 1.5 at row 3, column 7; allowed"),
+        (one_value(256, np.int64), "image 1 has the value 256 at row 3, column 7; allowed is [0, 255] in an integer"),
+        (one_value(2, np.uint8, size=30), "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1, or 0 and"),
         (one_value(0.5, np.float32, size=30), "image 1 has the value 0.5 at row 3, column 7; allowed is 0 and 1, or"),
-        (one_value(np.nan, np.float32, size=30), "image 1 has the value nan at row 3, column 7; allowed is 0 and 1"),
     ],
 )
 def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, images, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         tokenizer.encode_images(images, [0, 0])
-
-
-def test_a_bool_image_of_28_is_refused_or_taken_as_0_and_1():
-    # the documented inputs are integers in [0, 255] and floats in [0, 1]; True read as 1 of 255 would be a blank image
-    try:
-        binary = binarize_images(np.ones((1, 28, 28), dtype=bool))
-    except ValueError:
-        return
-    assert binary.all()
 
 
 @pytest.mark.parametrize(
@@ -524,12 +372,7 @@ def test_a_bool_image_of_28_is_refused_or_taken_as_0_and_1():
         ([3, 10], "label 1 is 10; allowed are 0 to 9"),
         ([-1, 3], "label 0 is -1; allowed are 0 to 9"),
         ([3], "labels have shape [1]; 2 images need [2]"),
-        ([3, 3, 3], "labels have shape [3]; 2 images need [2]"),
-        ([], "labels have shape [0]; 2 images need [2]"),
-        (3, "labels have shape []; 2 images need [2]"),
-        ([[3, 3]], "labels have shape [1, 2]; 2 images need [2]"),
         ([3.0, 3.0], "labels have dtype float64; allowed are integers, 0 to 9"),
-        (torch.tensor([3.0, 3.0]), "labels have dtype float32; allowed are integers, 0 to 9"),
         (["3", "3"], "labels have dtype <U1; allowed are integers, 0 to 9"),
         ([True, False], "labels have dtype bool; allowed are integers, 0 to 9"),
     ],
@@ -540,48 +383,27 @@ def test_wrong_labels_are_refused_with_value_and_what_is_allowed(tokenizer, labe
 
 
 @pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (BLANK_TEXT, "texts is one str; allowed is a list of them"),
-        ([BLANK_TEXT, 5], "text 1 is 5; allowed is a str"),
-        ([BLANK_TEXT, None], "text 1 is None; allowed is a str"),
-    ],
-)
-def test_what_is_not_a_list_of_texts_is_refused(tokenizer, texts, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        tokenizer.decode_images(texts)
-
-
-@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("5:z", "text has 'z' at position 2; allowed are the symbols '0' to 'y', and ')'"),
-        ("5: :", "text has ' ' at position 2; allowed are the symbols '0' to 'y', and ')'"),
         ("\n5", "text has '\\n' at position 0; allowed are the symbols '0' to 'y', and ')'"),
-        ("5/", "text has '/' at position 1; allowed are"),
-        ("5(", "text has '(' at position 1; allowed are"),
-        ("5:é", "text has 'é' at position 2; allowed are"),
         (["5", "5:", "5:😀"], "text 2 has '😀' at position 2; allowed are"),
     ],
 )
 def test_foreign_character_is_refused_by_position(tokenizer, text, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         tokenizer(text)
-
-
-@pytest.mark.parametrize("method", ["encode", "tokenize"])
-def test_foreign_character_is_refused_by_every_way_to_ids(tokenizer, method):
-    with pytest.raises(ValueError, match=r"^text has 'z' at position 2; allowed are"):
-        getattr(tokenizer, method)("5:z")
+    if isinstance(text, str):
+        for method in (tokenizer.encode, tokenizer.tokenize):
+            with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+                method(text)
 
 
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ("~", "token '~' at position 0 is not one of the 75"),
         ("5:", "token '5:' at position 0 is not one of the 75"),
         (["5", ":", "<unk>"], "token '<unk>' at position 2 is not one of the 75"),
-        (["5", ""], "token '' at position 1 is not one of the 75"),
     ],
 )
 def test_unknown_token_is_refused_by_position(tokenizer, tokens, message):
@@ -589,14 +411,17 @@ def test_unknown_token_is_refused_by_position(tokenizer, tokens, message):
         tokenizer.convert_tokens_to_ids(tokens)
 
 
-@pytest.mark.parametrize("max_length", [1, 10, 151])
-@pytest.mark.parametrize("method", ["__call__", "encode"])
-def test_a_text_is_never_cut(tokenizer, max_length, method):
+@pytest.mark.parametrize(("method", "max_length"), [("__call__", 1), ("encode", 151)])
+def test_a_text_is_never_cut(tokenizer, method, max_length):
     message = f"truncation to {max_length} tokens would drop {152 - max_length} of text 0"
     with pytest.raises(ValueError, match=message):
         getattr(tokenizer, method)(GOLDEN_TEXTS[0], truncation=True, max_length=max_length)
     # the refused call leaves no truncation behind
     assert len(tokenizer(GOLDEN_TEXTS[0])["input_ids"]) == 152
+    with pytest.raises(ValueError, match="truncation to 152 tokens would drop 152 of text 1"):
+        tokenizer([GOLDEN_TEXTS[0], GOLDEN_TEXTS[0] * 2], truncation=True)
+    encoded = tokenizer(GOLDEN_TEXTS, truncation=True, max_length=152)
+    assert [len(ids) for ids in encoded["input_ids"]] == [152] * 3
 
 
 def test_transformers_without_the_method_that_refuses_truncation_is_warned_of(monkeypatch, caplog):
@@ -604,16 +429,6 @@ def test_transformers_without_the_method_that_refuses_truncation_is_warned_of(mo
     monkeypatch.setattr(tokenization, "PreTrainedTokenizerFast", object)
     tokenization._check_transformers()
     assert "has no PreTrainedTokenizerFast._encode_plus: a text that `truncation=True` cuts" in caplog.text
-
-
-def test_truncation_names_the_text_that_is_too_long(tokenizer):
-    with pytest.raises(ValueError, match="truncation to 152 tokens would drop 152 of text 1"):
-        tokenizer([GOLDEN_TEXTS[0], GOLDEN_TEXTS[0] * 2], truncation=True)
-
-
-def test_truncation_that_cuts_nothing_is_allowed(tokenizer):
-    encoded = tokenizer(GOLDEN_TEXTS, truncation=True, max_length=152)
-    assert [len(ids) for ids in encoded["input_ids"]] == [152] * 3
 
 
 @pytest.fixture(scope="module")
@@ -644,13 +459,6 @@ def test_saved_tokenizer_loads_as_a_plain_fast_tokenizer(saved_tokenizer, tokeni
     assert loaded.pad_token_id == loaded.eos_token_id == 74
 
 
-def test_second_save_writes_the_same_vocabulary_and_code(saved_tokenizer, tmp_path):
-    MnistTextTokenizer.from_pretrained(saved_tokenizer).save_pretrained(tmp_path)
-    for name in ("tokenizer.json", "tokenization_mnist_text.py"):
-        assert (tmp_path / name).read_bytes() == (saved_tokenizer / name).read_bytes()
-    assert MnistTextTokenizer.from_pretrained(tmp_path)(GOLDEN_TEXTS[0])["input_ids"][-1] == 74
-
-
 @pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
 def test_another_image_size_is_saved_and_loaded(tokenizers, tmp_path, auto_class):
     tokenizers[24].save_pretrained(tmp_path)
@@ -662,37 +470,18 @@ def test_another_image_size_is_saved_and_loaded(tokenizers, tmp_path, auto_class
         auto_class.from_pretrained(tmp_path, image_size=30)
 
 
-@pytest.mark.slow
-def test_a_size_comes_back_with_remote_code(tokenizers, tmp_path):
-    tokenizers[12].save_pretrained(tmp_path)
-    code = """
-import sys
-from transformers import AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)
-assert "mnist_text_gen" not in sys.modules
-print(type(tokenizer).__name__, tokenizer.image_size, tokenizer.model_max_length)
-"""
-    environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["MnistTextTokenizer", "12", "26"]
-
-
-@pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
-def test_a_tokenizer_that_was_saved_without_a_size_has_images_of_30(saved_tokenizer, tmp_path, auto_class):
+def test_a_tokenizer_that_was_saved_without_a_size_has_images_of_30(saved_tokenizer, tmp_path):
     shutil.copytree(saved_tokenizer, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "tokenizer_config.json"
     config = json.loads(path.read_text())
     assert config.pop("image_size") == 30
     path.write_text(json.dumps(config))
-    loaded = auto_class.from_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert (loaded.image_size, loaded.num_pixel_symbols, loaded.model_max_length) == (30, 150, 152)
 
 
-@pytest.mark.parametrize("auto_class", [MnistTextTokenizer, AutoTokenizer])
 @pytest.mark.parametrize("change", ["one symbol fewer", "two ids swapped"])
-def test_saved_tokenizer_with_another_vocabulary_is_refused(tokenizer, tmp_path, auto_class, change):
+def test_saved_tokenizer_with_another_vocabulary_is_refused(tokenizer, tmp_path, change):
     tokenizer.save_pretrained(tmp_path)
     content = json.loads((tmp_path / "tokenizer.json").read_text())
     vocab = content["model"]["vocab"]
@@ -703,12 +492,21 @@ def test_saved_tokenizer_with_another_vocabulary_is_refused(tokenizer, tmp_path,
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     message = f"a vocabulary of {len(vocab)} symbols was given; MnistTextTokenizer has its own of 75"
     with pytest.raises(ValueError, match=message):
-        auto_class.from_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(tmp_path)
 
 
-def test_another_vocabulary_is_refused_by_the_class_itself():
-    with pytest.raises(ValueError, match="a vocabulary of 2 symbols was given"):
-        MnistTextTokenizer(vocab={"a": 0, "b": 1})
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda tokenizer: tokenizer.add_tokens(["7", "<digit>"]),
+        lambda tokenizer: tokenizer.add_special_tokens({"cls_token": "[CLS]"}),
+        lambda tokenizer: tokenizer.add_special_tokens({"extra_special_tokens": ["<a>"]}),
+    ],
+)
+def test_no_token_is_added_to_the_75(tokenizer, add):
+    with pytest.raises(ValueError, match="a token must be one of the 75"):
+        add(tokenizer)
+    assert len(tokenizer) == 75
 
 
 def test_28x28_integers_of_0_and_1_are_refused_and_not_blank(tokenizer):
@@ -718,9 +516,8 @@ def test_28x28_integers_of_0_and_1_are_refused_and_not_blank(tokenizer):
         images[0, 5] = 1
         with pytest.raises(ValueError, match="no value above 1, and would be blank"):
             tokenizer.encode_images(images, [0, 1])
-    assert (
-        tokenizer.encode_images(images.astype(np.float32), [0, 1])[0] != tokenizer.encode_images(images * 0, [0, 1])[0]
-    )
+    as_floats, blank = (tokenizer.encode_images(each, [0, 1]) for each in (images.astype(np.float32), images * 0))
+    assert as_floats[0] != blank[0]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "P"])
@@ -730,24 +527,20 @@ def test_pil_images_and_0_and_255_are_what_0_and_1_are(tokenizer, mode, size):
     binary[1] = 0
     pictures = [Image.fromarray(image * 255).convert(mode) for image in binary]
     expected = tokenizer.encode_images(binary.astype(np.float32), [1, 2, 3])
-    assert tokenizer.encode_images(pictures, [1, 2, 3]) == expected
-    assert tokenizer.encode_images(pictures[2], [3]) == expected[2:]
+    assert tokenizer.encode_images(pictures, (1, 2, 3)) == expected
+    assert tokenizer.encode_images(pictures[2], torch.tensor([3])) == expected[2:]
     for images in (binary * 255, binary.astype(np.int64) * 255, torch.from_numpy(binary * 255)):
         assert tokenizer.encode_images(images, [1, 2, 3]) == expected
 
 
 def test_pictures_that_are_none_of_the_text_form_are_refused(tokenizer):
     good = Image.new("L", (30, 30))
-    for pictures, message in (
-        ([good, Image.new("RGBA", (30, 30))], "image 1 is of mode RGBA"),
-        ([good, Image.new("L", (28, 28))], r"image 1 is of size \(28, 28\)"),
-        ([good, np.zeros((30, 30))], "image 1 is a ndarray"),
-        (Image.new("L", (30, 30), 1), None),
-        (Image.new("L", (30, 30), 7), "the value 7 at row 0"),
+    assert len(tokenizer.encode_images([good, Image.new("L", (30, 30), 1)], [0, 0])) == 2
+    for bad, message in (
+        (Image.new("RGBA", (30, 30)), "image 1 is of mode RGBA"),
+        (Image.new("L", (28, 28)), r"image 1 is of size \(28, 28\)"),
+        (np.zeros((30, 30)), "image 1 is a ndarray"),
+        (Image.new("L", (30, 30), 7), "image 1 has the value 7 at row 0"),
     ):
-        labels = [0] * (len(pictures) if isinstance(pictures, list) else 1)
-        if message is None:
-            tokenizer.encode_images(pictures, labels)
-            continue
         with pytest.raises(ValueError, match=message):
-            tokenizer.encode_images(pictures, labels)
+            tokenizer.encode_images([good, bad], [0, 0])

@@ -3,58 +3,25 @@
 
 import shutil
 
-import numpy as np
 import pytest
+from image_files import write_idx_folder
+from small_trainings import small_options
 
 from mnist_text_gen.commands import train_hf
-
-
-SMALL = {
-    "num_train_samples": 62,
-    "num_eval_samples": 8,
-    "per_device_train_batch_size": 4,
-    "per_device_eval_batch_size": 8,
-    "dropout": 0.1,
-    "augmentation": 1.0,
-    "learning_rate": 2e-3,
-    "lr_scheduler_type": "constant",
-    "max_steps": 6,
-    "save_steps": 2,
-    "report_to": "none",
-    "disable_tqdm": True,
-    "use_cpu": True,
-    "do_train": True,
-}
-
-
-def write_idx(path, magic, values):
-    header = np.array([magic, *values.shape], dtype=">u4").tobytes()
-    path.write_bytes(header + values.astype(np.uint8).tobytes())
 
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory, mnist_5k):
     """A few images that are read at once, as IDX files."""
-    folder = tmp_path_factory.mktemp("source")
-    for name, split, number in (("train", "train", 62), ("t10k", "test", 8)):
-        images, labels = mnist_5k[split].first(number, "number")
-        write_idx(folder / f"{name}-images-idx3-ubyte", 0x803, images)
-        write_idx(folder / f"{name}-labels-idx1-ubyte", 0x801, labels)
-    return folder
+    train, test = mnist_5k["train"].first(62, "train"), mnist_5k["test"].first(8, "test")
+    return write_idx_folder(tmp_path_factory.mktemp("source"), train, test)
 
 
 @pytest.fixture(scope="session")
-def small(source, tiny_files):
-    return SMALL | {"dataset_name": source, "model_name_or_path": tiny_files}
-
-
-@pytest.fixture(scope="session")
-def options_of(small):
-    def options_of(output_dir, **changes):
-        settings = small | {"output_dir": output_dir} | changes
-        return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-
-    return options_of
+def options_of(source, tiny_files):
+    how = {"dataset_name": source, "model_name_or_path": tiny_files, "do_train": True, "num_train_samples": 62}
+    how |= {"max_steps": 6, "save_strategy": "steps", "save_steps": 2, "dropout": 0.1, "augmentation": 1.0}
+    return lambda output_dir, **changes: small_options(output_dir, **how | changes)
 
 
 @pytest.fixture

@@ -90,17 +90,3 @@ def test_a_resumed_run_reads_what_an_uninterrupted_one_would(whole, tmp_path, st
 def test_workers_read_the_same(whole, tmp_path, stay):
     seen = record(tmp_path, dataloader_num_workers=1, dataloader_persistent_workers=stay)
     assert torch.equal(seen, whole)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"augmentation": -0.5}, "^augmentation is -0.5; allowed is 0 or more$"),
-        ({"augmentation": float("inf")}, "^augmentation is inf; allowed is 0 or more$"),
-        ({"augmentation": float("nan")}, "^augmentation is nan; allowed is 0 or more$"),
-        ({"num_plain_epochs": -1}, "^num_plain_epochs is -1; allowed is 0 or more$"),
-    ],
-)
-def test_wrong_arguments_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        AugmentedSourceArguments(**options)

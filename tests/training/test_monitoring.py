@@ -2,7 +2,6 @@
 """What one sees of a training: logs, progress, samples, trackers."""
 
 import io
-import random
 import sys
 
 import numpy as np
@@ -14,10 +13,10 @@ from transformers.integrations import integration_utils
 
 from mnist_text_gen import MnistTextTokenizer
 from mnist_text_gen.commands import train_classifier, train_hf
-from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_language_model_config, decode, token_losses
+from mnist_text_gen.modeling import build_language_model_config, token_losses
 from mnist_text_gen.training import monitoring
 from mnist_text_gen.training.history import read_history
-from mnist_text_gen.training.monitoring import ThroughputMeter, TrainingProgressCallback, draw_digits
+from mnist_text_gen.training.monitoring import ThroughputMeter, draw_digits
 from mnist_text_gen.training.trainer import MnistTrainer
 
 
@@ -65,106 +64,52 @@ class Terminal(io.StringIO):
         return True
 
 
-def samples_of(folder):
-    return sorted(path.name for path in (folder / "samples").iterdir())
-
-
-def test_logs_have_nats_an_image_and_tokens_a_second(build_trainer):
-    trainer = build_trainer(draw_samples=None)
+@pytest.mark.parametrize(
+    ("how_often", "steps"),
+    # the last step is logged however seldom logs are
+    [({"logging_steps": 1}, [1, 2, 3, 4]), ({"logging_steps": 3}, [3, 4]), ({"logging_strategy": "no"}, [])],
+)
+def test_logs_and_the_lines_of_a_pipe_have_nats_per_image_and_tokens_per_second(
+    build_trainer, capsys, how_often, steps
+):
+    trainer = build_trainer(draw_samples=None, eval_steps=4, **how_often)
     trainer.train()
     records = [record for record in trainer.state.log_history if "loss" in record]
-    assert [record["step"] for record in records] == [1, 2, 3, 4]
+    assert [record["step"] for record in records] == steps
     for record in records:
         assert record["nats_per_image"] == pytest.approx(151 * record["loss"])
         assert record["tokens_per_second"] > 0
-
-
-def test_loss_of_training_times_151_is_what_the_metric_calls_nats_an_image(build_trainer, tiny_model):
-    for module in tiny_model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    trainer = build_trainer(draw_samples=None, max_steps=1, learning_rate=0, per_device_train_batch_size=4)
-    trainer.train_dataset = trainer.eval_dataset
-    trainer.train()
-    trained = trainer.state.log_history[0]["nats_per_image"]
-    assert trainer.evaluate()["eval_nats_per_image"] == pytest.approx(trained, rel=1e-5)
-
-
-def test_last_step_is_logged_however_seldom_logs_are(build_trainer):
-    trainer = build_trainer(draw_samples=None, logging_steps=3)
-    trainer.train()
-    assert [record["step"] for record in trainer.state.log_history if "loss" in record] == [3, 4]
-
-
-def test_nothing_is_logged_where_that_is_wanted(build_trainer):
-    trainer = build_trainer(draw_samples=None, logging_strategy="no")
-    trainer.train()
-    assert [record for record in trainer.state.log_history if "loss" in record] == []
-
-
-class Clock:
-    def __init__(self, monkeypatch):
-        self.now = 100.0
-        monkeypatch.setattr(monitoring.time, "perf_counter", lambda: self.now)
-
-    def wait(self, seconds):
-        self.now += seconds
+    out, err = capsys.readouterr()
+    lines = [line for line in out.splitlines() if "evaluation" not in line]
+    assert [line.split(":")[0] for line in lines] == [f"step {step} of 4" for step in steps]
+    assert all(" nats an image, " in line and " tokens/s" in line for line in lines)
+    assert "\r" not in err and "it/s" not in err
 
 
 def test_throughput_is_of_training_since_the_last_reading_and_nothing_else(monkeypatch):
-    clock, meter = Clock(monkeypatch), ThroughputMeter()
+    meter, clock = ThroughputMeter(), [100.0]
+    monkeypatch.setattr(monitoring.time, "perf_counter", lambda: sum(clock))
     args = TrainingArguments(output_dir="unused", per_device_train_batch_size=3, gradient_accumulation_steps=2)
     state = type("State", (), {"global_step": 1, "max_steps": 9})()
 
     def step(seconds):
         meter.on_step_begin(args, state, None)
-        clock.wait(seconds)
+        clock.append(seconds)
         meter.on_step_end(args, state, None)
 
     meter.on_train_begin(args, state, None)
-    clock.wait(1000)  # rows that a resumed run passes over
+    clock.append(1000)  # rows that a resumed run passes over
     step(2)
-    clock.wait(1)  # the next batch is loaded
+    clock.append(1)  # the next batch is loaded
     step(3)
     assert meter.read() == 12 / 6
-    clock.wait(500)
+    clock.append(500)
     meter.on_save(args, state, None)
     step(2)
-    clock.wait(500)
+    clock.append(500)
     meter.restart()
     step(1)
     assert meter.read() == 12 / 3
-
-
-def test_every_evaluation_draws_into_the_output_folder(build_trainer, tokenizer, tmp_path):
-    trainer = build_trainer()
-    trainer.train()
-    assert samples_of(tmp_path / "run") == ["step-000002.png", "step-000004.png"]
-    first, second = (Image.open(tmp_path / "run" / "samples" / name) for name in samples_of(tmp_path / "run"))
-    assert first.size == second.size and first.tobytes() != second.tobytes()
-    assert draw_digits(trainer.model, tokenizer).tobytes() == second.tobytes()
-    assert [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")] == []
-
-
-def test_grid_has_a_sample_of_each_digit_at_temperature_08_under_the_grammar(tiny_model, tokenizer):
-    grid = np.asarray(draw_digits(tiny_model, tokenizer))
-    for label in (0, 4, 5, 9):
-        prompt = torch.tensor([[label]])
-        ids = tiny_model.generate(
-            prompt,
-            attention_mask=torch.ones_like(prompt),
-            do_sample=True,
-            temperature=0.8,
-            top_k=0,
-            max_length=152,
-            custom_generate=decode,
-            seeds=[label],
-            logits_processor=[MnistTextLogitsProcessor(tokenizer)],
-        )
-        image = tokenizer.decode_images(tokenizer.batch_decode(ids))[0]
-        row, column = divmod(label, 5)
-        top, left = 10 + row * (120 + 32), 10 + column * 130
-        assert (grid[top : top + 120 : 4, left : left + 120 : 4] == 255 * image).all()
 
 
 def test_grid_has_a_sample_of_each_class_that_the_model_names():
@@ -179,19 +124,6 @@ def test_grid_has_a_sample_of_each_class_that_the_model_names():
     assert not np.array_equal(images[:, 0], images[:, 1])
 
 
-def random_states():
-    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_drawing_leaves_random_states_and_mode_as_they_were(tiny_model, tokenizer, training):
-    tiny_model.train(training)
-    before = random_states()
-    draw_digits(tiny_model, tokenizer)
-    assert random_states() == before
-    assert {module.training for module in tiny_model.modules()} == {training}
-
-
 def test_drawing_in_between_changes_no_bit_of_a_training(build_trainer, tiny_model, tokenizer):
     start = {name: value.clone() for name, value in tiny_model.state_dict().items()}
     ends = []
@@ -201,15 +133,6 @@ def test_drawing_in_between_changes_no_bit_of_a_training(build_trainer, tiny_mod
         ends.append({name: value.clone() for name, value in tiny_model.state_dict().items()})
     assert [name for name in start if not torch.equal(ends[0][name], ends[1][name])] == []
     assert not torch.equal(start["transformer.wte.weight"], ends[0]["transformer.wte.weight"])
-
-
-def test_picture_that_cannot_be_written_is_an_error(build_trainer, tmp_path):
-    trainer = build_trainer()
-    (tmp_path / "run").mkdir(exist_ok=True)
-    (tmp_path / "run" / "samples").write_text("mine")
-    with pytest.raises(OSError, match="samples"):
-        trainer.evaluate()
-    assert (tmp_path / "run" / "samples").read_text() == "mine"
 
 
 def test_bar_shows_the_last_figures(build_trainer, monkeypatch, capsys):
@@ -223,24 +146,6 @@ def test_bar_shows_the_last_figures(build_trainer, monkeypatch, capsys):
     found = [record["eval_nats_per_image"] for record in logs if "eval_nats_per_image" in record][-1]
     assert "4/4" in last and f"{nats:.2f} nats an image, " in last and f" tokens/s, evaluation {found:.2f}" in last
     assert capsys.readouterr().out == ""
-
-
-def test_pipe_gets_a_line_a_log_and_no_bar(build_trainer, capsys):
-    build_trainer(draw_samples=None, eval_steps=4).train()
-    out, err = capsys.readouterr()
-    lines = out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"step {step} of 4" for step in (1, 2, 3, 4, 4)]
-    assert all(" nats an image, " in line and " tokens/s" in line for line in lines)
-    assert ["evaluation" in line for line in lines] == [False, False, False, False, True]
-    assert "\r" not in err and "it/s" not in err
-
-
-def test_disabled_bar_leaves_transformers_own_lines(build_trainer, capsys):
-    trainer = build_trainer(draw_samples=None, disable_tqdm=True)
-    assert not any(isinstance(callback, TrainingProgressCallback) for callback in trainer.callback_handler.callbacks)
-    trainer.train()
-    lines = [line for line in capsys.readouterr().out.splitlines() if "'loss'" in line]
-    assert len(lines) == 4 and all("'nats_per_image'" in line and "'tokens_per_second'" in line for line in lines)
 
 
 class StopAt(TrainerCallback):
@@ -264,56 +169,51 @@ def test_resumed_run_goes_on_in_bar_and_history(build_trainer, monkeypatch):
     assert (np.diff(history.seconds) > 0).all()
 
 
-def test_tensorboard_gets_figures_and_samples(build_trainer, tmp_path):
+def test_trackers_get_figures_and_samples(build_trainer, tmp_path):
+    trackio = pytest.importorskip("trackio")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from trackio.utils import MEDIA_DIR
 
-    trainer = build_trainer(report_to="tensorboard")
+    trainer = build_trainer(report_to=["tensorboard", "trackio"], project="tests")
     trainer.train()
     trainer.evaluate()
+    trackio.finish()
+    logged = {record["step"]: record for record in trainer.state.log_history if "nats_per_image" in record}
+
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0, "scalars": 0})
     events.Reload()
-    logged = {record["step"]: record for record in trainer.state.log_history if "nats_per_image" in record}
     for name in ("nats_per_image", "tokens_per_second"):
         found = {event.step: event.value for event in events.Scalars(f"train/{name}")}
         assert found == pytest.approx({step: record[name] for step, record in logged.items()}, rel=1e-5)
     assert {event.step for event in events.Scalars("eval/nats_per_image")} == {2, 4}
-    pictures = {event.step: event.encoded_image_string for event in events.Images("samples")}
-    assert set(pictures) == {2, 4}
-    for step, picture in pictures.items():
-        expected = Image.open(tmp_path / "run" / "samples" / f"step-{step:06d}.png")
-        assert Image.open(io.BytesIO(picture)).convert("L").tobytes() == expected.tobytes()
 
-
-def test_trackio_gets_figures_and_samples_in_one_run(build_trainer, tmp_path):
-    trackio = pytest.importorskip("trackio")
-    from trackio.utils import MEDIA_DIR
-
-    trainer = build_trainer(report_to="trackio", project="tests")
-    trainer.train()
-    trainer.evaluate()
-    trackio.finish()
     (run,) = trackio.Api().runs("tests")
-    assert run.name == "run"
+    assert run.name == "run"  # one, also after a resume
     history = trackio.sqlite_storage.SQLiteStorage.get_logs("tests", "run")
     nats = [record["train/nats_per_image"] for record in history if "train/nats_per_image" in record]
-    logged = [record["nats_per_image"] for record in trainer.state.log_history if "nats_per_image" in record]
-    assert nats == pytest.approx(logged)
+    assert nats == pytest.approx([record["nats_per_image"] for record in logged.values()])
     assert len([record for record in history if "eval/nats_per_image" in record]) == 3
-    pictures = {record["train/global_step"]: record["samples"] for record in history if "samples" in record}
-    assert set(pictures) == {2, 4}
-    for step, picture in pictures.items():
-        expected = Image.open(tmp_path / "run" / "samples" / f"step-{step:06d}.png")
-        assert Image.open(MEDIA_DIR / picture["file_path"]).convert("L").tobytes() == expected.tobytes()
+
+    of_tensorboard = {event.step: io.BytesIO(event.encoded_image_string) for event in events.Images("samples")}
+    of_trackio = {
+        record["train/global_step"]: MEDIA_DIR / record["samples"]["file_path"]
+        for record in history
+        if "samples" in record
+    }
+    for pictures in (of_tensorboard, of_trackio):
+        assert set(pictures) == {2, 4}
+        for step, picture in pictures.items():
+            expected = Image.open(tmp_path / "run" / "samples" / f"step-{step:06d}.png")
+            assert Image.open(picture).convert("L").tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize("command", [train_hf, train_classifier])
 @pytest.mark.parametrize(
-    ("tracker", "how"),
+    ("command", "tracker", "how"),
     [
-        ("tensorboard", 'pip install "mnist-text-gen[tensorboard]"'),
-        ("trackio", 'pip install "mnist-text-gen[trackio]"'),
-        ("wandb", "pip install wandb"),
-        ("abacus", "abacus is not supported"),
+        (train_hf, "tensorboard", 'pip install "mnist-text-gen[tensorboard]"'),
+        (train_hf, "wandb", "pip install wandb"),
+        (train_hf, "abacus", "abacus is not supported"),
+        (train_classifier, "trackio", 'pip install "mnist-text-gen[trackio]"'),
     ],
 )
 def test_tracker_that_cannot_be_used_is_named_at_the_start(refusal_of, monkeypatch, tmp_path, command, tracker, how):

@@ -33,9 +33,18 @@ def launch(*options):
     return prepare_simple_launcher_cmd_env(_validate_launch_command(args)[0])[1]
 
 
+ONE, TWO = (("--cpu", "--num_processes", str(number)) for number in (1, 2))
+
+
 @pytest.mark.parametrize(
     ("variables", "found"),
-    [({}, 1), ({"MASTER_ADDR": "10.0.0.1"}, 1), ({"WORLD_SIZE": "1"}, 1), ({"WORLD_SIZE": "2"}, 2)],
+    [
+        ({}, 1),
+        ({"MASTER_ADDR": "10.0.0.1"}, 1),
+        ({"WORLD_SIZE": "1"}, 1),
+        ({"WORLD_SIZE": "2"}, 2),
+        (launch(*ONE), 1),
+    ],
 )
 def test_as_many_as_launched_are_accepted(environment, variables, found):
     environment(**variables)
@@ -43,27 +52,28 @@ def test_as_many_as_launched_are_accepted(environment, variables, found):
     check(found, expected=found)
 
 
-def test_accelerate_that_starts_one_process_where_two_were_meant_is_found_out(environment):
-    environment(**launch("--cpu", "--num_processes", "2"))
-    with pytest.raises(ValueError, match=r"asked for several processes and started one.*--multi_gpu"):
-        check(1)
-    check(1, expected=1)
+@pytest.mark.parametrize(
+    ("variables", "backend", "message"),
+    [
+        (launch(*TWO), None, r"asked for several processes and started one.*--multi_gpu"),
+        ({"WORLD_SIZE": "4"}, None, "WORLD_SIZE is 4, and 1 at work"),
+        ({}, "gloo", "ddp_backend is 'gloo', and one process at work"),
+    ],
+    ids=["accelerate that starts one", "no launcher", "backend"],
+)
+def test_one_process_where_several_were_meant_is_found_out(environment, variables, backend, message):
+    environment(**variables)
+    with pytest.raises(ValueError, match=message):
+        check(1, ddp_backend=backend)
 
 
-def test_accelerate_that_was_asked_for_one_process_is_accepted(environment):
-    environment(**launch("--cpu", "--num_processes", "1"))
-    check(1)
-
-
-def test_processes_that_do_not_know_of_each_other_are_found_out(environment):
-    environment(WORLD_SIZE="4")
-    with pytest.raises(ValueError, match="WORLD_SIZE is 4, and 1 at work"):
-        check(1)
-
-
-def test_backend_for_several_processes_is_not_for_one(environment):
-    with pytest.raises(ValueError, match="ddp_backend is 'gloo', and one process at work"):
-        check(1, ddp_backend="gloo")
+@pytest.mark.parametrize("command", [train_hf, train_classifier])
+def test_second_run_in_an_output_folder_is_refused_at_its_start(refusal_of, tmp_path, command):
+    argv = ["--do_train", "--use_cpu", "--output_dir", tmp_path / "run", "--dataset_name", tmp_path / "missing"]
+    with locked_folder(tmp_path / "run"):
+        line = refusal_of(command, *argv)
+    assert f"got {str(tmp_path / 'run')!r}, where one is at work" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", [train_hf, train_classifier])
@@ -72,23 +82,6 @@ def test_other_number_than_expected_is_refused_before_anything_is_made(refusal_o
     line = refusal_of(command, *argv, "--expected_num_processes", 2)
     assert "expected_num_processes is 2, and 1 at work" in line
     assert "expected_num_processes is 0; allowed is 1" in refusal_of(command, *argv, "--expected_num_processes", 0)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("command", [train_hf, train_classifier])
-def test_second_run_in_an_output_folder_is_refused_at_its_start(refusal_of, tmp_path, command):
-    argv = [
-        "--do_train",
-        "true",
-        "--use_cpu",
-        "--output_dir",
-        tmp_path / "run",
-        "--dataset_name",
-        tmp_path / "missing",
-    ]
-    with locked_folder(tmp_path / "run"):
-        line = refusal_of(command, *argv)
-    assert f"got {str(tmp_path / 'run')!r}, where one is at work" in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,7 @@ import json
 
 from transformers import TrainingArguments
 
-from mnist_text_gen.commands import train_classifier, train_hf
+from mnist_text_gen.commands import train_hf
 from mnist_text_gen.training.recipe import describe_arguments
 
 
@@ -39,9 +39,3 @@ def test_arguments_are_those_that_change_the_weights_and_name_no_folder(tmp_path
     assert expected.items() <= found.items()
     assert "secret" not in json.dumps(found)
     assert "optim" not in found
-
-
-def test_optimizer_of_the_trainer_is_named_where_it_is_used(tmp_path):
-    training_args = TrainingArguments(output_dir=str(tmp_path))
-    found = describe_arguments(training_args, train_classifier.ModelArguments(hidden_sizes=[3, 5]))
-    assert (found["optim"], found["hidden_sizes"]) == ("adamw_torch_fused", [3, 5])

@@ -12,12 +12,12 @@ import importlib.util
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,12 +27,13 @@ from tqdm import tqdm
 
 from mnist_text_gen.files import check_lock, hash_file, is_lock, locked_folder, staged_folder, write_parquet
 from mnist_text_gen.loading import load_pipeline
-from mnist_text_gen.modeling import BLOCK_SIZE, MnistTextGenerationPipeline
+from mnist_text_gen.modeling import SELECTIONS, MnistTextGenerationPipeline
 from mnist_text_gen.publishing import CARD_FILE, hash_weights, open_repository, upload_folder
 from mnist_text_gen.publishing.dataset_card import build_drawn_card
-from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
+from mnist_text_gen.tokenizer import DIGITS
 
 from .arguments import parse_arguments, run_command
+from .drawn_rows import Settings, draw_rows
 from .sampling import SamplingArguments
 
 
@@ -40,12 +41,6 @@ PROG = "mnist-text-gen-draw-dataset"
 # Drawing a digit needs neither, so they come with an extra, and are imported where they are used.
 PACKAGES = ("accelerate", "datasets")
 SETTINGS_FILE = "generation.json"
-# Hidden, so that `datasets` takes none of its files for a part of the set.
-HASHES_FOLDER = ".sha256"
-NUM_CLASSES = 10
-# What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
-LABEL_STREAM = NUM_CLASSES
-TEXT_STREAM = NUM_CLASSES + 1
 # How long processes wait for each other: the slowest may have a shard, or a night, more to do than the others, and
 # the default, ten minutes between GPUs, would end a run that is nearly done.
 WAITING_TIME = timedelta(days=7)
@@ -72,6 +67,13 @@ class DatasetArguments:
     min_score: float | None = field(
         default=None, metadata={"help": "An image with a lower score is drawn again. By default none is."}
     )
+    selection: Literal[SELECTIONS] | None = field(
+        default=None,
+        metadata={
+            "help": "Keep 8 of every 64 images of a class: best, the highest scores, or diverse, good ones that "
+            "differ most. Takes 8 times as long. By default all are kept."
+        },
+    )
     max_attempts: int = field(default=100, metadata={"help": "How often an image is drawn to reach min_score."})
     num_images_per_shard: int = field(default=2048, metadata={"help": "Images in a parquet file."})
     push_to_hub_id: str | None = field(
@@ -86,52 +88,6 @@ class DatasetArguments:
             raise ValueError(f"min_score is {self.min_score}; allowed is 0 <= min_score < 1")
         if self.push_to_hub_id is not None:
             validate_repo_id(self.push_to_hub_id)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a data set depends on, as it stands in `generation.json`; the last two not for 30×30 digits."""
-
-    weights: dict[str, str | None]
-    seed: int
-    num_images: int
-    num_images_per_shard: int
-    classes: list[int] | None
-    class_shares: list[float] | None
-    min_score: float | None
-    temperature: float
-    classifier_temperature: float
-    decoding: str
-    num_threads: int
-    class_names: list[str] | None = None
-    image_size: int = IMAGE_SIZE
-
-    @property
-    def num_shards(self) -> int:
-        return -(-self.num_images // self.num_images_per_shard)
-
-    def indices_of(self, shard: int) -> range:
-        start = shard * self.num_images_per_shard
-        return range(start, min(start + self.num_images_per_shard, self.num_images))
-
-    def path_of(self, shard: int) -> str:
-        return f"data/train-{shard:05d}-of-{self.num_shards:05d}.parquet"
-
-    def hash_path_of(self, shard: int) -> str:
-        return f"{HASHES_FOLDER}/{Path(self.path_of(shard)).name}"
-
-    def label_of(self, index: int) -> int:
-        if self.class_shares is None:
-            return self.classes[index % len(self.classes)]
-        # random_raw is the one stream that numpy promises never to change; 53 of its bits are a double below 1
-        raw = np.random.Philox(np.random.SeedSequence((self.seed, LABEL_STREAM, index))).random_raw()
-        cumulated = np.cumsum(self.class_shares)
-        return int(np.searchsorted(cumulated / cumulated[-1], (raw >> 11) * 2.0**-53, side="right"))
-
-    def to_dict(self) -> dict[str, Any]:
-        defaults = {"class_names": None, "image_size": IMAGE_SIZE}
-        values = asdict(self)
-        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -209,6 +165,7 @@ def build_settings(
         classifier_temperature=args.classifier_temperature,
         decoding=args.decoding,
         num_threads=torch.get_num_threads(),
+        selection=dataset_args.selection,
         class_names=None if pipe.class_names == DIGITS else list(pipe.class_names),
         image_size=pipe.tokenizer.image_size,
     )
@@ -294,65 +251,6 @@ def draw_shards(
                 write_rows(rows, path, pipe.class_names)
                 hash_path.parent.mkdir()
                 hash_path.write_text(describe_hash(path, settings, shard), encoding="utf-8")
-
-
-def draw_rows(
-    pipe: MnistTextGenerationPipeline,
-    settings: Settings,
-    indices: range,
-    max_attempts: int,
-    show: Callable[[int], Any] = lambda num_images: None,
-) -> list[dict[str, Any]]:
-    """Draw images, a block at the same time; one whose score is too low goes into the next block.
-
-    Args:
-        pipe (`MnistTextGenerationPipeline`): draws and judges.
-        settings (`Settings`), indices (`range`): of what data set, and which of its images.
-        max_attempts (`int`): how often an image is drawn.
-        show (`Callable[[int], Any]`, *optional*): called with the number of new images.
-
-    Returns:
-        `list[dict]` in order of index, with `label`, `image`, `text`, `score` and `index`.
-
-    Raises:
-        ValueError: for an image that does not reach `min_score`.
-    """
-    waiting = [(index, 0) for index in indices]
-    rows = {}
-    while waiting:
-        block, waiting = waiting[:BLOCK_SIZE], waiting[BLOCK_SIZE:]
-        rejected = []
-        for row, attempt in zip(draw_block(pipe, settings, block), (attempt for _, attempt in block), strict=True):
-            if settings.min_score is None or row["score"] >= settings.min_score:
-                rows[row["index"]] = row
-            elif attempt + 1 < max_attempts:
-                rejected.append((row["index"], attempt + 1))
-            else:
-                raise ValueError(
-                    f"min_score is {settings.min_score}, and image {row['index']}, a "
-                    f"{pipe.class_names[row['label']]}, stays below it after max_attempts, {max_attempts}; allowed is "
-                    "what the model reaches"
-                )
-        show(len(block) - len(rejected))
-        waiting = rejected + waiting  # still in order of index
-    return [rows[index] for index in indices]
-
-
-def draw_block(
-    pipe: MnistTextGenerationPipeline, settings: Settings, block: list[tuple[int, int]]
-) -> list[dict[str, Any]]:
-    """Draw each `(index, attempt)` once."""
-    labels = [settings.label_of(index) for index, _ in block]
-    seed_keys = [(settings.seed, TEXT_STREAM, index, attempt) for index, attempt in block]
-    how = (settings.temperature, settings.classifier_temperature, settings.decoding)
-    candidates = pipe.sample_texts(labels, seed_keys, *how)
-    scores = candidates.scores(labels).tolist()
-    return [
-        {"label": label, "image": image, "text": text, "score": score, "index": index}
-        for label, image, text, score, (index, _) in zip(
-            labels, candidates.images, candidates.texts, scores, block, strict=True
-        )
-    ]
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path, class_names: Sequence[str]) -> None:

@@ -2,8 +2,9 @@
 """Draw digits: `python sample_hf.py --digits 3 7 --output_dir sample_img`.
 
 For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows
-the best 8 with their scores. A model of other classes draws those, by name or number, `--digits Sneaker 8`, into files
-that are named by the number. A labelled data set of any size is what `mnist-text-gen-draw-dataset` writes.
+the best 8 with their scores, or 8 good ones that differ most, `--selection diverse`. A model of other classes draws
+those, by name or number, `--digits Sneaker 8`, into files that are named by the number. A labelled data set of any
+size is what `mnist-text-gen-draw-dataset` writes.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import Any, Literal
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score, show_text
 from mnist_text_gen.files import locked_folder, staged_folder
 from mnist_text_gen.loading import load_pipeline
-from mnist_text_gen.modeling import MnistTextGenerationPipeline, check_sampling_arguments
+from mnist_text_gen.modeling import DEFAULTS, SELECTIONS, MnistTextGenerationPipeline, check_sampling_arguments
 
 from .arguments import parse_arguments, run_command
 from .sampling import SamplingArguments
@@ -33,16 +34,26 @@ class SheetArguments:
 
     output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets.", "path": True})
     num_candidates: int = field(default=64, metadata={"help": "How many images are generated for a digit."})
-    num_return_sequences: int = field(default=8, metadata={"help": "How many of them, the best, are shown."})
+    num_return_sequences: int = field(default=8, metadata={"help": "How many of them are shown."})
+    selection: Literal[SELECTIONS] = field(
+        default="best", metadata={"help": "best: the highest scores; diverse: those that differ most, of good ones."}
+    )
+    min_score: float = field(
+        default=DEFAULTS["min_score"], metadata={"help": "With diverse, the score from which on a candidate is good."}
+    )
     save_images: bool = field(
         default=False, metadata={"help": "Also write each image, as it is, to its own file, 7_0.png the best of 7."}
     )
     save_texts: Literal["no", "txt", "jsonl"] = field(
-        default="no", metadata={"help": "Also write samples.txt (texts) or samples.jsonl (label, text, score)."}
+        default="no", metadata={"help": "Also write samples.txt (texts) or samples.jsonl (label, text, score, rank)."}
     )
 
     def __post_init__(self):
-        check_sampling_arguments(num_candidates=self.num_candidates, num_return_sequences=self.num_return_sequences)
+        check_sampling_arguments(
+            num_candidates=self.num_candidates,
+            num_return_sequences=self.num_return_sequences,
+            min_score=self.min_score,
+        )
 
 
 @dataclass
@@ -73,7 +84,7 @@ def sample(argv: Sequence[str]) -> None:
         for position, label in enumerate(labels):
             drawing = draw_class(pipe, label, labels[:position].count(label), args, sheet_args)
             save_drawing(drawing, folder, sheet_args.save_images)
-            show_drawing(drawing, sheet_args.num_candidates)
+            show_drawing(drawing, sheet_args)
             drawings.append(drawing)
         save_texts(drawings, folder, sheet_args.save_texts)
     show_summary(drawings, sheet_args.num_candidates * len(drawings), output_dir)
@@ -95,13 +106,13 @@ def draw_class(
         occurrence=occurrence,
         decoding=args.decoding,
     )
-    best = candidates.rank(label, sheet_args.num_return_sequences)
+    choice = (sheet_args.num_return_sequences, sheet_args.selection, sheet_args.min_score)
     name = str(label) if not occurrence else f"{label}-{occurrence + 1}"
     return Drawing(
         name=name,
         title=name if pipe.class_word == "digit" else f"{name} ({pipe.class_names[label]})",
         class_word=pipe.class_word,
-        results=candidates.results(best, [label] * len(best), pipe.class_names),
+        results=candidates.choose(label, pipe.class_names, *choice),
         num_agreeing=int((candidates.probabilities.argmax(axis=1) == label).sum()),
         seconds=candidates.seconds,
     )
@@ -119,20 +130,23 @@ def save_texts(drawings: Sequence[Drawing], folder: Path, text_format: str) -> N
     if text_format == "txt":
         lines = [result["generated_text"] for result in results]
     elif text_format == "jsonl":
-        lines = [json.dumps({key: result[key] for key in ("label", "generated_text", "score")}) for result in results]
+        lines = [
+            json.dumps({key: result[key] for key in ("label", "generated_text", "score", "rank")})
+            for result in results
+        ]
     else:
         return
     (folder / f"samples.{text_format}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def show_drawing(drawing: Drawing, num_candidates: int) -> None:
+def show_drawing(drawing: Drawing, sheet_args: SheetArguments) -> None:
     scores = ", ".join(format_score(result["score"]) for result in drawing.results)
     dots = draw_dots([result["image"] for result in drawing.results], shutil.get_terminal_size().columns)
     show(dots, only_as_it_is=True)
     show(
-        f"{drawing.title}: {num_candidates} candidates in {drawing.seconds['generate']:.2f} s, judged in "
+        f"{drawing.title}: {sheet_args.num_candidates} candidates in {drawing.seconds['generate']:.2f} s, judged in "
         f"{drawing.seconds['judge']:.2f} s; the classifier takes {drawing.num_agreeing} of them for the "
-        f"{drawing.class_word}; best: {scores}\n"
+        f"{drawing.class_word}; {sheet_args.selection}: {scores}\n"
     )
 
 

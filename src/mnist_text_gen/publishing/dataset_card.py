@@ -97,12 +97,13 @@ def build_drawn_card(settings: dict[str, Any], class_names: Sequence[str], image
         # No `configs`: the names of the shards go before all other files, and with `configs` two folders of one name
         # share a place in the cache of `datasets`, which then gives the images of the first for both.
     }
-    selection = (
-        "None was left out."
-        if min_score is None
-        else f"One with a score below {min_score} was drawn again, so the images are what this classifier "
-        "recognizes, and it can't be tested with them."
-    )
+    recognized = "so the images are what this classifier recognizes, and it can't be tested with them."
+    selection = "None was left out."
+    if settings.get("selection") is not None:
+        kept = {"best": "with the highest scores", "diverse": "that differ most, of those with a good score"}
+        selection = f"Eight of every 64 of a class were kept, those {kept[settings['selection']]}; {recognized}"
+    elif min_score is not None:
+        selection = f"One with a score below {min_score} was drawn again, {recognized}"
     lines = [
         *("---", yaml.safe_dump(front_matter, sort_keys=False).rstrip(), "---", ""),
         *(f"# Synthetic {'handwritten digits' if word == 'digit' else 'images'}", ""),

@@ -168,8 +168,9 @@ def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
     """The main figures of `quality.json`, each with `metric`, `name`, `value`, `interval` and `num_samples`."""
     found = []
     for temperature, samples in sections.get("samples", {}).items():
-        for kind, name in (("raw", "raw candidates"), ("best", "best 8 of 64")):
-            agreement = samples[kind]["class_agreement"]
+        for kind, figures in samples.items():
+            agreement = figures["class_agreement"]
+            name = "raw candidates" if kind == "raw" else f"{kind} 8 of 64"
             title = f"{name} at temperature {temperature} that an independent classifier takes for the wanted digit"
             found.append(
                 {**agreement, "metric": "class_agreement", "name": title, "value": agreement["class_agreement"]}

@@ -1,0 +1,56 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Which candidates are kept of those that were judged: the best, or good ones that differ most from each other."""
+
+import numpy as np
+
+
+SELECTIONS = ("best", "diverse")
+
+
+def select_best(scores: np.ndarray, number: int | None = None) -> np.ndarray:
+    """Indices of the highest scores, highest first, and the earlier first of equals.
+
+    Args:
+        scores (`np.ndarray`, `[N]`): a score for each candidate.
+        number (`int`, *optional*): how many are selected; all by default.
+
+    Returns:
+        `np.ndarray`: int64 `[number]`.
+    """
+    return np.argsort(-scores, kind="stable")[:number]
+
+
+def select_diverse(scores: np.ndarray, images: np.ndarray, passed: np.ndarray, number: int) -> np.ndarray:
+    """Indices of candidates that differ most: the best one, then always the one farthest from those that are selected.
+
+    That is the farthest-point heuristic of Gonzalez (1985, Theoretical Computer Science 38, pages 293 to 306): of all
+    selections it makes the smallest distance to the nearest selected one at least half as large as possible. The
+    distance is the number of pixels that differ. Of equally far ones, the one with the higher score is taken.
+
+    Args:
+        scores (`np.ndarray`, `[N]`): a score for each candidate.
+        images (`np.ndarray`, uint8 `[N, S, S]` in {0, 1}): the candidates.
+        passed (`np.ndarray`, bool `[N]`): which of them may be selected. Where they are too few, the others with the
+            highest scores fill the places that are left.
+        number (`int`): how many are selected, 1 to N.
+
+    Returns:
+        `np.ndarray`: int64 `[number]`; those that passed, best first, then the others, best first.
+    """
+    order = select_best(scores)
+    good, others = order[passed[order]], order[~passed[order]]
+    if len(good) > number:
+        pixels = images[good].reshape(len(good), -1).astype(np.float32)  # [G, S * S]
+        selected = [0]
+        nearest = _count_differences(pixels, pixels[0])  # [G], to the nearest selected one
+        while len(selected) < number:
+            nearest[selected] = -1  # two equal images may both be left
+            selected.append(int(nearest.argmax()))
+            nearest = np.minimum(nearest, _count_differences(pixels, pixels[selected[-1]]))
+        good = good[np.sort(selected)]
+    return np.concatenate([good, others])[:number]
+
+
+def _count_differences(images: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Pixels in which each of `[G, P]` differs from `[P]`."""
+    return np.abs(images - image).sum(axis=1)

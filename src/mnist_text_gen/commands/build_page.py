@@ -1,0 +1,72 @@
+# Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+"""Write a page that draws without a server: `mnist-text-gen-page --output_dir page`.
+
+Open `page/index.html`, or put the folder on any static host. Nothing has to be installed for it, and nothing is
+downloaded or sent anywhere.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
+from mnist_text_gen.files import locked_folder, staged_folder
+from mnist_text_gen.loading import load_pipeline
+from mnist_text_gen.page import check_model, write_page
+
+from .arguments import parse_arguments, run_command
+
+
+PROG = "mnist-text-gen-page"
+PIECE = re.compile(r"(fast|exact)-\d+\.js")
+
+
+@dataclass
+class PageArguments:
+    """What the page draws with, and where to."""
+
+    output_dir: str = field(default="page", metadata={"help": "Folder of the page.", "path": True})
+    model_name_or_path: str = field(
+        default=str(SHIPPED_CHECKPOINT),
+        metadata={
+            "help": "Folder or Hub id of a GPT-2 with its classifier; the shipped weights by default.",
+            "path": True,
+        },
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_command(PROG, build, argv)
+
+
+def build(argv: Sequence[str]) -> None:
+    (args,) = parse_arguments([PageArguments], argv, PROG, __doc__)
+    pipe = load_pipeline(args.model_name_or_path, torch.device("cpu"))
+    check_model(pipe, f"`model_name_or_path` {args.model_name_or_path!r}")
+    pipe.model.float().eval()
+    pipe.classifier.float()
+    if Path(args.output_dir).resolve() == Path(args.model_name_or_path).resolve():
+        raise ValueError(f"`output_dir` must not be the folder of the model, got {args.output_dir!r}")
+    with locked_folder(args.output_dir) as output_dir:
+        with staged_folder(output_dir) as folder:
+            write_page(pipe, folder)
+            written = {path.name for path in folder.joinpath("data").iterdir()}
+        sizes = {"fast": 0, "exact": 0}
+        for path in output_dir.joinpath("data").iterdir():
+            piece = PIECE.fullmatch(path.name)
+            if piece and path.name not in written:  # of a larger model that was here before
+                path.unlink()
+            elif piece:
+                sizes[piece[1]] += path.stat().st_size
+    size = (sizes["fast"] + Path(output_dir, "index.html").stat().st_size) / 1e6
+    print(
+        f"The page is {Path(output_dir, 'index.html')}: {size:.1f} MB to load, and {sizes['exact'] / 1e6:.0f} MB more "
+        "for those who ask for float32."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+// Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+// What the page and its workers both read: pieces of the weights, and the values of symbols.
+"use strict";
+
+// Five digits are four bytes; see `encode_base85` in writing.py
+function decodeBase85(text) {
+  const bytes = new Uint8Array((text.length / 5) * 4);
+  const view = new DataView(bytes.buffer);
+  for (let index = 0; index * 5 < text.length; index++) {
+    let number = 0;
+    for (let digit = index * 5; digit < index * 5 + 5; digit++) {
+      const code = text.charCodeAt(digit);
+      number = number * 85 + code - (code > 92 ? 36 : 35);
+    }
+    view.setUint32(index * 4, number);
+  }
+  return bytes;
+}
+
+// 0 or 1 for each pixel, of the values of symbols: six pixels each, the most significant bit first
+function unpack(symbols, imageSize) {
+  const perSymbol = imageSize ** 2 / symbols.length;
+  return Uint8Array.from({ length: imageSize ** 2 }, (_, pixel) => {
+    return (symbols[Math.floor(pixel / perSymbol)] >> (perSymbol - 1 - (pixel % perSymbol))) & 1;
+  });
+}

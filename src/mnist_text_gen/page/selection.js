@@ -1,0 +1,37 @@
+// Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
+// Which candidates are shown first: the best, or good ones that differ most. The rules are those of Python's pipeline.
+"use strict";
+
+const MIN_SCORE = 0.999; // of a candidate that passes, for "diverse"
+
+// `candidates` have `image`, `score`, and `isRight`: whether the classifier takes them for the class
+function select(candidates, selection, numShown) {
+  const ranked = [...candidates].sort((one, other) => other.score - one.score); // the earlier first of equals
+  const chosen = selection === "diverse" ? selectDiverse(ranked, numShown) : ranked.slice(0, numShown);
+  return { chosen, passedOver: ranked.filter((candidate) => !chosen.includes(candidate)) };
+}
+
+// The best that passes, then always the one farthest from those that are chosen, the better one of equals; see
+// `select_diverse`. Where too few pass, the best of the others fill up.
+function selectDiverse(ranked, numShown) {
+  const passes = ({ image, score, isRight }) => isRight && score >= MIN_SCORE && image.includes(1);
+  const good = ranked.filter(passes),
+    others = ranked.filter((candidate) => !passes(candidate));
+  const chosen = new Set(good.slice(0, 1));
+  const nearest = good.map(() => Infinity);
+  let last = good[0];
+  while (chosen.size < Math.min(numShown, good.length)) {
+    good.forEach((candidate, index) => {
+      nearest[index] = chosen.has(candidate)
+        ? -1
+        : Math.min(nearest[index], countDifferences(candidate.image, last.image));
+    });
+    last = good[nearest.indexOf(Math.max(...nearest))];
+    chosen.add(last);
+  }
+  return [...good.filter((candidate) => chosen.has(candidate)), ...others].slice(0, numShown);
+}
+
+function countDifferences(image, other) {
+  return image.reduce((sum, pixel, place) => sum + (pixel !== other[place]), 0);
+}
