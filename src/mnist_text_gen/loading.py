@@ -45,7 +45,7 @@ def load_pipeline(
     ```
     """
     name = str(model_name_or_path)
-    allowed = f"model_name_or_path is {name!r}; allowed is a folder or a Hub id with a language model"
+    allowed = f"`model_name_or_path` must be a folder or a Hub id with a language model, got {name!r}"
     if Path(name).is_file():
         raise ValueError(f"{allowed}, and this is a file")
     check_whole(name)
