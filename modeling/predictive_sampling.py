@@ -122,12 +122,12 @@ def decode(
     model = unwrap_model(model)
     _check_request(model, stopping_criteria, generation_config)
     _check_model_kwargs(input_ids, **model_kwargs)
-    _check_count("num_draft_tokens", num_draft_tokens, 0)
-    _check_count("draft_lookback", draft_lookback, 1)
+    _check_count("`num_draft_tokens`", num_draft_tokens, 0)
+    _check_count("`draft_lookback`", draft_lookback, 1)
     if block_size is not None:
-        _check_count("block_size", block_size, 1)
+        _check_count("`block_size`", block_size, 1)
     for token in prefix_draft:
-        _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
+        _check_count("a token of `prefix_draft`", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
     if generation_config.do_sample:
         processors.append(SeededGumbelNoise(seeds, *input_ids.shape, generation_config.max_length, model))
@@ -192,7 +192,7 @@ def _check_model_kwargs(
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or not smallest <= value <= largest:
-        allowed = f"{smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
+        allowed = f"of {smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
         raise ValueError(f"{name} must be an integer {allowed}, got {value!r}")
 
 
@@ -206,7 +206,7 @@ class SeededGumbelNoise:
         if seeds is None:
             seeds = torch.randint(2**63 - 1, (batch_size,)).tolist()
         if len(seeds) != batch_size:
-            raise ValueError(f"there must be {batch_size} seeds, one per prompt, got {len(seeds)}")
+            raise ValueError(f"there must be one seed per prompt ({batch_size}), got {len(seeds)}")
         for seed in seeds:
             _check_count("a seed", seed, 0)
         self.start = start

@@ -40,7 +40,7 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
     for name, value in arguments.items():
         if name not in DEFAULTS:
             allowed = ", ".join((*DEFAULTS, *LOADING))
-            raise ValueError(f"argument {name!r} does not exist; there are {allowed}")
+            raise ValueError(f"an argument must be one of {allowed}, got {name!r}")
         elif name == "seed":
             _check_seed(value)
         elif "temperature" in name:
@@ -97,7 +97,7 @@ def check_labels(labels: str | int | Sequence[str | int], num_images: int, class
     labels = labels if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
     labels = [find_class(to_python(label), class_names) for label in labels]
     if len(labels) != num_images:
-        raise ValueError(f"there must be {num_images} labels, one per image, got {len(labels)}")
+        raise ValueError(f"there must be one label per image ({num_images}), got {len(labels)}")
     return labels
 
 

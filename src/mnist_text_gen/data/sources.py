@@ -263,9 +263,7 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
     except DatasetGenerationError as error:
         raise ValueError(f"the data set {source!r} cannot be read: {error.__cause__ or error}") from error
     except FileNotFoundError as error:
-        raise ValueError(
-            f"the source must be a file or folder, a data set on the Hub, {OFFLINE_SOURCES}, got {source!r}"
-        ) from error
+        raise ValueError(f"the source must be a data set on the Hub, {OFFLINE_SOURCES}, got {source!r}") from error
     missing = {"train", "test"} - set(dataset)
     if missing:
         raise ValueError(f"the data set {source!r} has the splits {sorted(dataset)}; needed are 'train' and 'test'")
