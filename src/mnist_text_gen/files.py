@@ -42,7 +42,7 @@ def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> 
             return folder
     except OSError as error:
         raise ValueError(
-            f"{name} is {str(folder)!r}; allowed is a folder that can be written to: {error.strerror}"
+            f"`{name}` must be a folder that can be written to, got {str(folder)!r}: {error.strerror}"
         ) from error
 
 

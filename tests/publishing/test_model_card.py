@@ -202,7 +202,7 @@ def test_training_on_images_of_ones_own_says_nothing_of_mnist(recorded):
 
 
 def test_file_in_place_of_a_folder_is_refused(recorded):
-    with pytest.raises(ValueError, match=r"save_directory is '.*config.json', a file"):
+    with pytest.raises(ValueError, match=r"`save_directory` must be a folder, got '.*config.json', a file"):
         load(recorded).save_pretrained(recorded / "config.json")
 
 

@@ -74,6 +74,6 @@ class AugmentedSourceArguments(SourceArguments):
     def __post_init__(self):
         super().__post_init__()
         if not (math.isfinite(self.augmentation) and self.augmentation >= 0):
-            raise ValueError(f"augmentation is {self.augmentation}; allowed is 0 or more")
+            raise ValueError(f"`augmentation` must be finite and 0 or more, got {self.augmentation}")
         if self.num_plain_epochs < 0:
-            raise ValueError(f"num_plain_epochs is {self.num_plain_epochs}; allowed is 0 or more")
+            raise ValueError(f"`num_plain_epochs` must be 0 or more, got {self.num_plain_epochs}")
