@@ -221,7 +221,7 @@ def build_quantities(text_length: int = TEXT_LENGTH) -> Quantities:
         throughput="tokens_per_second",
         items_per_row=text_length,
         formats={
-            "nats_per_image": "{:.2f} nats an image",
+            "nats_per_image": "{:.2f} nats per image",
             "tokens_per_second": "{:,.0f} tokens/s",
             "eval_nats_per_image": "evaluation {:.2f}",
         },

@@ -76,7 +76,7 @@ class LabelledImages:
         return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
 
     def hash(self) -> str:
-        """SHA-256 of the images, and then of their labels, a byte a pixel and a label."""
+        """SHA-256 of the images, and then of their labels, one byte per pixel and per label."""
         return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
 
 
@@ -187,7 +187,7 @@ def _check_own_names(names: Sequence[str], source: str) -> tuple[str, ...]:
 def _check_split(split: LabelledImages, name: str) -> None:
     images, labels = split
     if len(images) != len(labels):
-        raise ValueError(f"{name} has {len(images)} images and {len(labels)} labels; there must be a label an image")
+        raise ValueError(f"{name} has {len(images)} images and {len(labels)} labels; there must be one label per image")
     if not len(images):
         raise ValueError(f"{name} has no image")
     if images.shape[1] != images.shape[2] or not images.shape[1]:
