@@ -36,7 +36,7 @@ from transformers import (
 from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
 
-# On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
+# On a GPU the host waits for the lengths of the texts once in this many steps, and launches the others ahead.
 STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)

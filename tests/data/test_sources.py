@@ -97,7 +97,7 @@ def test_damaged_idx_file_is_named_with_its_fault(idx_folder, name, shape, damag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda images, labels: (images[:19], labels), "has 19 images and 20 labels; there must be one label per image"),
+        (lambda images, labels: (images[:19], labels), "must have one label per image, got 19 images and 20 labels"),
         (lambda images, labels: (np.zeros((20, 28, 30)), labels), "has images of 28×30; allowed are square ones"),
         (lambda images, labels: (np.zeros((20, 0, 0)), labels), "has images of 0×0; allowed are square ones"),
         (lambda images, labels: (images, [*labels[:7], 10, *labels[8:]]), "has the label 10 at 7; allowed are 0 to 9"),

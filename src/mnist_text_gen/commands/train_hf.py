@@ -97,7 +97,9 @@ class ModelArguments:
 class DataTrainingArguments(AugmentedSourceArguments):
     """The corpus."""
 
-    num_train_samples: int = field(default=10_000, metadata={"help": "The first training images, so many."})
+    num_train_samples: int = field(
+        default=10_000, metadata={"help": "How many training images are used, from the first on."}
+    )
     layout: Literal[LAYOUTS] = field(
         default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
     )

@@ -88,7 +88,7 @@ def _split_by_otsu(images: np.ndarray) -> np.ndarray:
             "binarization is 'otsu', which needs scikit-image; it is not installed: pip install "
             '"mnist-text-gen[train]"'
         ) from error
-    # half a grey value: a scale leaves float noise on an image of one, which is no histogram
+    # half a grey value: scaling leaves float noise on an image of one value, and a histogram of noise says nothing
     return np.stack([image > (threshold_otsu(image) if np.ptp(image) > 0.5 / 255 else np.inf) for image in images])
 
 
