@@ -40,7 +40,7 @@ def check_model(model: PreTrainedModel) -> None:
     """Raise an [`UnsupportedError`] for a model that a [`CachedGPT2`] does not run."""
     if not isinstance(model, GPT2LMHeadModel) or model.config.add_cross_attention:
         raise UnsupportedError(
-            f"the model is a {type(model).__name__}; allowed is a GPT2LMHeadModel, no cross-attention"
+            f"the model must be a GPT2LMHeadModel without cross-attention, got a {type(model).__name__}"
         )
     devices = sorted({str(weight.device) for weight in model.parameters()})
     if len(devices) > 1 or devices == ["meta"]:

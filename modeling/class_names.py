@@ -32,7 +32,7 @@ def read_class_names(
     if id2label == {label: f"LABEL_{label}" for label in range(len(id2label))}:
         return None
     if sorted(id2label) != list(range(len(id2label))):
-        raise ValueError(f"id2label has the classes {_list(id2label)}; allowed are numbers from 0 on, without a gap")
+        raise ValueError(f"`id2label` must have numbers from 0 on, without a gap, got {_list(id2label)}")
     names = tuple(_normalize(id2label[label]) for label in range(len(id2label)))
     if tokenizer is not None:
         try:
@@ -65,15 +65,15 @@ def read_classes(
     found = (config.num_labels, config.num_channels, config.image_size)
     if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
         raise ValueError(
-            f"the classifier has {found[0]!r} labels, {found[1]!r} channels and images of {found[2]!r} pixels; "
-            f"allowed is 2 to {len(DIGITS)}, 1 and {image_size}"
+            f"the classifier must have 2 to {len(DIGITS)} labels, 1 channel and images of {image_size} pixels, got "
+            f"{found[0]!r}, {found[1]!r} and {found[2]!r}"
         )
     class_names = name_classes(config, tokenizer)
     of_model = read_class_names(model_config) or class_names
     if of_model != class_names:
         raise ValueError(
-            f"the language model has the classes {', '.join(map(repr, of_model))}, and the classifier "
-            f"{', '.join(map(repr, class_names))}; allowed are the same"
+            f"language model and classifier must have the same classes, got {', '.join(map(repr, of_model))} and "
+            f"{', '.join(map(repr, class_names))}"
         )
     return class_names
 
@@ -107,14 +107,14 @@ def find_class(wanted: str | int, class_names: Sequence[str] = DIGITS) -> int:
         if found:
             named, numbered = class_names.index(wanted), numbers.index(wanted)
             raise ValueError(
-                f"class is {wanted!r}, the name of class {named} and the number of class {numbered}, "
-                f"{class_names[numbered]!r}; allowed are, as integers, 0 to {len(class_names) - 1} and the names "
-                f"{_list(class_names)}"
+                f"class must be an integer from 0 to {len(class_names) - 1} or one of the names {_list(class_names)}, "
+                f"got {wanted!r}, the name of class {named} and the number of class {numbered}, "
+                f"{class_names[numbered]!r}"
             )
     last = len(class_names) - 1
     if class_word(class_names) == "digit":
-        raise ValueError(f"digit is {wanted!r}; allowed are '0' to '{last}' and 0 to {last}")
-    raise ValueError(f"class is {wanted!r}; allowed are 0 to {last} and the names {_list(class_names)}")
+        raise ValueError(f"digit must be '0' to '{last}' or 0 to {last}, got {wanted!r}")
+    raise ValueError(f"class must be 0 to {last} or one of the names {_list(class_names)}, got {wanted!r}")
 
 
 def class_word(class_names: Sequence[str]) -> str:

@@ -92,7 +92,8 @@ def _read_known_pixels(tokenizer, images, known) -> list[KnownPixelsLogitsProces
     for index, mask in enumerate(masks):
         if not mask.any():
             raise ValueError(
-                f"known has no pixel in mask {index}; allowed is 1 or more (to draw without, call the pipeline)"
+                f"`known` must have 1 pixel or more in each mask, got none in mask {index} (to draw without, call the "
+                "pipeline)"
             )
     return [
         KnownPixelsLogitsProcessor(tokenizer, image, masks[index % len(masks)]) for index, image in enumerate(images)
@@ -137,9 +138,9 @@ def sample_particles(
     model = unwrap_model(model)
     check_model(model)
     if num_particles < len(labels):
-        raise ValueError(f"num_particles is {num_particles}; allowed is {len(labels)}, one for each label, or more")
+        raise ValueError(f"`num_particles` must be {len(labels)} or more, one for each label, got {num_particles}")
     if len(known_pixels.allowed) != 1:
-        raise ValueError(f"known_pixels are of {len(known_pixels.allowed)} images; allowed is one")
+        raise ValueError(f"`known_pixels` must be of one image, got {len(known_pixels.allowed)}")
     particles = _Particles(tokenizer, known_pixels, labels, num_particles)
     grammar, temper = MnistTextLogitsProcessor(tokenizer), TemperatureLogitsWarper(temperature)
     noise = gumbel_noise(
@@ -207,8 +208,8 @@ class _Particles:
         if not np.isfinite(largest):
             reason = "gives NaN" if np.isnan(largest) else "gives what is known up to there the probability 0"
             raise ValueError(
-                f"the model {reason} behind all {len(self.ids)} particles at symbol {stop} of the text; allowed are "
-                "known pixels that it thinks possible (more particles may find a way)"
+                f"the model {reason} behind all {len(self.ids)} particles at symbol {stop} of the text; the known "
+                "pixels must be ones that it thinks possible (more particles may find a way)"
             )
 
     def log_scores(self) -> np.ndarray:

@@ -39,11 +39,11 @@ class MnistCnnConfig(PreTrainedConfig):
             kwargs["label2id"] = {name: int(label) for label, name in kwargs["id2label"].items()}
         if min(image_size, num_channels, *self.hidden_sizes) < 1 or not self.hidden_sizes:
             raise ValueError(
-                f"image_size is {image_size}, num_channels {num_channels}, hidden_sizes {self.hidden_sizes}; allowed "
-                "are numbers of 1 and more"
+                f"`image_size`, `num_channels` and `hidden_sizes` must be 1 or more, got {image_size}, {num_channels} "
+                f"and {self.hidden_sizes}"
             )
         if not 0 <= hidden_dropout_prob < 1:
-            raise ValueError(f"hidden_dropout_prob is {hidden_dropout_prob}; allowed is 0 <= hidden_dropout_prob < 1")
+            raise ValueError(f"`hidden_dropout_prob` must be from 0 to below 1, got {hidden_dropout_prob}")
         if image_size >> len(self.hidden_sizes) < 1:
             raise ValueError(
                 f"hidden_sizes has {len(self.hidden_sizes)} stages; {image_size} pixels can't be halved so often"

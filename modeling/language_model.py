@@ -44,11 +44,10 @@ def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedT
     names of classes that [`read_class_names`] takes."""
     vocab_size, context = getattr(config, "vocab_size", None), getattr(config, "max_position_embeddings", None)
     if vocab_size != len(tokenizer):
-        raise ValueError(f"{name} has a vocabulary of {vocab_size!r}; allowed is {len(tokenizer)}, the tokenizer's")
+        raise ValueError(f"{name} must have the tokenizer's vocabulary of {len(tokenizer)}, got {vocab_size!r}")
     if not isinstance(context, int) or context < tokenizer.model_max_length:
         raise ValueError(
-            f"{name} has a context of {context!r} tokens; allowed is {tokenizer.model_max_length} or more, a whole "
-            "text"
+            f"{name} must have a context of {tokenizer.model_max_length} tokens or more, a whole text, got {context!r}"
         )
     read_class_names(config, tokenizer)
 

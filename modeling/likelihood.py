@@ -32,7 +32,7 @@ def symbol_nats(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int
     """
     _check_input_ids(input_ids, model.config)
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; allowed is 1 or more")
+        raise ValueError(f"`batch_size` must be 1 or more, got {batch_size}")
     nats = torch.empty(len(input_ids), input_ids.shape[1] - 1)
     training = model.training
     model.eval()
@@ -103,7 +103,7 @@ def class_log_likelihoods(
     """
     texts = tokenizer.encode_images(images, [0] * len(images))
     if not texts:
-        raise ValueError("there is no image; allowed is 1 or more")
+        raise ValueError("there must be 1 image or more, got none")
     input_ids = tokenizer(texts, return_tensors="pt")["input_ids"]
     columns = []
     for class_id in tokenizer.class_ids[:num_classes]:
@@ -145,7 +145,7 @@ def class_posterior(
 def _log_joint(log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence[float] | None) -> torch.Tensor:
     """log p(x, y), float64 `[N, C]`."""
     if log_likelihoods.ndim != 2 or not log_likelihoods.shape[1]:
-        raise ValueError(f"log_likelihoods have shape {list(log_likelihoods.shape)}; allowed is [N, classes]")
+        raise ValueError(f"`log_likelihoods` must have shape [N, classes], got {list(log_likelihoods.shape)}")
     num_classes = log_likelihoods.shape[1]
     if log_prior is None:
         log_prior = torch.full((num_classes,), 1 / num_classes, dtype=torch.float64).log()
@@ -153,8 +153,8 @@ def _log_joint(log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence
     total = float(log_prior.exp().sum())
     if log_prior.shape != (num_classes,) or not abs(total - 1) < 1e-6:
         raise ValueError(
-            f"log_prior has shape {list(log_prior.shape)} and probabilities that sum to {total:g}; allowed are "
-            f"{num_classes} logarithms of probabilities that sum to 1"
+            f"`log_prior` must be {num_classes} logarithms of probabilities that sum to 1, got shape "
+            f"{list(log_prior.shape)} and a sum of {total:g}"
         )
     return log_likelihoods.double() + log_prior
 
@@ -162,13 +162,13 @@ def _log_joint(log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence
 def _check_input_ids(input_ids: torch.Tensor, config) -> None:
     context, vocab_size = config.max_position_embeddings, config.vocab_size
     if input_ids.ndim != 2 or not 2 <= input_ids.shape[1] <= context:
-        raise ValueError(f"input_ids have shape {list(input_ids.shape)}; allowed is [N, T] with T from 2 to {context}")
+        raise ValueError(f"`input_ids` must have shape [N, T] with T from 2 to {context}, got {list(input_ids.shape)}")
     if input_ids.dtype not in (torch.int64, torch.int32):
-        raise ValueError(f"input_ids have dtype {input_ids.dtype}; allowed are int64 and int32")
+        raise ValueError(f"`input_ids` must have dtype int64 or int32, got {input_ids.dtype}")
     wrong = ((input_ids < 0) | (input_ids >= vocab_size)).nonzero()
     if len(wrong):
         row, position = wrong[0].tolist()
         raise ValueError(
-            f"input_ids have {int(input_ids[row, position])} in row {row} at position {position}; allowed are 0 to "
-            f"{vocab_size - 1}"
+            f"`input_ids` must be from 0 to {vocab_size - 1}, got {int(input_ids[row, position])} in row {row} at "
+            f"position {position}"
         )

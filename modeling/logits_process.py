@@ -50,7 +50,7 @@ class MnistTextLogitsProcessor(LogitsProcessor):
         """
         if scores.shape[-1] != self.vocab_size:
             raise ValueError(
-                f"scores are over {scores.shape[-1]} tokens; allowed is {self.vocab_size}, the tokenizer's"
+                f"`scores` must be over the {self.vocab_size} tokens of the tokenizer, got {scores.shape[-1]}"
             )
         return self.at_positions(_count_tokens(input_ids, self.end_ids.start), scores)
 
@@ -88,9 +88,9 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
         images = check_images(images, tokenizer, "images")
         known = check_images(known, tokenizer, "known")
         if known.dtype not in (np.bool_, torch.bool):
-            raise ValueError(f"known has dtype {known.dtype}; allowed is bool")
+            raise ValueError(f"`known` must have dtype bool, got {known.dtype}")
         if len(known) not in (1, len(images)):
-            raise ValueError(f"known has {len(known)} masks; allowed are {len(images)}, one for each image, or one")
+            raise ValueError(f"`known` must have one mask or one per image ({len(images)}), got {len(known)}")
         self.pixel_ids = tokenizer.pixel_ids
         symbols = torch.arange(len(tokenizer.pixel_ids))
         # written as a symbol, a mask has a 1 where the symbol's bit is known
@@ -105,7 +105,7 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
     def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Mask `scores` `[B, T, 75]` of tokens at `positions` `[B, T]`, 0 and more; the form of `decode`."""
         if len(self.allowed) not in (1, len(scores)):
-            raise ValueError(f"scores are of {len(scores)} texts; allowed are {len(self.allowed)}, one for each image")
+            raise ValueError(f"`scores` must be of {len(self.allowed)} texts, one per image, got {len(scores)}")
         steps = positions - 1
         has_pixels = (steps >= 0) & (steps < self.allowed.shape[1])
         rows = torch.arange(len(steps), device=steps.device)[:, None] % len(self.allowed)
@@ -187,8 +187,8 @@ def check_images(images, tokenizer: PreTrainedTokenizerBase, name: str) -> np.nd
     images = images if isinstance(images, torch.Tensor) else np.asarray(images)
     if images.ndim not in (2, 3) or images.shape[-2:] != (size, size) or not len(images):
         raise ValueError(
-            f"{name} has shape {list(images.shape)}; allowed are [{size}, {size}] and [N, {size}, {size}], N of 1 or "
-            "more"
+            f"`{name}` must have shape [{size}, {size}] or [N, {size}, {size}] with N of 1 or more, got "
+            f"{list(images.shape)}"
         )
     return images if images.ndim == 3 else images[None]
 

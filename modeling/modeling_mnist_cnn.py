@@ -86,7 +86,7 @@ class MnistCnnForImageClassification(PreTrainedModel):
         expected = (self.config.num_channels, self.config.image_size, self.config.image_size)
         if pixel_values.ndim != 4 or pixel_values.shape[1:] != expected:
             raise ValueError(
-                f"pixel_values have shape {list(pixel_values.shape)}; allowed is [B, {', '.join(map(str, expected))}]"
+                f"`pixel_values` must have shape [B, {', '.join(map(str, expected))}], got {list(pixel_values.shape)}"
             )
         hidden_states = self.stages(pixel_values)  # [B, C, S, S]
         logits = self.classifier(self.dropout(hidden_states.flatten(1)))  # [B, num_labels]

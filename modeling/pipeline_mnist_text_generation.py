@@ -89,8 +89,8 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
     ):
         if not hasattr(tokenizer, "decode_images"):
             raise ValueError(
-                f"the tokenizer is a {type(tokenizer).__name__}; allowed is a MnistTextTokenizer, which comes with "
-                "`import mnist_text_gen` or `trust_remote_code=True`"
+                "the tokenizer must be a MnistTextTokenizer, which comes with `import mnist_text_gen` or "
+                f"`trust_remote_code=True`, got a {type(tokenizer).__name__}"
             )
         name = model.config.name_or_path or "the language model"
         check_language_model_config(model.config, tokenizer, name)
@@ -300,7 +300,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
         """
         folder = Path(save_directory)
         if folder.is_file():
-            raise ValueError(f"save_directory is {str(folder)!r}, a file; allowed is a folder")
+            raise ValueError(f"`save_directory` must be a folder, got {str(folder)!r}, a file")
         names = ("private", "token", "revision", "commit_message", "commit_description", "create_pr", "tags")
         publishing = {name: kwargs.pop(name) for name in names if name in kwargs}
         repo_id = kwargs.pop("repo_id", folder.resolve().name)

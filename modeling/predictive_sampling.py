@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Decode GPT-2 several tokens a step, token for token what one at a time gives.
+"""Decode GPT-2 several tokens per step, token for token what one at a time gives.
 
 Once the noise of a sample is fixed, the next token is a function of the tokens before it: the one of the largest score
 plus noise. So it can be guessed and checked, as a greedy token can. A step runs the model over the last sure token and
@@ -36,7 +36,7 @@ from transformers import (
 from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
 
-# On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
+# On a GPU the host waits for the lengths of the texts once in this many steps, and launches the others ahead.
 STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
@@ -96,7 +96,7 @@ def decode(
         logits_processor, stopping_criteria, generation_config:
             What `generate` prepares. Beams and stopping criteria of one's own are refused.
         seeds (`Sequence[int]`, length B, *optional*):
-            For `do_sample`, one a prompt. Noise depends on nothing else. By default drawn from torch's generator.
+            For `do_sample`, one per prompt. Noise depends on nothing else. By default drawn from torch's generator.
         num_draft_tokens (`int`, defaults to 3): drafts a step; 0 decodes a token at a time.
         draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
         prefix_draft (`Sequence[int]`):
@@ -122,17 +122,17 @@ def decode(
     model = unwrap_model(model)
     _check_request(model, stopping_criteria, generation_config)
     _check_model_kwargs(input_ids, **model_kwargs)
-    _check_count("num_draft_tokens", num_draft_tokens, 0)
-    _check_count("draft_lookback", draft_lookback, 1)
+    _check_count("`num_draft_tokens`", num_draft_tokens, 0)
+    _check_count("`draft_lookback`", draft_lookback, 1)
     if block_size is not None:
-        _check_count("block_size", block_size, 1)
+        _check_count("`block_size`", block_size, 1)
     for token in prefix_draft:
-        _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
+        _check_count("a token of `prefix_draft`", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
     if generation_config.do_sample:
         processors.append(SeededGumbelNoise(seeds, *input_ids.shape, generation_config.max_length, model))
     elif seeds is not None:
-        raise ValueError("seeds are given, but do_sample is False; allowed is one of the two")
+        raise ValueError("`seeds` must be left out where do_sample is False")
     if not all(_is_positionwise(processor) for processor in processors):
         num_draft_tokens, prefix_draft = 0, ()
     texts = _Texts(input_ids, generation_config, draft_lookback)
@@ -158,14 +158,16 @@ def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
     check_model(model)
     if config.max_length > model.config.n_positions:
         raise UnsupportedError(
-            f"max_length is {config.max_length}; allowed is the context, {model.config.n_positions}"
+            f"`max_length` must be at most the context, {model.config.n_positions}, got {config.max_length}"
         )
     if config.num_beams != 1 or config.return_dict_in_generate:
-        raise UnsupportedError("num_beams or return_dict_in_generate is set; allowed is one text of ids a prompt")
+        raise UnsupportedError(
+            "num_beams and return_dict_in_generate must not be set: there is one text of ids per prompt"
+        )
     for criterion in stopping_criteria:
         if not isinstance(criterion, MaxLengthCriteria | EosTokenCriteria):
             raise UnsupportedError(
-                f"stopping criterion {type(criterion).__name__}; allowed are max_length and eos_token_id"
+                f"stopping criteria must be max_length and eos_token_id, got {type(criterion).__name__}"
             )
 
 
@@ -177,21 +179,21 @@ def _check_model_kwargs(
     It also adds an empty cache, whose name depends on the version of Transformers: `past_key_values`, then `cache`.
     """
     if attention_mask is not None and not attention_mask.all():
-        raise UnsupportedError("the attention mask has zeros; allowed are prompts of equal length, with no padding")
+        raise UnsupportedError("prompts must be of equal length, with no padding, got zeros in the attention mask")
     if position_ids is not None and (position_ids != torch.arange(input_ids.shape[1], device=input_ids.device)).any():
-        raise UnsupportedError(f"position_ids starts with {position_ids[0].tolist()[:4]}; allowed are 0, 1, 2, ...")
+        raise UnsupportedError(f"`position_ids` must be 0, 1, 2, ..., got {position_ids[0].tolist()[:4]} at first")
     for name, value in others.items():
         if isinstance(value, Cache):
             if value.get_seq_length():
-                raise UnsupportedError(f"{name} holds {value.get_seq_length()} tokens; allowed is an empty cache")
+                raise UnsupportedError(f"`{name}` must be an empty cache, got one of {value.get_seq_length()} tokens")
         elif value is not None:
-            raise UnknownArgumentError(f"{name} is given; allowed are input_ids alone, of equal length")
+            raise UnknownArgumentError(f"`{name}` must not be given: prompts are input_ids of equal length")
 
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or not smallest <= value <= largest:
-        allowed = f"{smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
-        raise ValueError(f"{name} is {value!r}; allowed is an integer {allowed}")
+        allowed = f"of {smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
+        raise ValueError(f"{name} must be an integer {allowed}, got {value!r}")
 
 
 class SeededGumbelNoise:
@@ -204,7 +206,7 @@ class SeededGumbelNoise:
         if seeds is None:
             seeds = torch.randint(2**63 - 1, (batch_size,)).tolist()
         if len(seeds) != batch_size:
-            raise ValueError(f"there are {len(seeds)} seeds; allowed are {batch_size}, one a prompt")
+            raise ValueError(f"there must be one seed per prompt ({batch_size}), got {len(seeds)}")
         for seed in seeds:
             _check_count("a seed", seed, 0)
         self.start = start
@@ -281,9 +283,8 @@ class _Texts:
             wrong, best, positions = next(step for step in unchecked if step[0].any())
             row, column = wrong.nonzero()[0].tolist()
             raise ValueError(
-                f"text {row} has a best score of {best[row, column].item()} at position "
-                f"{positions[row, column].item()}; allowed is a finite one (were all tokens masked, or do the weights "
-                "give NaN?)"
+                f"the best score must be finite, got {best[row, column].item()} in text {row} at position "
+                f"{positions[row, column].item()} (were all tokens masked, or do the weights give NaN?)"
             )
         return self.lengths >= self.ends
 

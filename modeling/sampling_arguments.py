@@ -40,7 +40,7 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
     for name, value in arguments.items():
         if name not in DEFAULTS:
             allowed = ", ".join((*DEFAULTS, *LOADING))
-            raise ValueError(f"argument {name!r} does not exist; allowed are {allowed}")
+            raise ValueError(f"an argument must be one of {allowed}, got {name!r}")
         elif name == "seed":
             _check_seed(value)
         elif "temperature" in name:
@@ -60,7 +60,7 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
     arguments = DEFAULTS | arguments
     candidates, returned = arguments["num_candidates"], arguments["num_return_sequences"]
     if returned > candidates:
-        raise ValueError(f"num_return_sequences is {returned}; allowed is 1 to num_candidates, {candidates}")
+        raise ValueError(f"`num_return_sequences` must be from 1 to `num_candidates`, {candidates}, got {returned}")
     return arguments
 
 
@@ -74,7 +74,7 @@ def check_completion_arguments(
     _check_count(num_particles, "num_particles")
     if num_return_sequences > num_particles:
         raise ValueError(
-            f"num_return_sequences is {num_return_sequences}; allowed is 1 to num_particles, {num_particles}"
+            f"`num_return_sequences` must be from 1 to `num_particles`, {num_particles}, got {num_return_sequences}"
         )
 
 
@@ -97,7 +97,7 @@ def check_labels(labels: str | int | Sequence[str | int], num_images: int, class
     labels = labels if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
     labels = [find_class(to_python(label), class_names) for label in labels]
     if len(labels) != num_images:
-        raise ValueError(f"there are {len(labels)} labels; allowed are {num_images}, one for each image")
+        raise ValueError(f"there must be one label per image ({num_images}), got {len(labels)}")
     return labels
 
 
@@ -108,7 +108,7 @@ def draw_seed() -> int:
 
 def _check_decoding(value: str) -> None:
     if value not in DECODINGS:
-        raise ValueError(f"decoding is {value!r}; allowed are {', '.join(DECODINGS)}")
+        raise ValueError(f"`decoding` must be one of {', '.join(DECODINGS)}, got {value!r}")
 
 
 def _check_selection(value: str) -> None:
@@ -123,19 +123,19 @@ def _check_min_score(value: float) -> None:
 
 def _check_callback(value: Callable | None) -> None:
     if value is not None and not callable(value):
-        raise ValueError(f"callback is {value!r}; allowed is a function, or None")
+        raise ValueError(f"`callback` must be a function, or None, got {value!r}")
 
 
 def _check_count(value: int, name: str, allowed: str = "1 or more") -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; allowed is an integer of {allowed}")
+        raise ValueError(f"`{name}` must be an integer of {allowed}, got {value!r}")
 
 
 def _check_temperature(value: float, name: str) -> None:
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value!r}; allowed is a finite number above 0")
+        raise ValueError(f"`{name}` must be a finite number above 0, got {value!r}")
 
 
 def _check_seed(value: int | None) -> None:
     if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64):
-        raise ValueError(f"seed is {value!r}; allowed is an integer from 0 to 2**64 - 1, or None")
+        raise ValueError(f"`seed` must be an integer from 0 to 2**64 - 1, or None, got {value!r}")

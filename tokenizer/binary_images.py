@@ -16,14 +16,14 @@ PIXELS_PER_SYMBOL = 6
 IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
 IMAGE_SIZE = 30
 _GREY_SIZE = 28
-# Interpolating in float32 takes 30 * 30 * 4 bytes an image; blocks keep that in the processor's cache.
+# Interpolating in float32 takes 30 * 30 * 4 bytes per image; blocks keep that in the processor's cache.
 _BLOCK = 1024
 
 
 def check_image_size(image_size: int) -> None:
     """Raise a `ValueError` unless the text form can hold images of this height and width."""
     if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
-        raise ValueError(f"image_size is {image_size!r}; allowed are {', '.join(map(str, IMAGE_SIZES))}")
+        raise ValueError(f"`image_size` must be one of {', '.join(map(str, IMAGE_SIZES))}, got {image_size!r}")
 
 
 def scale_images(images: np.ndarray, image_size: int = IMAGE_SIZE) -> np.ndarray:
@@ -80,25 +80,25 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     check_image_size(image_size)
     sizes = (_GREY_SIZE, IMAGE_SIZE) if image_size == IMAGE_SIZE else (image_size,)
     if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in sizes}:
-        allowed = " and ".join(f"[N, {size}, {size}]" for size in sizes)
-        raise ValueError(
-            f"images have shape {list(images.shape)}; allowed {'are' if len(sizes) > 1 else 'is'} {allowed}"
-        )
+        allowed = " or ".join(f"[N, {size}, {size}]" for size in sizes)
+        raise ValueError(f"images must have shape {allowed}, got {list(images.shape)}")
     if images.dtype.kind not in "buif":
-        raise ValueError(f"images have dtype {images.dtype}; allowed are integers, floats and bool")
+        raise ValueError(f"images must be integers, floats or bool, got {images.dtype}")
     if images.shape[1] == image_size:
         return _read_binary(images)
     if images.dtype.kind == "b":
-        raise ValueError("images are bool and 28×28; allowed are integers in [0, 255] and floats in [0, 1]")
+        raise ValueError("images of 28×28 must be integers in [0, 255] or floats in [0, 1], got bool")
     if images.dtype.kind == "f":
-        _check_values(images, (images >= 0) & (images <= 1), "[0, 1] in a float 28×28 image")
+        _check_values(images, (images >= 0) & (images <= 1), "a float 28×28 image must have values in [0, 1]")
     else:
         if images.dtype != np.uint8:
-            _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
+            _check_values(
+                images, (images >= 0) & (images <= 255), "an integer 28×28 image must have values in [0, 255]"
+            )
         if images.max(initial=0) == 1:
             raise ValueError(
-                "images are 28×28 integers with no value above 1, and would be blank; allowed are integers in "
-                "[0, 255], and floats in [0, 1]"
+                "images of 28×28 must be integers in [0, 255] or floats in [0, 1], got integers with no value above "
+                "1, which would be blank"
             )
     binary = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     for start in range(0, len(images), _BLOCK):
@@ -118,10 +118,12 @@ def read_pixels(images):
         return images
     for index, image in enumerate(images):
         if not isinstance(image, Image.Image) or image.mode not in ("1", "L", "P", "RGB"):
-            found = f"of mode {image.mode}" if isinstance(image, Image.Image) else f"a {type(image).__name__}"
-            raise ValueError(f"image {index} is {found}; allowed among PIL images are those of mode 1, L, P and RGB")
+            found = f"mode {image.mode}" if isinstance(image, Image.Image) else f"a {type(image).__name__}"
+            raise ValueError(f"image {index} must be a PIL image of mode 1, L, P or RGB, got {found}")
         if image.size != images[0].size:
-            raise ValueError(f"image {index} is of size {image.size}, and image 0 of {images[0].size}; allowed is one")
+            raise ValueError(
+                f"images must be of one size, got {image.size} of image {index} and {images[0].size} of image 0"
+            )
     # a palette has colours
     return np.stack(
         [np.asarray((image.convert("RGB") if image.mode == "P" else image).convert("L")) for image in images]
@@ -134,17 +136,15 @@ def _read_binary(images: np.ndarray) -> np.ndarray:
     white = np.where(ink == 255, ink, 1)  # [N, 1, 1]
     size = images.shape[1]
     allowed = (images == 0) | (images == white)
-    _check_values(images, allowed, f"0 and 1, or 0 and 255, in a {size}×{size} image")
+    _check_values(images, allowed, f"a {size}×{size} image must have values 0 and 1, or 0 and 255")
     return (images != 0).astype(np.uint8)
 
 
-def _check_values(images: np.ndarray, allowed: np.ndarray, description: str) -> None:
+def _check_values(images: np.ndarray, allowed: np.ndarray, rule: str) -> None:
     if not allowed.all():
         index, row, column = np.argwhere(~allowed)[0]
         value = images[index, row, column]
-        raise ValueError(
-            f"image {index} has the value {value} at row {row}, column {column}; allowed is {description}"
-        )
+        raise ValueError(f"{rule}, got {value} in image {index} at row {row}, column {column}")
 
 
 def pack_pixels(images: np.ndarray) -> np.ndarray:

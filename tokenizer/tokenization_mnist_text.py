@@ -74,13 +74,13 @@ def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
         listed = ", ".join(map(repr, names))
         found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {listed}"
         raise ValueError(
-            f"class_names are {found}; allowed are 2 to {len(CLASS_SYMBOLS)} names, a class symbol for each"
+            f"`class_names` must be 2 to {len(CLASS_SYMBOLS)} names, since each needs a class symbol, got {found}"
         )
     for label, name in enumerate(names):
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise ValueError(f"class {label} has the name {name!r}; allowed is text on one line")
+            raise ValueError(f"the name of class {label} must be text on one line, got {name!r}")
         if name in names[:label]:
-            raise ValueError(f"classes {names.index(name)} and {label} both have the name {name!r}; allowed is one")
+            raise ValueError(f"names of classes must differ, got {name!r} for classes {names.index(name)} and {label}")
     return names
 
 
@@ -96,10 +96,9 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
     """
     text_length = get_text_length(image_size)
     if not isinstance(text, str):
-        raise ValueError(f"{name} is {text!r}; allowed is a str")
+        raise ValueError(f"{name} must be a str, got {text!r}")
     if text[:1] not in tuple(CLASS_SYMBOLS):
-        found = f"{text[0]!r} at position 0" if text else "no character at all"
-        raise ValueError(f"{name} has {found}; a text starts with its class digit, '0' to '9'")
+        raise ValueError(f"{name} must have a class digit, '0' to '9', at position 0, got {text[:1]!r}")
     position = _PIXEL_RUN.match(text, 1, text_length - 1).end()
     if position == text_length - 1:
         allowed = f"the end token {END_SYMBOL!r}"
@@ -112,7 +111,7 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
         return
     if position < len(text):
         allowed = "nothing" if position == text_length else allowed
-        raise ValueError(f"{name} has {text[position]!r} at position {position}; allowed there is {allowed}")
+        raise ValueError(f"{name} must have {allowed} at position {position}, got {text[position]!r}")
     raise ValueError(f"{name} stops at position {position} of {text_length}; there must be {allowed}")
 
 
@@ -184,8 +183,8 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             kwargs.pop(name, None)
         if kwargs.get("model_max_length", text_length) != text_length:
             raise ValueError(
-                f"model_max_length is {kwargs['model_max_length']}; allowed for images of {image_size} pixels is "
-                f"{text_length}, the length of a text"
+                f"`model_max_length` must be {text_length}, the length of a text of images of {image_size} pixels, "
+                f"got {kwargs['model_max_length']}"
             )
         kwargs = {
             "eos_token": END_SYMBOL,
@@ -249,7 +248,7 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             ValueError: for a text that is not in the form; it names the text, the character and the position.
         """
         if isinstance(texts, str):
-            raise ValueError("texts is one str; allowed is a list of them")
+            raise ValueError("`texts` must be a list of str, got one str")
         for index, text in enumerate(texts):
             check_text(text, partial, f"text {index}", self.image_size)
         blank = PIXEL_SYMBOLS[0]
@@ -322,7 +321,7 @@ def _check_symbols(text: str, name: str) -> None:
     illegal = _ILLEGAL_SYMBOL.search(text)
     if illegal:
         raise ValueError(
-            f"{name} has {illegal[0]!r} at position {illegal.start()}; allowed are the symbols '0' to 'y', and ')'"
+            f"{name} must have only the symbols '0' to 'y' and ')', got {illegal[0]!r} at position {illegal.start()}"
         )
 
 
@@ -341,10 +340,10 @@ def _check_labels(labels: Sequence[int], num_images: int) -> np.ndarray:
     if labels.shape != (num_images,):
         raise ValueError(f"labels have shape {list(labels.shape)}; {num_images} images need [{num_images}]")
     if num_images and labels.dtype.kind not in "ui":
-        raise ValueError(f"labels have dtype {labels.dtype}; allowed are integers, 0 to 9")
+        raise ValueError(f"labels must be integers from 0 to 9, got {labels.dtype}")
     wrong = np.flatnonzero((labels < 0) | (labels > 9))
     if len(wrong):
-        raise ValueError(f"label {wrong[0]} is {labels[wrong[0]]}; allowed are 0 to 9")
+        raise ValueError(f"label {wrong[0]} must be from 0 to 9, got {labels[wrong[0]]}")
     return labels.astype(np.uint8)
 
 

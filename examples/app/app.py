@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="By default the first free one from 7860 on.")
     args = parser.parse_args(argv)
     if args.port is not None and not 1 <= args.port <= 65535:
-        parser.error(f"port is {args.port}; allowed is 1 to 65535")
+        parser.error(f"port must be from 1 to 65535, got {args.port}")
     try:
         launch(build_page(load_pipeline(args.model)), server_port=args.port)
     except (ValueError, OSError) as error:
@@ -70,8 +70,8 @@ def load_pipeline(model: str | None) -> Pipeline:
         return mnist_text_gen.load_pipeline(model) if model else mnist_text_gen.load_pipeline()
     if not model:
         raise ValueError(
-            "there is no model, and mnist_text_gen is not installed; allowed is a folder or a Hub id, as --model or "
-            "in the variable MODEL_ID"
+            "mnist_text_gen is not installed, so there must be a model: give a folder or a Hub id as --model or in "
+            "the variable MODEL_ID"
         )
     return pipeline("mnist-text-gen", model=model, trust_remote_code=True)
 

@@ -128,8 +128,8 @@ class Handlers:
     def _find_label(self, name: str) -> int:
         names, word = self.pipe.class_names, self.pipe.class_word
         if name not in names:
-            allowed = f"{names[0]} to {names[-1]}" if word == "digit" else ", ".join(names)
-            raise ValueError(f"the {word} is {_name(name)}; allowed is {allowed}")
+            allowed = f"{names[0]} to {names[-1]}" if word == "digit" else f"one of {', '.join(names)}"
+            raise ValueError(f"the {word} must be {allowed}, got {_name(name)}")
         return names.index(name)
 
     def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
@@ -138,9 +138,9 @@ class Handlers:
         num_rows = size // 2
         _check_text(pad, "pad", num_rows * size)
         if len(pad) != num_rows * size or not set(pad) <= {"0", "1"}:
-            raise ValueError(f"the pad is {_name(pad)}; allowed are {num_rows * size} characters, 0 and 1")
+            raise ValueError(f"the pad must be {num_rows * size} characters of 0 and 1, got {_name(pad)}")
         if "1" not in pad:
-            raise ValueError("the pad has no ink; allowed is 1 pixel or more: draw, or upload a picture")
+            raise ValueError("the pad must have 1 pixel of ink or more, got none: draw, or upload a picture")
         image = np.zeros((size, size), dtype=np.uint8)
         image[:num_rows] = np.array(list(pad), dtype=np.uint8).reshape(num_rows, size)
         return image, np.arange(size)[:, None].repeat(size, axis=1) < num_rows
@@ -195,14 +195,14 @@ def check_seed(value: float | None) -> int:
 def check_temperature(value: float | None) -> float:
     if not _is_number(value) or not MIN_TEMPERATURE <= value <= MAX_TEMPERATURE:
         raise ValueError(
-            f"temperature is {_name(value)}; allowed is a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE}"
+            f"`temperature` must be a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE}, got {_name(value)}"
         )
     return float(value)
 
 
 def _check_whole_number(value: float | None, name: str, least: int, most: int) -> int:
     if not _is_number(value) or not least <= value <= most or value != int(value):
-        raise ValueError(f"{name} is {_name(value)}; allowed is a whole number from {least:,} to {most:,}")
+        raise ValueError(f"`{name}` must be a whole number from {least:,} to {most:,}, got {_name(value)}")
     return int(value)
 
 
@@ -219,5 +219,5 @@ def _check_text(value: Any, name: str, most: int) -> None:
 
 
 def _name(value: Any) -> str:
-    name = "empty" if value is None else f"{value:,}" if _is_number(value) else repr(value)
+    name = "nothing" if value is None else f"{value:,}" if _is_number(value) else repr(value)
     return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."

@@ -14,7 +14,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_MEGAPIXELS = 25
 ALLOWED = f"a picture ({', '.join(FORMATS)}) of at most {MAX_MEGAPIXELS} megapixels"
 _MNIST_SIZE, _TEXT_SIZE = 28, 30
-_WIDE = 1.5  # so many times as wide as high, it is taken for the upper half alone
+_WIDE = 1.5  # a picture this many times as wide as high is taken for the upper half alone
 
 
 def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
@@ -35,7 +35,7 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
             is black and white.
     """
     if not isinstance(path, str):
-        raise ValueError(f"there is no picture; allowed is {ALLOWED}")
+        raise ValueError(f"there must be {ALLOWED}, got none")
     grey = _read_picture(path)
     values = grey.getextrema()
     size = tokenizer.image_size
@@ -51,8 +51,8 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
         pixels = (np.asarray(grey.resize((size, height), Image.Resampling.BOX)) >= 128).astype(np.uint8)
     if pixels.min() == pixels.max():
         raise ValueError(
-            f"the picture is blank in black and white: its grey values go from {values[0]} to {values[1]} of 255; "
-            "allowed is ink that is much darker or brighter than its paper"
+            f"the ink must be much darker or brighter than its paper, got grey values from {values[0]} to {values[1]} "
+            "of 255, which are blank in black and white"
         )
     return pixels[:num_rows]
 
@@ -60,18 +60,18 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
 def _read_picture(path: str) -> Image.Image:
     try:
         if not os.path.isfile(path):
-            raise ValueError(f"the file is not a picture that can be read; allowed is {ALLOWED}")
+            raise ValueError(f"the file must be {ALLOWED}, got one that cannot be read")
         with Image.open(path, formats=FORMATS) as image:
             megapixels = image.width * image.height / 1e6
             if megapixels > MAX_MEGAPIXELS:
-                raise ValueError(f"the picture has {megapixels:.0f} megapixels; allowed is {ALLOWED}")
+                raise ValueError(f"the file must be {ALLOWED}, got one of {megapixels:.0f} megapixels")
             return read_grey(image)
     except UnidentifiedImageError as error:
-        raise ValueError(f"the file is not a picture that can be read; allowed is {ALLOWED}") from error
+        raise ValueError(f"the file must be {ALLOWED}, got one that cannot be read") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"the picture has far too many pixels; allowed is {ALLOWED}") from error
+        raise ValueError(f"the file must be {ALLOWED}, got one of far too many pixels") from error
     except (OSError, EOFError, SyntaxError, TypeError, LookupError, struct.error, zlib.error) as error:
-        raise ValueError(f"the picture is damaged ({error}); allowed is {ALLOWED}") from error
+        raise ValueError(f"the file must be {ALLOWED}, got a damaged one ({error})") from error
 
 
 # `mnist_text_gen.data.images` has the same function; a test compares the two.

@@ -76,11 +76,11 @@ class ClassAgreement(evaluate.Metric):
 
     def _compute(self, predictions, references, num_classes=10, confidence_level=0.95):
         if not isinstance(num_classes, Integral) or isinstance(num_classes, bool) or num_classes < 1:
-            raise ValueError(f"num_classes is {num_classes!r}; allowed is an int, 1 or more")
+            raise ValueError(f"`num_classes` must be an int, 1 or more, got {num_classes!r}")
         if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
-            raise ValueError(f"confidence_level is {confidence_level!r}; allowed is a number above 0 and below 1")
+            raise ValueError(f"`confidence_level` must be a number above 0 and below 1, got {confidence_level!r}")
         if not predictions:
-            raise ValueError("predictions are 0 images; allowed is 1 and more")
+            raise ValueError("there must be 1 prediction or more, got none")
         taken_for = _check_classes(predictions, num_classes, "predictions")
         wanted = _check_classes(references, num_classes, "references")
         confusion = np.bincount(wanted * num_classes + taken_for, minlength=num_classes**2)
@@ -105,7 +105,7 @@ def _check_classes(classes: list[float], num_classes: int, name: str) -> np.ndar
     wrong = np.flatnonzero(~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes))))
     if wrong.size:
         raise ValueError(
-            f"{name}[{wrong[0]}] is {classes[wrong[0]]:g}; allowed are the integers 0 to {num_classes - 1}"
+            f"`{name}[{wrong[0]}]` must be an integer from 0 to {num_classes - 1}, got {classes[wrong[0]]:g}"
         )
     return classes.astype(np.int64)
 

@@ -108,7 +108,9 @@ class Diversity(evaluate.Metric):
         }
         unshared = np.setxor1d(classes["generated"], classes["test"])
         if unshared.size:
-            raise ValueError(f"labels and test_labels differ in class {unshared[0]}; allowed are the same classes")
+            raise ValueError(
+                f"`labels` and `test_labels` must have the same classes, got {unshared[0]} in one of them only"
+            )
         neighbours = {name: nearest_training_images(images[name], train_images) for name in images}
         if copy_distance is None:
             copy_distance = int(np.percentile(neighbours["test"][1], 1, method="inverted_cdf"))
@@ -127,15 +129,16 @@ def check_images(name, images, predictions=None):
     except ValueError as error:
         raise ValueError(f"{name} differ in their size: {error}") from error
     if images.ndim != 3 or not images.size:
-        raise ValueError(f"{name} have shape {list(images.shape)}; allowed is [N, H, W], none of them 0")
+        raise ValueError(f"`{name}` must have shape [N, H, W], none of them 0, got {list(images.shape)}")
     if predictions is not None and images.shape[1:] != predictions.shape[1:]:
         raise ValueError(
-            f"{name} have size {list(images.shape[1:])}; allowed is that of predictions, {list(predictions.shape[1:])}"
+            f"`{name}` must have the size of `predictions`, {list(predictions.shape[1:])}, got "
+            f"{list(images.shape[1:])}"
         )
     bad = (images != 0) & (images != 1)
     if bad.any():
         position = tuple(np.argwhere(bad)[0])
-        raise ValueError(f"{name} hold {images[position]} in image {position[0]}; allowed are 0 and 1")
+        raise ValueError(f"`{name}` must hold 0 and 1, got {images[position]} in image {position[0]}")
     return images.astype(np.float32)
 
 
@@ -159,7 +162,7 @@ def check_labels(name, labels, images):
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 2:
             raise ValueError(
-                f"{name} have class {label} once; allowed are 2 images and more, since pairs are compared"
+                f"`{name}` must have each class twice or more, since pairs are compared, got class {label} once"
             )
     return labels
 

@@ -75,7 +75,7 @@ class FrechetDistance(evaluate.Metric):
         num_samples = len(sets["predictions"])
         is_integer = isinstance(num_folds, Integral) and not isinstance(num_folds, bool)
         if not is_integer or num_folds not in (0, *range(2, num_samples // 2 + 1)):
-            raise ValueError(f"num_folds is {num_folds}; allowed are 0, and 2 to half of the {num_samples} images")
+            raise ValueError(f"`num_folds` must be 0, or from 2 to half of the {num_samples} images, got {num_folds}")
         if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"`seed` must be an integer, 0 or more, got {seed!r}")
         results = compare(**sets)
@@ -102,21 +102,21 @@ def check_features(sets):
             raise ValueError(f"{name} are not [N, D] numbers: {error}") from error
         if features.ndim != 2 or len(features) < 2 or not features.shape[1]:
             raise ValueError(
-                f"{name} have shape {list(features.shape)}; allowed is [N, D] with N above 1 and D above 0"
+                f"`{name}` must have shape [N, D] with N above 1 and D above 0, got {list(features.shape)}"
             )
         bad_rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
         if bad_rows.size:
-            raise ValueError(f"{name} hold NaN or infinity, first in row {bad_rows[0]}; allowed are finite numbers")
+            raise ValueError(f"`{name}` must be finite, got NaN or infinity, first in row {bad_rows[0]}")
         checked[name] = features
         shape = checked["predictions"].shape
         if features.shape != shape:
             raise ValueError(
-                f"{name} have shape {list(features.shape)}; allowed is that of predictions, {list(shape)}"
+                f"`{name}` must have the shape of `predictions`, {list(shape)}, got {list(features.shape)}"
             )
     if "floor_references" in checked:
         rows, floor_rows = (sorted(map(bytes, checked[name])) for name in ("references", "floor_references"))
         if rows == floor_rows:
-            raise ValueError("floor_references are the images of references; allowed are other real images")
+            raise ValueError("`floor_references` must be other real images than `references`, got the same")
     return checked
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Nats an image and bits a pixel from the losses of an image's tokens."""
+"""Nats per image and bits per pixel from the losses of an image's tokens."""
 
 import math
 from numbers import Integral
@@ -16,7 +16,7 @@ Negative log-likelihood of an image under a model of its tokens, by the chain ru
 _KWARGS_DESCRIPTION = """
 Args:
     token_losses (list of list of float, or array [N, T]): negative log-likelihood of each predicted token, in nats.
-    num_pixels (int, defaults to 900): pixels an image.
+    num_pixels (int, defaults to 900): pixels per image.
 
 Returns:
     nats_per_image (float): mean over the images of the summed losses.
@@ -46,9 +46,9 @@ class ImageNats(evaluate.Metric):
     def _compute(self, token_losses, num_pixels=900):
         losses = np.asarray(token_losses, dtype=np.float64)
         if losses.ndim != 2 or not losses.size:
-            raise ValueError(f"token_losses have shape {list(losses.shape)}; allowed is [N, T] with N and T above 0")
+            raise ValueError(f"`token_losses` must have shape [N, T] with N and T above 0, got {list(losses.shape)}")
         if not np.isfinite(losses).all() or (losses < 0).any():
-            raise ValueError("token_losses hold a negative value, NaN or infinity; allowed are nats, 0 or more")
+            raise ValueError("`token_losses` must be nats of 0 or more, got a negative value, NaN or infinity")
         if not isinstance(num_pixels, Integral) or isinstance(num_pixels, bool) or num_pixels < 1:
             raise ValueError(f"`num_pixels` must be an integer, 1 or more, got {num_pixels!r}")
         nats = float(losses.sum(axis=1).mean())

@@ -136,11 +136,11 @@ class MnistTextValidity(evaluate.Metric):
         if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
             raise ValueError(f"`image_size` must be 6, 12, 18, 24, 30, 36, 42 or 48, got {image_size!r}")
         if not predictions:
-            raise ValueError("predictions are 0 texts; allowed is 1 and more")
+            raise ValueError("there must be 1 prediction or more, got none")
         labels = np.asarray(references, dtype=np.float64)
         wrong = np.flatnonzero(~np.isin(labels, range(len(CLASS_SYMBOLS))))
         if wrong.size:
-            raise ValueError(f"references[{wrong[0]}] is {labels[wrong[0]]:g}; allowed are the integers 0 to 9")
+            raise ValueError(f"`references[{wrong[0]}]` must be an integer from 0 to 9, got {labels[wrong[0]]:g}")
         found = [find_error(text, int(label), image_size) for text, label in zip(predictions, labels, strict=True)]
         num_valid = found.count(None)
         interval = binomtest(num_valid, len(found)).proportion_ci(confidence_level=0.95, method="exact")

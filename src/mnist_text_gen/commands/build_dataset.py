@@ -96,7 +96,7 @@ def check_folder(output_dir: Path) -> None:
     others = sorted({path.relative_to(output_dir).as_posix() for path in files} - own)
     if others:
         raise ValueError(
-            f"output_dir is {str(output_dir)!r}, which has {others[0]!r}; allowed is an empty or a new folder"
+            f"`output_dir` must be an empty or a new folder, got {str(output_dir)!r}, which has {others[0]!r}"
         )
 
 

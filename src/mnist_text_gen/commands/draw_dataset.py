@@ -83,9 +83,9 @@ class DatasetArguments:
     def __post_init__(self):
         for name in ("num_images", "max_attempts", "num_images_per_shard"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed is an integer of 1 or more")
+                raise ValueError(f"`{name}` must be an integer of 1 or more, got {getattr(self, name)}")
         if self.min_score is not None and not 0 <= self.min_score < 1:
-            raise ValueError(f"min_score is {self.min_score}; allowed is 0 <= min_score < 1")
+            raise ValueError(f"`min_score` must be from 0 to below 1, got {self.min_score}")
         if self.push_to_hub_id is not None:
             validate_repo_id(self.push_to_hub_id)
 
@@ -214,8 +214,8 @@ def begin_data_set(output_dir: Path, settings: Settings) -> None:
     others = sorted(other.name for other in output_dir.iterdir() if not is_lock(other))
     if others:
         raise ValueError(
-            f"output_dir is {str(output_dir)!r}, which has {others[0]!r} and no {SETTINGS_FILE}; allowed is an empty "
-            "folder, a new one, or the one of a run that was cut off"
+            "`output_dir` must be an empty folder, a new one, or that of a run that was cut off, got "
+            f"{str(output_dir)!r}, which has {others[0]!r} and no {SETTINGS_FILE}"
         )
     with staged_folder(output_dir) as folder:
         (folder / SETTINGS_FILE).write_text(json.dumps(settings.to_dict(), indent=2) + "\n", encoding="utf-8")
@@ -324,7 +324,7 @@ def _check_class_shares(shares: list[float], num_classes: int) -> None:
     finite = all(share >= 0 for share in shares) and 0 < sum(shares) < math.inf
     if len(shares) != num_classes or not finite:
         raise ValueError(
-            f"class_shares is {shares}; allowed are {num_classes} finite numbers of 0 or more, with a sum above 0"
+            f"`class_shares` must be {num_classes} finite numbers of 0 or more, with a sum above 0, got {shares}"
         )
 
 
@@ -336,7 +336,7 @@ def read_settings(output_dir: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} holds a {type(found).__name__}; allowed is what this command wrote")
+        raise ValueError(f"{path} must hold what this command wrote, got a {type(found).__name__}")
     num_threads = found.get("num_threads")
     if type(num_threads) is not int or num_threads < 1:
         raise ValueError(f"`num_threads` in {path} must be an integer of 1 or more, got {num_threads!r}")
@@ -349,8 +349,8 @@ def _check_same_settings(output_dir: Path, settings: Settings) -> None:
     for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise ValueError(
-                f"{name} is {wanted.get(name)!r}, and the images in {str(output_dir)!r} were begun with "
-                f"{found.get(name)!r}; allowed are the same arguments, or another output_dir"
+                f"`{name}` must be {found.get(name)!r}, with which the images in {str(output_dir)!r} were begun, got "
+                f"{wanted.get(name)!r}; give the same arguments, or another `output_dir`"
             )
 
 

@@ -110,9 +110,9 @@ def draw_rows(
                 rejected.append((row["index"], attempt + 1))
             else:
                 raise ValueError(
-                    f"min_score is {settings.min_score}, and image {row['index']}, a "
-                    f"{pipe.class_names[row['label']]}, stays below it after max_attempts, {max_attempts}; allowed is "
-                    "what the model reaches"
+                    f"`min_score` must be one that the model reaches, got {settings.min_score}: image {row['index']}, "
+                    f"a {pipe.class_names[row['label']]}, stays below it after {max_attempts} attempts "
+                    "(`max_attempts`)"
                 )
         show(len(block) - len(rejected))
         waiting = rejected + waiting  # still in order of index

@@ -65,11 +65,11 @@ def export(argv: Sequence[str]) -> None:
     pipe = load_pipeline(args.model_name_or_path, torch.device("cpu"))
     if not isinstance(pipe.model, GPT2LMHeadModel):
         found = type(pipe.model).__name__
-        raise ValueError(f"model_name_or_path is {args.model_name_or_path!r}, a {found}; allowed is a GPT-2")
+        raise ValueError(f"`model_name_or_path` must be a GPT-2, got {args.model_name_or_path!r}, a {found}")
     pipe.model.float().eval()
     pipe.classifier.float()
     if Path(args.output_dir).resolve() == Path(args.model_name_or_path).resolve():
-        raise ValueError(f"output_dir is {args.output_dir!r}, the folder of the model; allowed is another one")
+        raise ValueError(f"`output_dir` must be another folder than the model's, got {args.output_dir!r}")
     with locked_folder(args.output_dir) as output_dir, staged_folder(output_dir) as folder:
         write_configurations(pipe, folder)
         write_language_model(pipe.model, folder / MODEL_FILE)
@@ -207,7 +207,7 @@ def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.LongTensor:
 def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.LongTensor) -> float:
     """The largest difference between logits of the exported model and of `model`; a `ValueError` above `TOLERANCE`.
 
-    One text and all of them, whole and a token a step through the cache, and with padding on the left.
+    One text and all of them, whole and one token per step through the cache, and with padding on the left.
     """
     session = open_session(path)
     whole = torch.ones_like(input_ids)
@@ -271,7 +271,8 @@ def check_difference(differences: Sequence[float], name: str) -> float:
     largest = float(np.max(differences))  # NaN, where there is one
     if not largest <= TOLERANCE:
         raise ValueError(
-            f"the logits of the exported {name} differ from torch's by {largest:.1e}; allowed is {TOLERANCE:.0e}"
+            f"the logits of the exported {name} must be torch's within {TOLERANCE:.0e}, got a difference of "
+            f"{largest:.1e}"
         )
     return largest
 

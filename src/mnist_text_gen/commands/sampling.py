@@ -36,7 +36,7 @@ class SamplingArguments:
 
     def __post_init__(self):
         if self.digits is not None and not self.digits:
-            raise ValueError("digits is empty; allowed are classes of the model")
+            raise ValueError("`digits` must be classes of the model, got none")
         check_sampling_arguments(
             temperature=self.temperature, classifier_temperature=self.classifier_temperature, seed=self.seed
         )

@@ -132,8 +132,8 @@ def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str
     found, wanted = (model.config.image_size, model.config.num_labels), (image_size, len(class_names))
     if found != wanted:
         raise ValueError(
-            f"model_name_or_path is {args.model_name_or_path!r}, a classifier of images of {found[0]}×{found[0]} with "
-            f"{found[1]} classes; allowed for these images are {wanted[0]}×{wanted[0]} and {wanted[1]}"
+            f"`model_name_or_path` must be a classifier of images of {wanted[0]}×{wanted[0]} with {wanted[1]} "
+            f"classes, got {args.model_name_or_path!r}, of {found[0]}×{found[0]} with {found[1]} classes"
         )
     model.config.update(label_maps(class_names))
     return model

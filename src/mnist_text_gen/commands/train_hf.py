@@ -90,14 +90,16 @@ class ModelArguments:
 
     def __post_init__(self):
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; allowed is 0 <= dropout < 1")
+            raise ValueError(f"`dropout` must be from 0 to below 1, got {self.dropout}")
 
 
 @dataclass
 class DataTrainingArguments(AugmentedSourceArguments):
     """The corpus."""
 
-    num_train_samples: int = field(default=10_000, metadata={"help": "The first training images, so many."})
+    num_train_samples: int = field(
+        default=10_000, metadata={"help": "How many training images are used, from the first on."}
+    )
     layout: Literal[LAYOUTS] = field(
         default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
     )
@@ -221,7 +223,7 @@ def build_quantities(text_length: int = TEXT_LENGTH) -> Quantities:
         throughput="tokens_per_second",
         items_per_row=text_length,
         formats={
-            "nats_per_image": "{:.2f} nats an image",
+            "nats_per_image": "{:.2f} nats per image",
             "tokens_per_second": "{:,.0f} tokens/s",
             "eval_nats_per_image": "evaluation {:.2f}",
         },

@@ -48,8 +48,8 @@ def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, stren
     """
     if len(keys) != len(images) or seed < 0 or not strength >= 0:
         raise ValueError(
-            f"there are {len(images)} images and {len(keys)} keys, the seed is {seed} and the strength {strength}; "
-            "allowed are a key an image, and a seed and a strength of 0 or more"
+            f"there must be one key per image, and a seed and a strength of 0 or more, got {len(images)} images, "
+            f"{len(keys)} keys, seed {seed} and strength {strength}"
         )
     if not len(images):
         return images

@@ -38,7 +38,7 @@ def binarize(
         binarization (`str`, defaults to `"rounded"`): what becomes 1.
             - `"rounded"`: what is brighter than a half, the text form of the specification;
             - `"threshold"`: what is brighter than `threshold`;
-            - `"otsu"`: what is brighter than the threshold, one an image, that parts its grey values into the two
+            - `"otsu"`: what is brighter than the threshold, one per image, that parts its grey values into the two
               classes with the greatest variance between them (Otsu 1979, "A Threshold Selection Method from
               Gray-Level Histograms", equation 18, by scikit-image); nothing of an image of one grey value;
             - `"sampled"`: what [`sample_images`] draws, without a scale.
@@ -70,16 +70,14 @@ def check_binarization(binarization: str, threshold: float | None, image_size: i
     check_image_size(image_size)
     if binarization not in BINARIZATIONS:
         raise ValueError(
-            f"binarization is {binarization!r}; allowed are {', '.join(map(repr, BINARIZATIONS[:-1]))} and "
-            f"{BINARIZATIONS[-1]!r}"
+            f"`binarization` must be {', '.join(map(repr, BINARIZATIONS[:-1]))} or {BINARIZATIONS[-1]!r}, got "
+            f"{binarization!r}"
         )
     if binarization == "threshold":
         if threshold is None or not 0 < threshold < 1:
-            raise ValueError(f"threshold is {threshold}; allowed with binarization 'threshold' is 0 < threshold < 1")
+            raise ValueError(f"`threshold` must be above 0 and below 1 with binarization 'threshold', got {threshold}")
     elif threshold is not None:
-        raise ValueError(
-            f"threshold is {threshold} with binarization {binarization!r}; allowed is one with 'threshold' only"
-        )
+        raise ValueError(f"`threshold` must be left out with binarization {binarization!r}, got {threshold}")
 
 
 def _split_by_otsu(images: np.ndarray) -> np.ndarray:
@@ -90,7 +88,7 @@ def _split_by_otsu(images: np.ndarray) -> np.ndarray:
             "binarization is 'otsu', which needs scikit-image; it is not installed: pip install "
             '"mnist-text-gen[train]"'
         ) from error
-    # half a grey value: a scale leaves float noise on an image of one, which is no histogram
+    # half a grey value: scaling leaves float noise on an image of one value, and a histogram of noise says nothing
     return np.stack([image > (threshold_otsu(image) if np.ptp(image) > 0.5 / 255 else np.inf) for image in images])
 
 
@@ -117,8 +115,8 @@ def sample_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, image_
     """
     if len(keys) != len(images) or seed < 0:
         raise ValueError(
-            f"there are {len(images)} images and {len(keys)} keys, and the seed is {seed}; allowed are a key an "
-            "image, and a seed of 0 or more"
+            f"there must be one key per image, and a seed of 0 or more, got {len(images)} images, {len(keys)} keys "
+            f"and seed {seed}"
         )
     size = images.shape[-1]
     check_border(size, image_size)
@@ -135,8 +133,8 @@ def check_border(size: int, image_size: int) -> None:
     """Raise a `ValueError` unless sampled images of `size` get a border of one width on all sides."""
     if image_size < size or (image_size - size) % 2:
         raise ValueError(
-            f"images of {size}×{size} are sampled for an image_size of {image_size}; sampled pixels are not scaled, "
-            f"so allowed are {size} and, with a border, {size + 2}, {size + 4} and so on, of which 6 must divide it"
+            f"`image_size` must be a multiple of 6 out of {size}, {size + 2}, {size + 4} and so on for sampled images "
+            f"of {size}×{size}, which get a border and are not scaled, got {image_size}"
         )
 
 

@@ -72,11 +72,11 @@ def load_corpus(
             brings to that of the texts, and what [`load_images`] and [`check_ink`] refuse.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout!r}; allowed are 'aligned' and 'sliding'")
+        raise ValueError(f"`layout` must be 'aligned' or 'sliding', got {layout!r}")
     tokenizer = tokenizer or MnistTextTokenizer()
     _check_augmentation(augmentation, layout)
     if binarization == "sampled" and layout != "aligned":
-        raise ValueError(f"binarization is 'sampled' in the {layout} layout; allowed there are the others")
+        raise ValueError(f"`binarization` must not be 'sampled' in the {layout} layout")
     options = {"image_size": tokenizer.image_size, "binarization": binarization, "threshold": threshold}
     images = _load_binary_images(source, num_train_samples, num_eval_samples, options, augmentation, seed, invert)
     train, test = images["train"], images["test"]
@@ -157,7 +157,7 @@ def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = N
 def _check_augmentation(augmentation: float, layout: str = "aligned") -> None:
     if not augmentation >= 0 or (augmentation and layout != "aligned"):
         raise ValueError(
-            f"augmentation is {augmentation} in the {layout} layout; allowed is 0, and in the aligned layout more"
+            f"`augmentation` must be 0 or more, and 0 in the sliding layout, got {augmentation} in the {layout} one"
         )
 
 

@@ -65,7 +65,7 @@ def find_kind(folder: Path) -> tuple[str, list[Path]]:
         is_parquet = path.suffix.lower() == ".parquet"
         kinds["parquet" if is_parquet else "idx" if path.name in IDX_NAMES else "classes"].append(path)
     if kinds["parquet"] and kinds["idx"]:
-        raise ValueError(f"{folder} has {kinds['parquet'][0]} and {kinds['idx'][0]}; allowed is one kind of files")
+        raise ValueError(f"{folder} must have one kind of files, got {kinds['parquet'][0]} and {kinds['idx'][0]}")
     return next(((kind, files) for kind, files in kinds.items() if files), ("classes", []))
 
 
@@ -147,7 +147,7 @@ def _locate(path: Path, relative: Path, shards_name_splits: bool = False) -> _Pl
     by_folder = [(index, found) for index, found in by_folder if found]
     splits = set(by_name).union(*(found for _, found in by_folder))
     if len(splits) > 1:
-        raise ValueError(f"{path} is in the splits {_list(sorted(splits))} by its name and folders; allowed is one")
+        raise ValueError(f"{path} must be in one split by its name and folders, got {_list(sorted(splits))}")
     split = next(iter(splits), None)
     if by_folder:
         index, found = by_folder[0]
@@ -225,7 +225,9 @@ def _has_folders(folder: Path) -> bool:
 def check_no_label_file(folder: Path) -> None:
     for path in list_visible(folder):
         if path.stem.lower() in _LABEL_FILES and not path.is_dir():
-            raise ValueError(f"{path} lies beside the class folders, which say the labels; allowed is one of the two")
+            raise ValueError(
+                f"{path} lies beside the class folders, which name the labels; there must be only one of the two"
+            )
 
 
 def read_class_folders(folder: Path, skip_broken_images: bool) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -262,7 +264,7 @@ def read_class_folders(folder: Path, skip_broken_images: bool) -> tuple[np.ndarr
             images.add(image, str(file))
             labels.append(label)
         if labels[-1:] != [label]:
-            raise ValueError(f"{class_folder} has no image that can be read; allowed is no class without one")
+            raise ValueError(f"{class_folder} must have an image that can be read, got none")
     if broken:
         num_files = len(broken) + len(labels)
         logger.warning(show_text(f"{len(broken)} of {num_files} files in {folder} are left out: {'; '.join(broken)}"))

@@ -90,11 +90,11 @@ class ImageCollector:
         if image.shape != self.shape:
             sizes = [f"{height}×{width}" for height, width in (self.shape, image.shape)]
             raise ValueError(
-                f"{self.first_name} is {sizes[0]} and {name} is {sizes[1]}; allowed are images of one size"
+                f"images must be of one size, got {self.first_name} of {sizes[0]} and {name} of {sizes[1]}"
             )
         if max(image.shape) > MAX_STORED_SIZE:
             if image.shape[0] != image.shape[1]:
-                raise ValueError(f"{name} is {image.shape[0]}×{image.shape[1]}; allowed are square images")
+                raise ValueError(f"images must be square, got {name} of {image.shape[0]}×{image.shape[1]}")
             size = (MAX_STORED_SIZE, MAX_STORED_SIZE)
             image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
         check_total(len(self.images) + 1, image.shape, f"{name}:")

@@ -133,7 +133,7 @@ class _Rows:
                 if label is None:
                     raise ValueError(f"{row_name} has no label")
                 if label >= 2**63:
-                    raise ValueError(f"{row_name} has the label {label}; allowed are 0 to 9")
+                    raise ValueError(f"the label of {row_name} must be from 0 to 9, got {label}")
                 self.images.add(read_image(_take_bytes(value, row_name), row_name), row_name)
                 self.labels.append(label)
                 row += 1

@@ -58,7 +58,9 @@ class LabelledImages:
         if num_samples is None:
             return self
         if not 1 <= num_samples <= len(self.images):
-            raise ValueError(f"{name} is {num_samples}; allowed is 1 to {len(self.images)}, what the source holds")
+            raise ValueError(
+                f"`{name}` must be from 1 to {len(self.images)}, the images that the source holds, got {num_samples}"
+            )
         return self.take(slice(num_samples))
 
     def take(self, rows: np.ndarray | slice) -> "LabelledImages":
@@ -70,11 +72,11 @@ class LabelledImages:
         return replace(self, images=255 - self.images)
 
     def name_class(self, label: int) -> str:
-        """The name of a class, or its number where the classes have no names, or not so many."""
+        """The name of a class, or its number where there is no name for it."""
         return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
 
     def hash(self) -> str:
-        """SHA-256 of the images, and then of their labels, a byte a pixel and a label."""
+        """SHA-256 of the images, and then of their labels, one byte per pixel and per label."""
         return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
 
 
@@ -121,7 +123,7 @@ def load_images(
     elif path.is_file() and path.suffix == ".parquet":
         splits = _split(LabelledImages(*read_parquet([path])))
     elif path.exists() or path.suffix == ".parquet" or path.is_absolute() or source.startswith("."):
-        raise ValueError(f"the source is {source!r}; allowed is a Hub id, {OFFLINE_SOURCES}")
+        raise ValueError(f"the source must be a Hub id, {OFFLINE_SOURCES}, got {source!r}")
     else:
         splits = _load_from_hub(source)
     splits = _name_classes(splits, class_names, str(source))
@@ -155,8 +157,8 @@ def _name_classes(
     own, in_test = (tuple(map(normalize_class_name, split.class_names)) for split in splits.values())
     if own != in_test:
         raise ValueError(
-            f"{source} has the classes {', '.join(own)} in 'train' and {', '.join(in_test)} in 'test'; allowed are "
-            "the same in both"
+            f"{source} must have the same classes in both splits, got {', '.join(own)} in 'train' and "
+            f"{', '.join(in_test)} in 'test'"
         )
     if class_names is not None:
         class_names = check_class_names(class_names)
@@ -185,15 +187,16 @@ def _check_own_names(names: Sequence[str], source: str) -> tuple[str, ...]:
 def _check_split(split: LabelledImages, name: str) -> None:
     images, labels = split
     if len(images) != len(labels):
-        raise ValueError(f"{name} has {len(images)} images and {len(labels)} labels; there must be a label an image")
+        raise ValueError(f"{name} must have one label per image, got {len(images)} images and {len(labels)} labels")
     if not len(images):
         raise ValueError(f"{name} has no image")
     if images.shape[1] != images.shape[2] or not images.shape[1]:
-        raise ValueError(f"{name} has images of {images.shape[1]}×{images.shape[2]}; allowed are square ones")
+        raise ValueError(f"{name} must have square images, got {images.shape[1]}×{images.shape[2]}")
     wrong = np.flatnonzero((labels < 0) | (labels >= len(split.class_names)))
     if len(wrong):
         raise ValueError(
-            f"{name} has the label {labels[wrong[0]]} at {wrong[0]}; allowed are 0 to {len(split.class_names) - 1}"
+            f"the labels of {name} must be from 0 to {len(split.class_names) - 1}, got {labels[wrong[0]]} at "
+            f"{wrong[0]}"
         )
 
 
@@ -260,9 +263,7 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
     except DatasetGenerationError as error:
         raise ValueError(f"the data set {source!r} cannot be read: {error.__cause__ or error}") from error
     except FileNotFoundError as error:
-        raise ValueError(
-            f"{source!r} is no file or folder here and no data set on the Hub; allowed is also {OFFLINE_SOURCES}"
-        ) from error
+        raise ValueError(f"the source must be a data set on the Hub, {OFFLINE_SOURCES}, got {source!r}") from error
     missing = {"train", "test"} - set(dataset)
     if missing:
         raise ValueError(f"the data set {source!r} has the splits {sorted(dataset)}; needed are 'train' and 'test'")

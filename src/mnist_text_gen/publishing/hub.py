@@ -148,10 +148,7 @@ def _explain(error: Exception, repo_id: str) -> Exception:
             f"the Hub answers {status} for {repo_id!r}{later}; no revision was published, try again later"
         )
     if status in (401, 403, 404):
-        return ValueError(
-            f"the token may not write to {repo_id!r}; allowed are repositories of its owner, with a token that has "
-            f"write right: {_first_line(error)}"
-        )
+        return ValueError(f"the token must be one that may write to {repo_id!r}: {_first_line(error)}")
     return ValueError(f"the Hub refuses {repo_id!r}: {_first_line(error)}")
 
 

@@ -92,8 +92,8 @@ def find_classifier(output_dir: Path, name_or_path: str | None) -> MnistCnnForIm
         model_type = PreTrainedConfig.get_config_dict(name_or_path)[0].get("model_type")
     except OSError as error:
         raise ValueError(
-            f"classifier_name_or_path is {name_or_path!r}; allowed is a folder or Hub id with a classifier, there or "
-            f"in its folder {CLASSIFIER_FOLDER!r}: {error}"
+            "`classifier_name_or_path` must be a folder or Hub id with a classifier, there or in its folder "
+            f"{CLASSIFIER_FOLDER!r}, got {name_or_path!r}: {error}"
         ) from error
     return load_classifier(
         name_or_path, subfolder="" if model_type == MnistCnnConfig.model_type else CLASSIFIER_FOLDER

@@ -41,8 +41,8 @@ def causal_attention(
     """
     if query.shape != key.shape:
         raise ValueError(
-            f"queries are {list(query.shape)} and keys {list(key.shape)}; allowed in {CAUSAL!r} attention, which is "
-            "for training on whole texts, are as many keys as queries"
+            f"{CAUSAL!r} attention, which is for training on whole texts, needs as many keys as queries, got "
+            f"{list(query.shape)} and {list(key.shape)}"
         )
     num_positions, size = query.shape[-2:]
     mask = query.new_full((num_positions, num_positions), float("-inf")).triu_(1)

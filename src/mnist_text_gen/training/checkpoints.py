@@ -55,7 +55,7 @@ def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | 
             checkpoint = Path(args.resume_from_checkpoint)
             if fault := find_fault(checkpoint):
                 raise ValueError(
-                    f"resume_from_checkpoint is {str(checkpoint)!r}; allowed is a whole checkpoint: {fault}"
+                    f"`resume_from_checkpoint` must be a whole checkpoint, got {str(checkpoint)!r}: {fault}"
                 )
     if checkpoint is None:
         return None

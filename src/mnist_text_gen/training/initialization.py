@@ -50,8 +50,8 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
     sizes = [num_bits, 2 * NUM_WAVES, num_columns]
     if width < sum(sizes) or head_width < 2 * NUM_WAVES:
         raise ValueError(
-            f"the model is {width} wide and its heads {head_width}; allowed for initialization 'text_form' are "
-            f"{sum(sizes)} and {2 * NUM_WAVES}, or more"
+            f"for initialization 'text_form' the model must be {sum(sizes)} wide or more and its heads "
+            f"{2 * NUM_WAVES}, got {width} and {head_width}"
         )
     generator = torch.Generator().manual_seed(seed)
     orthogonal, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))

@@ -22,7 +22,7 @@ class OptimizerArguments:
 
     def __post_init__(self):
         if not self.muon_learning_rate > 0:
-            raise ValueError(f"muon_learning_rate is {self.muon_learning_rate}; allowed is more than 0")
+            raise ValueError(f"`muon_learning_rate` must be above 0, got {self.muon_learning_rate}")
 
 
 def build_optimizer(

@@ -27,7 +27,7 @@ class ProcessArguments:
 
     def __post_init__(self):
         if self.expected_num_processes is not None and self.expected_num_processes < 1:
-            raise ValueError(f"expected_num_processes is {self.expected_num_processes}; allowed is 1 or more")
+            raise ValueError(f"`expected_num_processes` must be 1 or more, got {self.expected_num_processes}")
 
 
 def check_num_processes(process_args: ProcessArguments, training_args: TrainingArguments) -> None:
@@ -105,8 +105,9 @@ class ProcessBatchSampler(BatchSampler):
         last = 0 if self.drop_last else num_rows % self.batch_size
         if 0 < last < num_processes:
             raise ValueError(
-                f"{num_rows:,} rows in batches of {self.batch_size} leave {last} for the last one, less than one for "
-                f"each of {num_processes} processes; allowed is another batch size, or --dataloader_drop_last true"
+                f"the last batch must have a row for each of {num_processes} processes, got {last}, which "
+                f"{num_rows:,} rows in batches of {self.batch_size} leave; give another batch size, or "
+                "--dataloader_drop_last true"
             )
         self.num_processes, self.process_index = num_processes, process_index
 

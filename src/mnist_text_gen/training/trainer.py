@@ -101,7 +101,7 @@ def check_training_arguments(args: TrainingArguments) -> None:
         ("save_on_each_node", "all machines save into one output_dir, which they have to share"),
     ):
         if getattr(args, name):
-            raise ValueError(f"{name} is true; allowed is false: {reason}")
+            raise ValueError(f"`{name}` must be false: {reason}")
     if args.label_smoothing_factor:
         raise ValueError(
             f"`label_smoothing_factor` must be 0, got {args.label_smoothing_factor}: losses are reported as they are, "
