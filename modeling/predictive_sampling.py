@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Decode GPT-2 several tokens a step, token for token what one at a time gives.
+"""Decode GPT-2 several tokens per step, token for token what one at a time gives.
 
 Once the noise of a sample is fixed, the next token is a function of the tokens before it: the one of the largest score
 plus noise. So it can be guessed and checked, as a greedy token can. A step runs the model over the last sure token and
@@ -36,7 +36,7 @@ from transformers import (
 from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
 
-# On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
+# On a GPU the host waits for the lengths of the texts once in this many steps, and launches the others ahead.
 STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
@@ -96,7 +96,7 @@ def decode(
         logits_processor, stopping_criteria, generation_config:
             What `generate` prepares. Beams and stopping criteria of one's own are refused.
         seeds (`Sequence[int]`, length B, *optional*):
-            For `do_sample`, one a prompt. Noise depends on nothing else. By default drawn from torch's generator.
+            For `do_sample`, one per prompt. Noise depends on nothing else. By default drawn from torch's generator.
         num_draft_tokens (`int`, defaults to 3): drafts a step; 0 decodes a token at a time.
         draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
         prefix_draft (`Sequence[int]`):

@@ -16,7 +16,7 @@ PIXELS_PER_SYMBOL = 6
 IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
 IMAGE_SIZE = 30
 _GREY_SIZE = 28
-# Interpolating in float32 takes 30 * 30 * 4 bytes an image; blocks keep that in the processor's cache.
+# Interpolating in float32 takes 30 * 30 * 4 bytes per image; blocks keep that in the processor's cache.
 _BLOCK = 1024
 
 

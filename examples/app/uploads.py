@@ -14,7 +14,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_MEGAPIXELS = 25
 ALLOWED = f"a picture ({', '.join(FORMATS)}) of at most {MAX_MEGAPIXELS} megapixels"
 _MNIST_SIZE, _TEXT_SIZE = 28, 30
-_WIDE = 1.5  # so many times as wide as high, it is taken for the upper half alone
+_WIDE = 1.5  # a picture this many times as wide as high is taken for the upper half alone
 
 
 def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

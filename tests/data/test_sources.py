@@ -97,7 +97,7 @@ def test_damaged_idx_file_is_named_with_its_fault(idx_folder, name, shape, damag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda images, labels: (images[:19], labels), "has 19 images and 20 labels; there must be a label an image"),
+        (lambda images, labels: (images[:19], labels), "must have one label per image, got 19 images and 20 labels"),
         (lambda images, labels: (np.zeros((20, 28, 30)), labels), "must have square images, got 28×30"),
         (lambda images, labels: (np.zeros((20, 0, 0)), labels), "must have square images, got 0×0"),
         (lambda images, labels: (images, [*labels[:7], 10, *labels[8:]]), "must be from 0 to 9, got 10 at 7"),

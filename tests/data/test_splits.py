@@ -210,6 +210,7 @@ def test_a_class_that_has_no_test_image_is_named(tmp_path, digits, caplog):
     assert caplog.records[0].getMessage().endswith("bow (2), cat (1)")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
 @pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "link to nothing"])
 @pytest.mark.parametrize("place", ["train/cat/09.png", "train/0.parquet", "train-images-idx3-ubyte"])
 def test_what_is_no_regular_file_is_refused_by_name(tmp_path, digits, others, kind, place, monkeypatch):

@@ -101,7 +101,7 @@ def check_outputs(notebook, tokenizer, mnist_5k):
 
     losses, valid = printed(notebook, 8)
     before, after = map(float, re.findall(r"[\d.]+(?= (?:before|after))", losses))
-    assert f"{before:.1f} nats an image" in printed(notebook, 5)[0]
+    assert f"{before:.1f} nats per image" in printed(notebook, 5)[0]
     assert re.match(r"without the grammar \d+ of 10 texts", valid) and len(shown(notebook, 8)) == 10
     accuracy = float(re.match(r"[\d.]+(?=% of 1000 images)", printed(notebook, 9)[-1])[0])
 

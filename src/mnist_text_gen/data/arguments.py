@@ -32,7 +32,7 @@ class SourceArguments:
         default=False, metadata={"help": "Exchange bright and dark, for images of dark ink on bright paper."}
     )
     num_train_samples: int | None = field(
-        default=None, metadata={"help": "The first training images, so many; all by default."}
+        default=None, metadata={"help": "How many training images are used, from the first on; all by default."}
     )
     num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
     image_size: int = field(
