@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from transformers import GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from mnist_text_gen import MnistCnnForImageClassification, MnistTextTokenizer
 from mnist_text_gen.commands import export_onnx
 from mnist_text_gen.loading import load_pipeline
+
+
+WEB = Path(__file__).parents[2] / "examples" / "web"
 
 
 def open_session(path):
@@ -178,3 +182,27 @@ def test_folder_of_the_model_is_no_place_for_the_export(refusal_of, tiny_checkpo
     line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", f"{tiny_checkpoint}/.")
     assert "`output_dir` must be another folder than the model's, got" in line
     assert read_bytes(tiny_checkpoint) == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node: apt-get install nodejs npm")
+@pytest.mark.skipif(
+    not (WEB / "node_modules").is_dir(), reason="there is no transformers.js: npm ci --prefix examples/web"
+)
+def test_transformers_js_generates_the_ids_of_torch(tiny_onnx, tiny_files, tokenizer):
+    digits = list("0123456789")
+    done = subprocess.run(
+        ["node", WEB / "generate.mjs", tiny_onnx, *digits], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    model = GPT2LMHeadModel.from_pretrained(tiny_files).eval()
+    inputs = tokenizer(digits, return_tensors="pt")
+    expected = [up_to_end(ids) for ids in model.generate(**inputs, do_sample=False).tolist()]
+    assert len({tuple(ids) for ids in expected}) == 10 and max(map(len, expected)) > 50
+    assert [result["ids"] for result in found] == expected
+    assert [result["text"] for result in found] == tokenizer.batch_decode(expected)
+
+
+def up_to_end(ids):
+    return ids[: ids.index(74) + 1] if 74 in ids else ids

@@ -21,19 +21,15 @@ function read(name) {
   return readTensors(settings.files[name].tensors, new Uint8Array(content).buffer);
 }
 
-const start = performance.now();
 const tensors = mode === "exact" ? { ...read("fast"), ...read("exact") } : read("fast");
 const wasm = new WebAssembly.Module(Buffer.from(embedded("wasm"), "base64"));
 const engine = new Engine(wasm, settings, tensors, Number(numTexts));
-const seconds = { load: (performance.now() - start) / 1000 };
 
 const answer = {
   noise: (key) => [...engine.noise(key)],
   // texts and probabilities of the classes
   async draw(request) {
-    const start = performance.now();
     const { labels, symbols } = await engine.draw(request);
-    seconds.draw = (seconds.draw || 0) + (performance.now() - start) / 1000;
     const images = labels.map((_, index) => engine.image(symbols, index));
     return {
       labels,
@@ -65,7 +61,6 @@ const answer = {
     );
   },
   judge: (images) => engine.judge(images),
-  seconds: () => seconds,
 };
 
 (async () => {

@@ -82,7 +82,7 @@ def test_logits_and_judgements_are_those_of_torch(case):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
     np.testing.assert_allclose(probabilities, candidates.probabilities, rtol=0, atol=1e-5)
 
-    # fast is the same with matrices that 8 bits can hold, but for activations of 16 bits
+    # fast is the same with matrices that 8 bits can hold, but for activations of 16 bits and a cache of 8
     model = copy.deepcopy(pipe.model)
     with torch.no_grad():
         for name, weight in model.transformer.named_parameters():
@@ -91,7 +91,8 @@ def test_logits_and_judgements_are_those_of_torch(case):
                 weight.copy_(torch.from_numpy(integers * scales))
     expected = run_torch(model, input_ids)
     (logits,) = ask(page, "fast", requests[:1])
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+    differences = np.abs(logits - expected) / np.abs(expected).max()
+    assert differences.mean() < 2e-3 and differences.max() < 0.05
 
 
 def test_a_seed_draws_what_it_draws_in_python(case):

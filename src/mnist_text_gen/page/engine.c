@@ -42,7 +42,9 @@ static struct {
   const Matrix *head;
 } model;
 
-static float *x, *y, *qkv, *inner, *logits, *attention, *keys, *values;
+static float *x, *y, *qkv, *inner, *logits, *attention;
+static void *keys, *values;              // the cache, float32 or int8
+static float *key_units, *value_units;  // [layers][G][heads][T][8], where it is int8: what 1 is worth
 static int32_t *ids;  // [G][8]
 
 EXPORT("model") int set_model(uint32_t width, uint32_t heads, uint32_t layers, uint32_t inner_width,
@@ -66,24 +68,32 @@ EXPORT("ends") void set_ends(const float *tokens, const float *places, const flo
 }
 
 // A head's keys of a group are [T][D][8], its values [PAD(D)/4][T][4][8]: four inputs at a time are read in a row.
+// With matrices of integers the cache is int8, a vector of each text with a unit of its own, and has pairs as
+// `multiply` has: keys [T][PAD(D)/2][8][2], values [PAD(D)/4][T/2][4][8][2], where a pair are two positions.
 static uint32_t head_size(void) { return model.width / model.heads; }
-static uint32_t cache_size(void) { return PAD(model.positions) * PAD(head_size()) * 8; }  // of a head, of a group
-static uint64_t cache_start(uint32_t l, uint32_t g, uint32_t h) {
-  return ((uint64_t)(l * model.groups + g) * model.heads + h) * cache_size();
+static uint32_t num_positions(void) { return PAD(model.positions); }
+static uint64_t head_index(uint32_t l, uint32_t g, uint32_t h) {
+  return (uint64_t)(l * model.groups + g) * model.heads + h;
 }
+static uint64_t cache_start(uint32_t l, uint32_t g, uint32_t h) {
+  return head_index(l, g, h) * num_positions() * PAD(head_size()) * 8;
+}
+static int has_integers(void) { return model.layer[0].qkv->scales != 0; }
 
 // Room for texts in so many groups; 0 where there is not enough memory
 EXPORT("room") int make_room(uint32_t groups) {
-  uint32_t D = PAD(model.width), widest = PAD(model.inner > model.width ? model.inner : model.width);
-  uint64_t floats = (uint64_t)model.layers * groups * model.heads * cache_size();
-  if (floats * 4 > 0xffffffff) return 0;
+  uint32_t D = PAD(model.width), widest = PAD(model.inner > model.width ? model.inner : model.width) * groups;
   model.groups = groups;
+  uint64_t cache = cache_start(model.layers, 0, 0) * (has_integers() ? 1 : 4);
+  uint64_t num_units = has_integers() ? head_index(model.layers, 0, 0) * num_positions() * 8 : 1;
+  if (cache > 0xffffffff) return 0;
   struct { void **place; uint32_t bytes; } rooms[] = {
     {(void **)&x, groups * D * 32}, {(void **)&y, groups * D * 32},
     {(void **)&qkv, groups * PAD(3 * model.width) * 32},
     {(void **)&inner, groups * PAD(model.inner) * 32}, {(void **)&logits, groups * PAD(model.vocabulary) * 32},
-    {(void **)&attention, PAD(model.positions) * 32}, {(void **)&ids, groups * 32}, {(void **)&units, groups * 32},
-    {(void **)&integers, groups * widest * 16}, {(void **)&keys, floats * 4}, {(void **)&values, floats * 4}};
+    {(void **)&attention, num_positions() * 32}, {(void **)&ids, groups * 32}, {(void **)&units, groups * 32},
+    {(void **)&integers, (widest + num_positions()) * 16}, {&keys, cache}, {&values, cache},
+    {(void **)&key_units, num_units * 4}, {(void **)&value_units, num_units * 4}};
   for (uint32_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
     if (!(*rooms[i].place = alloc(rooms[i].bytes))) return 0;
   return 1;
@@ -123,7 +133,7 @@ static void softmax(float *scores, uint32_t t) {  // over positions 0 to t of [T
 
 // out [D][8] = sum over positions 0 to t of weights [T][8] times values
 static void mix_values(const float *weights, const float *v, float *out, uint32_t t, uint32_t D) {
-  for (uint32_t d = 0; d < D; d += 4, v += PAD(model.positions) * 32) {
+  for (uint32_t d = 0; d < D; d += 4, v += num_positions() * 32) {
     v128_t sums[8] = {};
     for (uint32_t j = 0; j <= t; j++) {
       v128_t low = LOAD(weights + j * 8), high = LOAD(weights + j * 8 + 4);
@@ -137,20 +147,100 @@ static void mix_values(const float *weights, const float *v, float *out, uint32_
   }
 }
 
+// The same two in integers: q are int16 [PAD(D)/2][8][2], each worth `unit` [8]; keys are int8, each worth `k_units`
+static void score_integer_keys(const int16_t *q, const float *unit, const int8_t *k, const float *k_units,
+                               float *scores, uint32_t t, uint32_t D, float scale) {
+  for (uint32_t j = 0; j <= t; j += 4, k += 4 * D * 8) {
+    v128_t sums[8] = {};
+    for (uint32_t d = 0; d < D; d += 2) {
+      v128_t low = LOAD(q + d * 8), high = LOAD(q + d * 8 + 8);
+      UNROLL for (int i = 0; i < 4; i++) {
+        const int8_t *key = k + (i * D + d) * 8;
+        sums[2 * i] = wasm_i32x4_add(sums[2 * i], wasm_i32x4_dot_i16x8(low, wasm_i16x8_load8x8(key)));
+        sums[2 * i + 1] = wasm_i32x4_add(sums[2 * i + 1], wasm_i32x4_dot_i16x8(high, wasm_i16x8_load8x8(key + 8)));
+      }
+    }
+    UNROLL for (int i = 0; i < 8; i++) {
+      v128_t worth = MUL(MUL(LOAD(unit + i % 2 * 4), SPLAT(scale)), LOAD(k_units + j * 8 + i * 4));
+      STORE(scores + j * 8 + i * 4, MUL(wasm_f32x4_convert_i32x4(sums[i]), worth));
+    }
+  }
+}
+
+// weights are int16 [T/2][8][2], each worth `unit` [8]
+static void mix_integer_values(const int16_t *weights, const float *unit, const int8_t *v, float *out, uint32_t t,
+                               uint32_t D) {
+  for (uint32_t d = 0; d < D; d += 4, v += num_positions() * 32) {
+    v128_t sums[8] = {};
+    for (uint32_t j = 0; j <= t; j += 2) {
+      v128_t low = LOAD(weights + j * 8), high = LOAD(weights + j * 8 + 8);
+      UNROLL for (int i = 0; i < 4; i++) {
+        const int8_t *value = v + j * 32 + i * 16;
+        sums[2 * i] = wasm_i32x4_add(sums[2 * i], wasm_i32x4_dot_i16x8(low, wasm_i16x8_load8x8(value)));
+        sums[2 * i + 1] = wasm_i32x4_add(sums[2 * i + 1], wasm_i32x4_dot_i16x8(high, wasm_i16x8_load8x8(value + 8)));
+      }
+    }
+    UNROLL for (int i = 0; i < 8; i++)
+      if (d + i / 2 < D) STORE(out + d * 8 + i * 4, MUL(wasm_f32x4_convert_i32x4(sums[i]), LOAD(unit + i % 2 * 4)));
+  }
+}
+
+// x [D][8] -> its place at position t of the int8 keys or values `to`, and what 1 is worth, [8]
+static void store_integers(const float *x, int8_t *to, float *units, uint32_t D, uint32_t t, int is_value) {
+  for (uint32_t half = 0; half < 8; half += 4) {
+    v128_t largest = SPLAT(1e-20f);
+    for (uint32_t d = 0; d < D; d++) largest = MAX(largest, wasm_f32x4_abs(LOAD(x + d * 8 + half)));
+    STORE(units + half, DIV(largest, SPLAT(127.0f)));
+    v128_t factor = DIV(SPLAT(127.0f), largest);
+    for (uint32_t d = 0; d < D; d++) {
+      uint32_t of_value = d / 4 * num_positions() * 32 + t / 2 * 64 + d % 4 * 16 + t % 2;
+      int8_t *place = to + 2 * half + (is_value ? of_value : t * PAD(D) * 8 + d / 2 * 16 + d % 2);
+      v128_t integer = TO_INT(MUL(LOAD(x + d * 8 + half), factor));
+      place[0] = wasm_i32x4_extract_lane(integer, 0), place[2] = wasm_i32x4_extract_lane(integer, 1);
+      place[4] = wasm_i32x4_extract_lane(integer, 2), place[6] = wasm_i32x4_extract_lane(integer, 3);
+    }
+  }
+}
+
+static void attend_in_floats(const float *q, const float *key, const float *value, float *k, float *v, float *out,
+                             uint32_t t, uint32_t D, float scale) {
+  for (uint32_t i = 0; i < D * 8; i += 4) {
+    STORE(k + t * D * 8 + i, LOAD(key + i));
+    STORE(v + (i / 32 * num_positions() + t) * 32 + i % 32, LOAD(value + i));
+  }
+  score_keys(q, k, attention, t, D, scale);
+  softmax(attention, t);
+  mix_values(attention, v, out, t, D);
+}
+
+static void attend_in_integers(const float *q, const float *key, const float *value, int8_t *k, int8_t *v,
+                               float *k_units, float *v_units, float *out, uint32_t t, uint32_t D, float scale) {
+  store_integers(key, k, k_units + t * 8, D, t, 0);
+  store_integers(value, v, v_units + t * 8, D, t, 1);
+  quantize(q, integers, units, 1, D);
+  score_integer_keys(integers, units, k, k_units, attention, t, PAD(D), scale);
+  softmax(attention, t);
+  for (uint32_t i = 0; i < PAD(t + 1) * 8; i += 4)
+    STORE(attention + i, i <= t * 8 + 4 ? MUL(LOAD(attention + i), LOAD(v_units + i)) : SPLAT(0));
+  quantize(attention, integers, units, 1, t + 1);
+  mix_integer_values(integers, units, v, out, t, D);
+}
+
 // Causal attention of the token at position t, whose queries, keys and values are [G][3][heads][D][8]; out is
 // [G][heads][D][8]
 static void attend(uint32_t l, uint32_t t, float *out, uint32_t G) {
   uint32_t D = head_size(), E = model.width;
+  float scale = model.layer[l].scale;
   for (uint32_t g = 0; g < G; g++)
     for (uint32_t h = 0; h < model.heads; h++) {
-      const float *q = qkv + (g * PAD(3 * E) + h * D) * 8, *new_key = q + E * 8, *new_value = q + 2 * E * 8;
-      float *k = keys + cache_start(l, g, h), *v = values + cache_start(l, g, h);
-      for (uint32_t i = 0; i < D * 8; i += 4) STORE(k + t * D * 8 + i, LOAD(new_key + i));
-      for (uint32_t i = 0; i < D * 8; i += 4)
-        STORE(v + (i / 32 * PAD(model.positions) + t) * 32 + i % 32, LOAD(new_value + i));
-      score_keys(q, k, attention, t, D, model.layer[l].scale);
-      softmax(attention, t);
-      mix_values(attention, v, out + (g * PAD(E) + h * D) * 8, t, D);
+      const float *q = qkv + (g * PAD(3 * E) + h * D) * 8, *key = q + E * 8, *value = q + 2 * E * 8;
+      float *mixed = out + (g * PAD(E) + h * D) * 8;
+      uint64_t start = cache_start(l, g, h), first = head_index(l, g, h) * num_positions() * 8;
+      if (has_integers())
+        attend_in_integers(q, key, value, (int8_t *)keys + start, (int8_t *)values + start, key_units + first,
+                           value_units + first, mixed, t, D, scale);
+      else
+        attend_in_floats(q, key, value, (float *)keys + start, (float *)values + start, mixed, t, D, scale);
     }
 }
 
@@ -175,16 +265,32 @@ EXPORT("step") void step(uint32_t t, uint32_t G) {
   multiply(model.head, y, logits, G, WRITE);
 }
 
+// n elements of a text from `from` on become those of another from `to` on; the texts of a group lie side by side
+static void copy_floats(float *array, uint64_t from, uint64_t to, uint32_t n) {
+  for (uint32_t i = 0; i < n * 8; i += 8) array[to + i] = array[from + i];
+}
+static void copy_pairs(int16_t *array, uint64_t from, uint64_t to, uint32_t n) {
+  for (uint32_t i = 0; i < n * 8; i += 8) array[to + i] = array[from + i];
+}
+
 // Let text `to` go on from the first n positions of text `from`
 EXPORT("fork") void fork(uint32_t from, uint32_t to, uint32_t n) {
-  uint32_t D = head_size();
+  uint32_t D = head_size(), T = num_positions(), is_integer = has_integers(), a = from % 8, b = to % 8;
   for (uint32_t l = 0; l < model.layers; l++)
     for (uint32_t h = 0; h < model.heads; h++) {
-      uint64_t source = cache_start(l, from / 8, h) + from % 8, target = cache_start(l, to / 8, h) + to % 8;
-      for (uint32_t i = 0; i < n * D; i++) keys[target + i * 8] = keys[source + i * 8];
-      for (uint32_t d = 0; d < PAD(D) / 4; d++)
-        for (uint32_t i = d * PAD(model.positions) * 4; i < (d * PAD(model.positions) + n) * 4; i++)
-          values[target + i * 8] = values[source + i * 8];
+      uint64_t source = cache_start(l, from / 8, h), target = cache_start(l, to / 8, h);
+      uint64_t unit = head_index(l, from / 8, h) * T * 8 + a, new_unit = head_index(l, to / 8, h) * T * 8 + b;
+      if (is_integer) {
+        source /= 2, target /= 2;  // in pairs
+        copy_pairs(keys, source + a, target + b, n * PAD(D) / 2);
+        for (uint32_t d = 0; d < D; d += 4)
+          copy_pairs(values, source + d * T * 4 + a, target + d * T * 4 + b, (n + 1) / 2 * 4);
+        copy_floats(key_units, unit, new_unit, n);
+        copy_floats(value_units, unit, new_unit, n);
+      } else {
+        copy_floats(keys, source + a, target + b, n * D);
+        for (uint32_t d = 0; d < D; d += 4) copy_floats(values, source + d * T * 8 + a, target + d * T * 8 + b, n * 4);
+      }
     }
 }
 

@@ -3,9 +3,9 @@
 // The kernels of engine.c: memory, functions of four numbers, and products of matrices.
 //
 // Eight texts (or images) are a group. They lie side by side in the lanes of two SIMD registers: element i of a
-// group's vector is 8 floats, one for each text, and a kernel does to all of them what it would do to one. So a text depends
-// neither on its neighbours nor on their number. Only plain SIMD is used, whose results the standard fixes to the last
-// bit (relaxed SIMD does not): a seed gives the same text in every browser.
+// group's vector is 8 floats, one for each text, and a kernel does to all of them what it would do to one. So a text
+// depends neither on its neighbours nor on their number. Only plain SIMD is used, whose results the standard fixes to
+// the last bit (relaxed SIMD does not): a seed gives the same text in every browser.
 //
 // Shapes are written as in Python: G groups, K inputs, N outputs, T positions, D the size of a head; [8] are the texts
 // of a group. PAD(n) is n, rounded up to a multiple of 4: activations are [G][PAD(n)][8], with zeros at the end.

@@ -158,6 +158,8 @@ async function run(where, task) {
     setBusy(true, true);
     await task(request);
   } catch (error) {
+    pool.close(); // others of its workers may still be drawing
+    poolName = undefined;
     fail(error, where);
   } finally {
     setBusy(false);

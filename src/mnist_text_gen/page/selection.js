@@ -2,8 +2,6 @@
 // Which candidates are shown first: the best, or good ones that differ most. The rules are those of Python's pipeline.
 "use strict";
 
-const MIN_SCORE = 0.999; // of a candidate that passes, for "diverse"
-
 // `candidates` have `image`, `score`, and `isRight`: whether the classifier takes them for the class
 function select(candidates, selection, numShown) {
   const ranked = [...candidates].sort((one, other) => other.score - one.score); // the earlier first of equals
@@ -14,7 +12,7 @@ function select(candidates, selection, numShown) {
 // The best that passes, then always the one farthest from those that are chosen, the better one of equals; see
 // `select_diverse`. Where too few pass, the best of the others fill up.
 function selectDiverse(ranked, numShown) {
-  const passes = ({ image, score, isRight }) => isRight && score >= MIN_SCORE && image.includes(1);
+  const passes = ({ image, score, isRight }) => isRight && score >= settings.minScore && image.includes(1);
   const good = ranked.filter(passes),
     others = ranked.filter((candidate) => !passes(candidate));
   const chosen = new Set(good.slice(0, 1));

@@ -92,6 +92,7 @@ def read_settings(pipe: MnistTextGenerationPipeline) -> dict[str, Any]:
         "classifierTemperature": DEFAULTS["classifier_temperature"],
         "numCandidates": DEFAULTS["num_candidates"],
         "numShown": DEFAULTS["num_return_sequences"],
+        "minScore": DEFAULTS["min_score"],
         "channels": pipe.classifier.config.hidden_sizes,
         "model": {
             "width": config.n_embd,
