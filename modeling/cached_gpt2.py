@@ -64,7 +64,7 @@ class Network:
         else:
             self.blocks = [CachedGPT2(model, size, max_length, dtype) for size in self.sizes]
 
-    def read(self, ids: torch.LongTensor) -> torch.Tensor:
+    def read(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits `[B, P, V]` of the first tokens `[B, P]` of the texts; equal rows of a block are run once."""
         logits = []
         for block, rows in zip(self.blocks, ids.split(self.sizes), strict=True):
@@ -73,7 +73,7 @@ class Network:
             logits.append(block.read(rows, positions, owners)[owners])
         return torch.cat(logits)
 
-    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits `[B, T, V]` of what follows tokens `[B, T]` at positions `[B, T]`."""
         windows = zip(ids.split(self.sizes), positions.split(self.sizes), strict=True)
         logits = [block(*window) for block, window in zip(self.blocks, windows, strict=True)]
@@ -81,7 +81,7 @@ class Network:
             block.join()
         return torch.cat(logits)
 
-    def drop(self, finished: torch.BoolTensor) -> None:
+    def drop(self, finished: torch.Tensor) -> None:
         for block, rows in zip(self.blocks, finished.split(self.sizes), strict=True):
             block.drop(rows)
 
@@ -118,7 +118,7 @@ class CachedGPT2:
         self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
         self.cache = _zeros((config.n_layer, batch_size, max_length, 2 * config.n_embd), dtype, model.device)
 
-    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped."""
         if len(self.texts) == self.batch_size:
             return self._run(ids, positions, self.max_length if self.static else int(positions.max()) + 1)
@@ -126,11 +126,11 @@ class CachedGPT2:
         logits = self._run(ids, positions, int(positions.max()) + 1)
         return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
 
-    def read(self, ids: torch.LongTensor, positions: torch.LongTensor, owners: torch.LongTensor) -> torch.Tensor:
+    def read(self, ids: torch.Tensor, positions: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
         """The same for rows that are not yet the batch's: row `owners[b]`, `[B]`, becomes text b's in the cache."""
         return self._run(ids, positions, int(positions.max()) + 1, owners)
 
-    def _run(self, ids, positions, num_keys: int, owners: torch.LongTensor | None = None) -> torch.Tensor:
+    def _run(self, ids, positions, num_keys: int, owners: torch.Tensor | None = None) -> torch.Tensor:
         num_texts = len(ids)
         with torch.autocast(ids.device.type, enabled=False):  # the dtypes are chosen
             hidden = self.wte(ids) + self.wpe(positions)  # [N, T, E]
@@ -147,7 +147,7 @@ class CachedGPT2:
     def join(self) -> None:
         pass
 
-    def drop(self, finished: torch.BoolTensor) -> None:
+    def drop(self, finished: torch.Tensor) -> None:
         """Leave out finished texts `[B]`, once they are an eighth; the last of the others take their places."""
         live = ~finished[self.texts]
         num_live = max(int(live.sum()), 1)
@@ -159,7 +159,7 @@ class CachedGPT2:
         self.texts[places] = self.texts[movers]
         self.texts, self.cache = self.texts[:num_live], self.cache[:, :num_live]
 
-    def reorder(self, rows: torch.LongTensor, num_keys: int) -> None:
+    def reorder(self, rows: torch.Tensor, num_keys: int) -> None:
         """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
         for cache in self.cache:  # a block at a time: no second copy of the whole
             cache[:, :num_keys] = cache[rows, :num_keys]
@@ -191,7 +191,7 @@ class _GraphedGPT2:
                 self.graph.capture_end()
         self.join()
 
-    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits, which are there after `join`, and until the next call."""
         self.stream.wait_stream(torch.cuda.current_stream(ids.device))
         with torch.cuda.stream(self.stream):

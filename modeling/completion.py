@@ -45,7 +45,7 @@ def complete_images(
     num_return_sequences: int = 1,
     num_particles: int = 64,
     temperature: float = 1.0,
-) -> list[torch.LongTensor]:
+) -> list[torch.Tensor]:
     """Complete images of which some pixels are known.
 
     Args:
@@ -109,7 +109,7 @@ def sample_particles(
     seed_key: Sequence[int],
     num_particles: int = 64,
     temperature: float = 1.0,
-) -> tuple[torch.LongTensor, np.ndarray]:
+) -> tuple[torch.Tensor, np.ndarray]:
     """Draw weighted texts that agree with the known pixels of one image.
 
     Particles are drawn anew whenever the effective sample size falls below half their number: in proportion to their
@@ -194,7 +194,7 @@ class _Particles:
         starts, stops = [0, *self.free], [*self.free, tokenizer.num_pixel_symbols]
         self.spans = [(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
 
-    def rows(self, start: int) -> tuple[torch.LongTensor, torch.LongTensor | None]:
+    def rows(self, start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Particles for the network to read, and which of these each particle is, if not itself."""
         if start:
             return torch.arange(len(self.ids)), None
@@ -227,7 +227,7 @@ class _Particles:
             shares = np.logaddexp(-np.logaddexp.reduce(of_labels), -np.log(alive.sum()) - of_labels) - np.log(2)
             return np.where(alive[labels], self.log_weights + shares[labels], -np.inf)
 
-    def replace(self, ancestors: torch.LongTensor, log_scores: np.ndarray) -> None:
+    def replace(self, ancestors: torch.Tensor, log_scores: np.ndarray) -> None:
         """Go on from particles that were drawn by their scores, which sum to 1."""
         self.ids = self.ids[ancestors]
         log_weights = self.log_weights[ancestors] - log_scores[ancestors]

@@ -69,7 +69,7 @@ class GivenImagesMixin:
         results = [self._judge_completions(input_ids) for input_ids in completed]
         return results[0] if _is_one_image(image) else results
 
-    def _judge_completions(self, input_ids: torch.LongTensor) -> list[dict[str, Any]]:
+    def _judge_completions(self, input_ids: torch.Tensor) -> list[dict[str, Any]]:
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
         temperature = self._forward_params.get("classifier_temperature", DEFAULTS["classifier_temperature"])
@@ -133,7 +133,7 @@ class GivenImagesMixin:
         maps = nats.view(-1, self.tokenizer.image_size, self.tokenizer.image_size).numpy()
         return maps[0] if _is_one_image(image) else maps
 
-    def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
+    def _encode_images(self, images, labels, name: str = "images") -> torch.Tensor:
         images = check_images(images, self.tokenizer, name)
         texts = self.tokenizer.encode_images(images, check_labels(labels, len(images), self.class_names))
         return self.tokenizer(texts, return_tensors="pt")["input_ids"]

@@ -46,7 +46,7 @@ class UnknownArgumentError(UnsupportedError):
     """`generate` gives an argument that is not known here: the user's, or one of a newer Transformers' own."""
 
 
-def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
+def generate(*args, model: PreTrainedModel, **kwargs) -> torch.Tensor:
     """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
 
     Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True`
@@ -70,7 +70,7 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
 @torch.no_grad()
 def decode(
     model: GPT2LMHeadModel,
-    input_ids: torch.LongTensor,
+    input_ids: torch.Tensor,
     logits_processor: LogitsProcessorList,
     stopping_criteria: Sequence,
     generation_config: GenerationConfig,
@@ -80,9 +80,9 @@ def decode(
     prefix_draft: Sequence[int] = (),
     block_size: int | None = None,
     linear_dtype: torch.dtype | None = None,
-    callback: Callable[[torch.LongTensor], None] | None = None,
+    callback: Callable[[torch.Tensor], None] | None = None,
     **model_kwargs,
-) -> torch.LongTensor:
+) -> torch.Tensor:
     """Continue prompts: `model.generate(input_ids, custom_generate=decode, seeds=[0, 1], ...)`.
 
     Temperature, top-k and top-p are those of the generation configuration, and any logits processors are applied. One
@@ -217,11 +217,11 @@ class SeededGumbelNoise:
         noise = -np.log(-np.log(np.clip(uniform, np.finfo(np.float32).tiny, 1 - 2**-24)))
         self.noise = torch.from_numpy(noise).to(model.device)
 
-    def at_positions(self, positions: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+    def at_positions(self, positions: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         steps = (positions - self.start).clamp(0, self.noise.shape[1] - 1)
         return scores + self.noise[torch.arange(len(steps), device=steps.device)[:, None], steps]
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         return scores + self.noise[:, input_ids.shape[1] - self.start]
 
 
@@ -229,7 +229,7 @@ def _is_positionwise(processor) -> bool:
     return hasattr(processor, "at_positions") or isinstance(processor, CONTEXT_FREE_PROCESSORS)
 
 
-def _extend(processors: list, texts: "_Texts", positions: torch.LongTensor, logits: torch.Tensor) -> None:
+def _extend(processors: list, texts: "_Texts", positions: torch.Tensor, logits: torch.Tensor) -> None:
     """Take the best token at each of the positions `[B, T]`, from their logits `[B, T, V]`, as far as it is sure."""
     scores = logits.float()
     for processor in processors:
@@ -262,7 +262,7 @@ def _read_prompts(network: Network, texts: "_Texts", processors: list, prefix_dr
 class _Texts:
     """The texts of a batch: of each, how many tokens are sure, and behind them drafts."""
 
-    def __init__(self, prompts: torch.LongTensor, config: GenerationConfig, lookback: int):
+    def __init__(self, prompts: torch.Tensor, config: GenerationConfig, lookback: int):
         self.prompts, self.max_length, self.lookback = prompts, config.max_length, lookback
         eos = config.eos_token_id
         self.eos = torch.tensor([] if eos is None else eos, device=prompts.device).view(-1)
@@ -276,7 +276,7 @@ class _Texts:
         self.known = self.lengths.clone()
         self.unchecked = []  # of each step: which scores are wrong, the scores, and their positions, [B, T] each
 
-    def check_finished(self) -> torch.BoolTensor:
+    def check_finished(self) -> torch.Tensor:
         """Which texts `[B]` are finished. What was wrong since the last check is an error now: to ask is to wait."""
         unchecked, self.unchecked = self.unchecked, []
         if torch.stack([wrong.any() for wrong, _, _ in unchecked]).any():
@@ -288,7 +288,7 @@ class _Texts:
             )
         return self.lengths >= self.ends
 
-    def window(self, size: int) -> torch.LongTensor:
+    def window(self, size: int) -> torch.Tensor:
         """Positions `[B, size]` of the last sure token and the drafts behind it; beyond the end, the last repeats."""
         offsets = torch.arange(size, device=self.ids.device)
         positions = (self.lengths[:, None] - 1 + offsets).clamp(max=self.max_length - 2)
@@ -297,13 +297,13 @@ class _Texts:
         self.write(positions, self.take((positions - steps_back * self.lookback).clamp(min=0)))
         return positions
 
-    def take(self, positions: torch.LongTensor) -> torch.LongTensor:
+    def take(self, positions: torch.Tensor) -> torch.Tensor:
         return self.ids[self.rows, positions]
 
-    def write(self, positions: torch.LongTensor, tokens: torch.LongTensor) -> None:
+    def write(self, positions: torch.Tensor, tokens: torch.Tensor) -> None:
         self.ids[self.rows, positions] = tokens
 
-    def accept(self, positions: torch.LongTensor, tokens: torch.LongTensor) -> None:
+    def accept(self, positions: torch.Tensor, tokens: torch.Tensor) -> None:
         """Keep the tokens `[B, T]` that follow equal drafts; the others, at their positions `[B, T]`, are drafts."""
         right = tokens[:, :-1] == self.take(positions[:, :-1])
         # columns that repeat the last position draft nothing
@@ -316,19 +316,19 @@ class _Texts:
         self.known = torch.maximum(positions[:, -1] + 1, self.known)
         self._stop(positions)
 
-    def _stop(self, positions: torch.LongTensor) -> None:
+    def _stop(self, positions: torch.Tensor) -> None:
         if len(self.eos):
             ended = torch.isin(self.take(positions), self.eos) & (positions < self.lengths[:, None])
             first = torch.where(ended, positions + 1, self.max_length).amin(dim=1)
             self.ends = torch.minimum(self.ends, first)
         self.lengths = torch.minimum(self.lengths, self.ends)
 
-    def sure(self) -> torch.LongTensor:
+    def sure(self) -> torch.Tensor:
         """The ids `[B, T]` of as many positions as are sure in all texts that have not ended."""
         length = int(torch.where(self.lengths < self.ends, self.lengths, self.max_length).min())
         return self.result()[:, :length]
 
-    def result(self) -> torch.LongTensor:
+    def result(self) -> torch.Tensor:
         length = int(self.lengths.max())
         beyond = torch.arange(length, device=self.ids.device) >= self.lengths[:, None]
         return self.ids[:, :length].masked_fill(beyond, self.pad)

@@ -198,13 +198,13 @@ def empty_cache(config: GPT2Config, batch: int, length: int = 0) -> list[torch.T
     return [torch.zeros(size) for _ in range(config.n_layer)]
 
 
-def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.LongTensor:
+def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.Tensor:
     """One text of each class, `[C, T]`."""
     labels = range(pipe.classifier.config.num_labels)
     return generate_candidates(pipe.model, pipe.tokenizer, labels, [(0, label) for label in labels])
 
 
-def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.LongTensor) -> float:
+def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.Tensor) -> float:
     """The largest difference between logits of the exported model and of `model`; a `ValueError` above `TOLERANCE`.
 
     One text and all of them, whole and a token a step through the cache, and with padding on the left.
@@ -248,7 +248,7 @@ def run_in_steps(session, config: GPT2Config, input_ids, mask, positions, step: 
         yield logits
 
 
-def compare_classifiers(pipe: MnistTextGenerationPipeline, path: Path, input_ids: torch.LongTensor) -> float:
+def compare_classifiers(pipe: MnistTextGenerationPipeline, path: Path, input_ids: torch.Tensor) -> float:
     """The same of the classifier, on the images of the texts, one and all of them."""
     session = open_session(path)
     images = pipe.tokenizer.decode_images(pipe.tokenizer.batch_decode(input_ids))[:, None].astype(np.float32)
