@@ -8,13 +8,14 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
-from transformers import GPT2LMHeadModel, PreTrainedModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
 
@@ -25,13 +26,14 @@ GRAPHED_DEVICES = {"cuda"}
 _GRAPHS: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
 _GRAPHS_LOCK = threading.Lock()
 MAX_GRAPH_SHAPES = 2
+_Model = TypeVar("_Model")
 
 
 class UnsupportedError(ValueError):
     """What is asked for is to be had of Transformers' own `generate`."""
 
 
-def unwrap_model(model: PreTrainedModel) -> PreTrainedModel:
+def unwrap_model(model: _Model) -> _Model:
     """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
     return getattr(model, "_orig_mod", model)
 
@@ -109,6 +111,8 @@ class CachedGPT2:
     positions, of which those behind a token are masked, and finished texts stay.
     """
 
+    key: tuple  # what it is kept under, where it is kept
+
     def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, dtype=None, static: bool = False):
         config, self.lm_head = model.config, model.lm_head
         self.wte, self.wpe, self.ln_f = model.transformer.wte, model.transformer.wpe, model.transformer.ln_f
@@ -174,6 +178,8 @@ class CachedGPT2:
 
 class _GraphedGPT2:
     """Steps of a static `CachedGPT2` as one CUDA graph: a launch a step, and not one for each of its 130 kernels."""
+
+    key: tuple
 
     def __init__(self, network: CachedGPT2, num_tokens: int):
         device = network.cache.device
@@ -242,7 +248,7 @@ def _give_back(model, graphs: list) -> None:
 class _Block:
     """One transformer block, with what does not change from step to step made once."""
 
-    def __init__(self, block: nn.Module, config, index: int, dtype: torch.dtype):
+    def __init__(self, block, config: GPT2Config, index: int, dtype: torch.dtype):
         self.ln_1, self.ln_2, self.dtype = block.ln_1, block.ln_2, dtype
         self.qkv, self.attention_projection = _Linear(block.attn.c_attn, dtype), _Linear(block.attn.c_proj, dtype)
         self.expand, self.project = _Linear(block.mlp.c_fc, dtype), _Linear(block.mlp.c_proj, dtype)
@@ -274,9 +280,10 @@ class _Block:
 class _Linear:
     """A `Conv1D` of GPT-2, whose weight is `[in, out]`, in a dtype; a converted weight is `[out, in]`: faster so."""
 
-    def __init__(self, layer: nn.Module, dtype: torch.dtype):
+    def __init__(self, layer: Conv1D, dtype: torch.dtype):
         self.layer, self.converted = layer, dtype != layer.weight.dtype
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight: torch.Tensor = layer.weight
+        self.bias: torch.Tensor = layer.bias
         if self.converted:
             self.weight, self.bias = layer.weight.t().to(dtype).contiguous(), layer.bias.to(dtype)
 

@@ -105,12 +105,12 @@ class Candidates:
         ]
 
     def results(
-        self, chosen: Sequence[int], labels: Sequence[int], class_names: Sequence[str]
+        self, chosen: Sequence[int] | np.ndarray, labels: Sequence[int], class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Some of them as results, without a rank.
 
         Args:
-            chosen (`Sequence[int]`, length M): which, in this order.
+            chosen (`Sequence[int]` or `np.ndarray`, length M): which, in this order.
             labels (`Sequence[int]`, length M): the class of each; its score is the probability of that.
             class_names (`Sequence[str]`): the names of all classes.
         """

@@ -7,16 +7,24 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from .candidates import Candidates, judge_images
 from .completion import complete_images
 from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, pixel_nats
 from .logits_process import check_images
+from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .sampling_arguments import DEFAULTS, check_completion_arguments, check_labels, draw_seed
 
 
 class GivenImagesMixin:
     """Methods of [`MnistTextGenerationPipeline`]; they use its models, tokenizer and class names."""
+
+    model: GPT2LMHeadModel
+    tokenizer: PreTrainedTokenizerBase
+    classifier: MnistCnnForImageClassification
+    class_names: tuple[str, ...]
+    _forward_params: dict[str, Any]
 
     def complete(
         self,

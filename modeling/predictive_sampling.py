@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,8 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.Tensor:
     padding, streamers, other stopping criteria, ...) is left to it.
     """
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
-    stock = partial(type(unwrap_model(model)).generate, unwrap_model(model), *args, **kwargs)
+    plain: Any = unwrap_model(model)  # with a `generate`, as it is called by that
+    stock = partial(type(plain).generate, plain, *args, **kwargs)
     # with these, `generate` itself does not get as far as `decode`
     if kwargs.keys() & {"custom_generate", "streamer", "assistant_model", "tokenizer"}:
         return stock()
@@ -130,7 +132,8 @@ def decode(
         _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
     if generation_config.do_sample:
-        processors.append(SeededGumbelNoise(seeds, *input_ids.shape, generation_config.max_length, model))
+        batch_size, start = input_ids.shape
+        processors.append(SeededGumbelNoise(seeds, batch_size, start, generation_config.max_length, model))
     elif seeds is not None:
         raise ValueError("`seeds` must be left out where do_sample is False")
     if not all(_is_positionwise(processor) for processor in processors):
@@ -147,11 +150,12 @@ def decode(
             if step % steps_per_check == 0:
                 finished = texts.check_finished()  # [B]
                 if finished.all():
-                    return texts.result()
+                    break
                 network.drop(finished)
             positions = texts.window(num_draft_tokens + 1)  # [B, T]
             logits = network(texts.take(positions), positions)  # [B, T, V]
             _extend(processors, texts, positions + 1, logits)
+        return texts.result()
 
 
 def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
@@ -274,7 +278,8 @@ class _Texts:
         self.lengths = torch.full((batch_size,), length, device=prompts.device)
         self.ends = torch.full((batch_size,), config.max_length, device=prompts.device)
         self.known = self.lengths.clone()
-        self.unchecked = []  # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+        # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+        self.unchecked: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def check_finished(self) -> torch.Tensor:
         """Which texts `[B]` are finished. What was wrong since the last check is an error now: to ask is to wait."""
