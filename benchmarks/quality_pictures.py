@@ -206,7 +206,7 @@ def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
         panels[2 * index + 1].contour(image, levels=[0.5], colors="tab:blue", linewidths=0.6)
         panels[2 * index + 1].set_title(f"{values.sum():.1f} nats", fontsize=9)
         panels[2 * index + 1].add_patch(Rectangle((-0.5, -0.5), 30, 30, **FRAME))
-    figure.colorbar(drawn, ax=panels.tolist(), label="nats a pixel: a sixth of its symbol's", shrink=0.6)
+    figure.colorbar(drawn, ax=panels.tolist(), label="nats per pixel: a sixth of its symbol's", shrink=0.6)
     return figure
 
 

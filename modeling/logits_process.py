@@ -90,7 +90,7 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
         if known.dtype not in (np.bool_, torch.bool):
             raise ValueError(f"`known` must have dtype bool, got {known.dtype}")
         if len(known) not in (1, len(images)):
-            raise ValueError(f"`known` must have one mask, or {len(images)}, one per image, got {len(known)}")
+            raise ValueError(f"`known` must have one mask or one per image ({len(images)}), got {len(known)}")
         self.pixel_ids = tokenizer.pixel_ids
         symbols = torch.arange(len(tokenizer.pixel_ids))
         # written as a symbol, a mask has a 1 where the symbol's bit is known

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Decode GPT-2 several tokens a step, token for token what one at a time gives.
+"""Decode GPT-2 several tokens per step, token for token what one at a time gives.
 
 Once the noise of a sample is fixed, the next token is a function of the tokens before it: the one of the largest score
 plus noise. So it can be guessed and checked, as a greedy token can. A step runs the model over the last sure token and
@@ -37,7 +37,7 @@ from transformers import (
 from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
 
-# On a GPU the host waits for the lengths of the texts once in so many steps, and launches the others ahead.
+# On a GPU the host waits for the lengths of the texts once in this many steps, and launches the others ahead.
 STEPS_PER_CHECK = {"cuda": 4}
 # What these make of a score depends on the scores beside it, and not on the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
@@ -98,7 +98,7 @@ def decode(
         logits_processor, stopping_criteria, generation_config:
             What `generate` prepares. Beams and stopping criteria of one's own are refused.
         seeds (`Sequence[int]`, length B, *optional*):
-            For `do_sample`, one a prompt. Noise depends on nothing else. By default drawn from torch's generator.
+            For `do_sample`, one per prompt. Noise depends on nothing else. By default drawn from torch's generator.
         num_draft_tokens (`int`, defaults to 3): drafts a step; 0 decodes a token at a time.
         draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
         prefix_draft (`Sequence[int]`):
@@ -124,12 +124,12 @@ def decode(
     model = unwrap_model(model)
     _check_request(model, stopping_criteria, generation_config)
     _check_model_kwargs(input_ids, **model_kwargs)
-    _check_count("num_draft_tokens", num_draft_tokens, 0)
-    _check_count("draft_lookback", draft_lookback, 1)
+    _check_count("`num_draft_tokens`", num_draft_tokens, 0)
+    _check_count("`draft_lookback`", draft_lookback, 1)
     if block_size is not None:
-        _check_count("block_size", block_size, 1)
+        _check_count("`block_size`", block_size, 1)
     for token in prefix_draft:
-        _check_count("a token of prefix_draft", token, 0, model.config.vocab_size - 1)
+        _check_count("a token of `prefix_draft`", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
     if generation_config.do_sample:
         batch_size, start = input_ids.shape
@@ -196,7 +196,7 @@ def _check_model_kwargs(
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or not smallest <= value <= largest:
-        allowed = f"{smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
+        allowed = f"of {smallest} or more" if largest == math.inf else f"from {smallest} to {largest}"
         raise ValueError(f"{name} must be an integer {allowed}, got {value!r}")
 
 
@@ -210,7 +210,7 @@ class SeededGumbelNoise:
         if seeds is None:
             seeds = torch.randint(2**63 - 1, (batch_size,)).tolist()
         if len(seeds) != batch_size:
-            raise ValueError(f"there must be {batch_size} seeds, one per prompt, got {len(seeds)}")
+            raise ValueError(f"there must be one seed per prompt ({batch_size}), got {len(seeds)}")
         for seed in seeds:
             _check_count("a seed", seed, 0)
         self.start = start

@@ -41,7 +41,7 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
     for name, value in arguments.items():
         if name not in DEFAULTS:
             allowed = ", ".join((*DEFAULTS, *LOADING))
-            raise ValueError(f"argument {name!r} does not exist; there are {allowed}")
+            raise ValueError(f"an argument must be one of {allowed}, got {name!r}")
         elif name == "seed":
             _check_seed(value)
         elif "temperature" in name:
@@ -98,7 +98,7 @@ def check_labels(labels: str | int | Sequence[str | int], num_images: int, class
     wanted = wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     numbers = [find_class(to_python(name_or_number), class_names) for name_or_number in wanted]
     if len(numbers) != num_images:
-        raise ValueError(f"there must be {num_images} labels, one per image, got {len(numbers)}")
+        raise ValueError(f"there must be one label per image ({num_images}), got {len(numbers)}")
     return numbers
 
 

@@ -55,7 +55,7 @@ def write_parquet(path, split: LabelledImages, label_type=INTEGER) -> None:
 
 
 def write_classes(folder, images, names=NAMES, ending="png"):
-    """As many images a class, in its folder."""
+    """As many images per class, in its folder."""
     for name, of_class in zip(names, np.split(np.asarray(images), len(names)), strict=True):
         (folder / name).mkdir(parents=True)
         for index, image in enumerate(of_class):

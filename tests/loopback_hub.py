@@ -2,7 +2,7 @@
 """A small Hugging Face Hub on 127.0.0.1, for the real clients of Transformers, `datasets`, `evaluate` and the Hub.
 
 It has repositories of models, data sets and Spaces with branches and tags, commits that happen whole or not at all,
-LFS, tokens with and without write right, private repositories, and the status codes and headers that the clients tell
+LFS, tokens that may and may not write, private repositories, and the status codes and headers that the clients tell
 errors by. Faults can be ordered: an answer of 500 or 429, or a connection that breaks in the middle of a body.
 
 What the true Hub does besides: it stores large files with Xet, sends downloads to a CDN by a redirect, takes very

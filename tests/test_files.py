@@ -101,7 +101,7 @@ def test_check_leaves_what_is_in_the_folder(tmp_path):
 def test_check_refuses_a_file_and_what_would_be_below_it(tmp_path, below):
     (tmp_path / "a").write_text("a file")
     folder = tmp_path / "a" / below
-    message = f"my_dir is {str(folder)!r}; allowed is a folder that can be written to: "
+    message = f"`my_dir` must be a folder that can be written to, got {str(folder)!r}: "
     with pytest.raises(ValueError, match=f"^{re.escape(message)}(File exists|Not a directory)$"):
         check_output_folder(folder, name="my_dir")
     assert (tmp_path / "a").read_text() == "a file"
@@ -110,13 +110,15 @@ def test_check_refuses_a_file_and_what_would_be_below_it(tmp_path, below):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_check_refuses_a_folder_without_write_permission(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(ValueError, match=r"^output_dir is .* written to: Permission denied$"):
+    with pytest.raises(
+        ValueError, match=r"^`output_dir` must be a folder that can be written to, .*: Permission denied$"
+    ):
         check_output_folder(tmp_path)
 
 
 def test_staged_folder_refuses_a_file(tmp_path):
     (tmp_path / "a").write_text("a file")
-    with pytest.raises(ValueError, match="allowed is a folder that can be written to"), staged_folder(tmp_path / "a"):
+    with pytest.raises(ValueError, match="must be a folder that can be written to"), staged_folder(tmp_path / "a"):
         pytest.fail("the block must not run")
 
 

@@ -16,7 +16,7 @@ PIXELS_PER_SYMBOL = 6
 IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
 IMAGE_SIZE = 30
 _GREY_SIZE = 28
-# Interpolating in float32 takes 30 * 30 * 4 bytes an image; blocks keep that in the processor's cache.
+# Interpolating in float32 takes 30 * 30 * 4 bytes per image; blocks keep that in the processor's cache.
 _BLOCK = 1024
 
 
@@ -80,7 +80,7 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     check_image_size(image_size)
     sizes = (_GREY_SIZE, IMAGE_SIZE) if image_size == IMAGE_SIZE else (image_size,)
     if images.ndim != 3 or images.shape[1:] not in {(size, size) for size in sizes}:
-        allowed = " and ".join(f"[N, {size}, {size}]" for size in sizes)
+        allowed = " or ".join(f"[N, {size}, {size}]" for size in sizes)
         raise ValueError(f"images must have shape {allowed}, got {list(images.shape)}")
     if images.dtype.kind not in "buif":
         raise ValueError(f"images must be integers, floats or bool, got {images.dtype}")
@@ -89,10 +89,12 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
     if images.dtype.kind == "b":
         raise ValueError("images of 28×28 must be integers in [0, 255] or floats in [0, 1], got bool")
     if images.dtype.kind == "f":
-        _check_values(images, (images >= 0) & (images <= 1), "[0, 1] in a float 28×28 image")
+        _check_values(images, (images >= 0) & (images <= 1), "a float 28×28 image must have values in [0, 1]")
     else:
         if images.dtype != np.uint8:
-            _check_values(images, (images >= 0) & (images <= 255), "[0, 255] in an integer 28×28 image")
+            _check_values(
+                images, (images >= 0) & (images <= 255), "an integer 28×28 image must have values in [0, 255]"
+            )
         if images.max(initial=0) == 1:
             raise ValueError(
                 "images of 28×28 must be integers in [0, 255] or floats in [0, 1], got integers with no value above "
@@ -116,8 +118,8 @@ def read_pixels(images):
         return images
     for index, image in enumerate(images):
         if not isinstance(image, Image.Image) or image.mode not in ("1", "L", "P", "RGB"):
-            found = f"of mode {image.mode}" if isinstance(image, Image.Image) else f"a {type(image).__name__}"
-            raise ValueError(f"image {index} must be of mode 1, L, P or RGB, got {found}")
+            found = f"mode {image.mode}" if isinstance(image, Image.Image) else f"a {type(image).__name__}"
+            raise ValueError(f"image {index} must be a PIL image of mode 1, L, P or RGB, got {found}")
         if image.size != images[0].size:
             raise ValueError(
                 f"images must be of one size, got {image.size} of image {index} and {images[0].size} of image 0"
@@ -134,15 +136,15 @@ def _read_binary(images: np.ndarray) -> np.ndarray:
     white = np.where(ink == 255, ink, 1)  # [N, 1, 1]
     size = images.shape[1]
     allowed = (images == 0) | (images == white)
-    _check_values(images, allowed, f"0 and 1, or 0 and 255, in a {size}×{size} image")
+    _check_values(images, allowed, f"a {size}×{size} image must have values 0 and 1, or 0 and 255")
     return (images != 0).astype(np.uint8)
 
 
-def _check_values(images: np.ndarray, allowed: np.ndarray, description: str) -> None:
+def _check_values(images: np.ndarray, allowed: np.ndarray, rule: str) -> None:
     if not allowed.all():
         index, row, column = np.argwhere(~allowed)[0]
         value = images[index, row, column]
-        raise ValueError(f"image {index} must have {description}, got {value} at row {row}, column {column}")
+        raise ValueError(f"{rule}, got {value} in image {index} at row {row}, column {column}")
 
 
 def pack_pixels(images: np.ndarray) -> np.ndarray:

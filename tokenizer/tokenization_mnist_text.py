@@ -98,8 +98,7 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
     if not isinstance(text, str):
         raise ValueError(f"{name} must be a str, got {text!r}")
     if text[:1] not in tuple(CLASS_SYMBOLS):
-        found = f"{text[0]!r} at position 0" if text else "no character at all"
-        raise ValueError(f"{name} has {found}; a text starts with its class digit, '0' to '9'")
+        raise ValueError(f"{name} must have a class digit, '0' to '9', at position 0, got {text[:1]!r}")
     run = _PIXEL_RUN.match(text, 1, text_length - 1)
     assert run is not None  # it may be empty
     position = run.end()
@@ -324,7 +323,7 @@ def _check_symbols(text: str, name: str) -> None:
     illegal = _ILLEGAL_SYMBOL.search(text)
     if illegal:
         raise ValueError(
-            f"{name} must have the symbols '0' to 'y' and ')', got {illegal[0]!r} at position {illegal.start()}"
+            f"{name} must have only the symbols '0' to 'y' and ')', got {illegal[0]!r} at position {illegal.start()}"
         )
 
 

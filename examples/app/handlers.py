@@ -128,7 +128,7 @@ class Handlers:
     def _find_label(self, name: str) -> int:
         names, word = self.pipe.class_names, self.pipe.class_word
         if name not in names:
-            allowed = f"{names[0]} to {names[-1]}" if word == "digit" else ", ".join(names)
+            allowed = f"{names[0]} to {names[-1]}" if word == "digit" else f"one of {', '.join(names)}"
             raise ValueError(f"the {word} must be {allowed}, got {_name(name)}")
         return names.index(name)
 
@@ -219,5 +219,5 @@ def _check_text(value: Any, name: str, most: int) -> None:
 
 
 def _name(value: Any) -> str:
-    name = "empty" if value is None else f"{value:,}" if _is_number(value) else repr(value)
+    name = "nothing" if value is None else f"{value:,}" if _is_number(value) else repr(value)
     return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."

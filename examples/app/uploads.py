@@ -14,7 +14,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_MEGAPIXELS = 25
 ALLOWED = f"a picture ({', '.join(FORMATS)}) of at most {MAX_MEGAPIXELS} megapixels"
 _MNIST_SIZE, _TEXT_SIZE = 28, 30
-_WIDE = 1.5  # so many times as wide as high, it is taken for the upper half alone
+_WIDE = 1.5  # a picture this many times as wide as high is taken for the upper half alone
 
 
 def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
@@ -35,7 +35,7 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
             is black and white.
     """
     if not isinstance(path, str):
-        raise ValueError(f"there must be {ALLOWED}, got no picture")
+        raise ValueError(f"there must be {ALLOWED}, got none")
     grey = _read_picture(path)
     values = grey.getextrema()
     size = tokenizer.image_size
@@ -60,18 +60,18 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
 def _read_picture(path: str) -> Image.Image:
     try:
         if not os.path.isfile(path):
-            raise ValueError(f"the file must be {ALLOWED}, got none that can be read")
+            raise ValueError(f"the file must be {ALLOWED}, got one that cannot be read")
         with Image.open(path, formats=FORMATS) as image:
             megapixels = image.width * image.height / 1e6
             if megapixels > MAX_MEGAPIXELS:
-                raise ValueError(f"the picture must be {ALLOWED}, got {megapixels:.0f} megapixels")
+                raise ValueError(f"the file must be {ALLOWED}, got one of {megapixels:.0f} megapixels")
             return read_grey(image)
     except UnidentifiedImageError as error:
-        raise ValueError(f"the file must be {ALLOWED}, got none that can be read") from error
+        raise ValueError(f"the file must be {ALLOWED}, got one that cannot be read") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"the picture must be {ALLOWED}, got far too many pixels") from error
+        raise ValueError(f"the file must be {ALLOWED}, got one of far too many pixels") from error
     except (OSError, EOFError, SyntaxError, TypeError, LookupError, struct.error, zlib.error) as error:
-        raise ValueError(f"the picture must be {ALLOWED}, got a damaged one ({error})") from error
+        raise ValueError(f"the file must be {ALLOWED}, got a damaged one ({error})") from error
 
 
 # `mnist_text_gen.data.images` has the same function; a test compares the two.

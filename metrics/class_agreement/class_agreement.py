@@ -105,7 +105,7 @@ def _check_classes(classes: list[float], num_classes: int, name: str) -> np.ndar
     wrong = np.flatnonzero(~((classes >= 0) & (classes < num_classes) & (classes == np.floor(classes))))
     if wrong.size:
         raise ValueError(
-            f"{name}[{wrong[0]}] must be an integer from 0 to {num_classes - 1}, got {classes[wrong[0]]:g}"
+            f"`{name}[{wrong[0]}]` must be an integer from 0 to {num_classes - 1}, got {classes[wrong[0]]:g}"
         )
     return classes.astype(np.int64)
 

@@ -132,12 +132,13 @@ def check_images(name, images, predictions=None):
         raise ValueError(f"`{name}` must have shape [N, H, W], none of them 0, got {list(images.shape)}")
     if predictions is not None and images.shape[1:] != predictions.shape[1:]:
         raise ValueError(
-            f"{name} must have the size of predictions, {list(predictions.shape[1:])}, got {list(images.shape[1:])}"
+            f"`{name}` must have the size of `predictions`, {list(predictions.shape[1:])}, got "
+            f"{list(images.shape[1:])}"
         )
     bad = (images != 0) & (images != 1)
     if bad.any():
         position = tuple(np.argwhere(bad)[0])
-        raise ValueError(f"{name} must hold 0 and 1, got {images[position]} in image {position[0]}")
+        raise ValueError(f"`{name}` must hold 0 and 1, got {images[position]} in image {position[0]}")
     return images.astype(np.float32)
 
 
@@ -161,7 +162,7 @@ def check_labels(name, labels, images):
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 2:
             raise ValueError(
-                f"{name} must have each class twice or more, since pairs are compared, got class {label} once"
+                f"`{name}` must have each class twice or more, since pairs are compared, got class {label} once"
             )
     return labels
 

@@ -20,7 +20,7 @@ def compute(predictions: str, references: str, floor_references: str, num_folds:
             num_folds=int(num_folds),
         )
     except (ValueError, TypeError, OverflowError) as error:
-        raise gr.Error(f"features are a list with a list of numbers an image: {error}") from error
+        raise gr.Error(f"features must be a list with one list of numbers per image: {error}") from error
 
 
 page = gr.Interface(

@@ -106,11 +106,13 @@ def check_features(sets):
             )
         bad_rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
         if bad_rows.size:
-            raise ValueError(f"{name} must be finite, got NaN or infinity, first in row {bad_rows[0]}")
+            raise ValueError(f"`{name}` must be finite, got NaN or infinity, first in row {bad_rows[0]}")
         checked[name] = features
         shape = checked["predictions"].shape
         if features.shape != shape:
-            raise ValueError(f"{name} must have the shape of predictions, {list(shape)}, got {list(features.shape)}")
+            raise ValueError(
+                f"`{name}` must have the shape of `predictions`, {list(shape)}, got {list(features.shape)}"
+            )
     if "floor_references" in checked:
         rows, floor_rows = (sorted(map(bytes, checked[name])) for name in ("references", "floor_references"))
         if rows == floor_rows:

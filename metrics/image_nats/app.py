@@ -15,7 +15,7 @@ def compute(token_losses: str, num_pixels: float) -> dict[str, float]:
     try:
         return metric.compute(token_losses=json.loads(token_losses), num_pixels=int(num_pixels))
     except (ValueError, TypeError, OverflowError) as error:
-        raise gr.Error(f"token_losses are a list with a list of numbers an image: {error}") from error
+        raise gr.Error(f"`token_losses` must be a list with one list of numbers per image: {error}") from error
 
 
 page = gr.Interface(

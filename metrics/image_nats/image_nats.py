@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Nats an image and bits a pixel from the losses of an image's tokens."""
+"""Nats per image and bits per pixel from the losses of an image's tokens."""
 
 import math
 from numbers import Integral
@@ -16,7 +16,7 @@ Negative log-likelihood of an image under a model of its tokens, by the chain ru
 _KWARGS_DESCRIPTION = """
 Args:
     token_losses (list of list of float, or array [N, T]): negative log-likelihood of each predicted token, in nats.
-    num_pixels (int, defaults to 900): pixels an image.
+    num_pixels (int, defaults to 900): pixels per image.
 
 Returns:
     nats_per_image (float): mean over the images of the summed losses.

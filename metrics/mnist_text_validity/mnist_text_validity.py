@@ -140,7 +140,7 @@ class MnistTextValidity(evaluate.Metric):
         labels = np.asarray(references, dtype=np.float64)
         wrong = np.flatnonzero(~np.isin(labels, range(len(CLASS_SYMBOLS))))
         if wrong.size:
-            raise ValueError(f"references[{wrong[0]}] must be an integer from 0 to 9, got {labels[wrong[0]]:g}")
+            raise ValueError(f"`references[{wrong[0]}]` must be an integer from 0 to 9, got {labels[wrong[0]]:g}")
         found = [find_error(text, int(label), image_size) for text, label in zip(predictions, labels, strict=True)]
         num_valid = found.count(None)
         interval = binomtest(num_valid, len(found)).proportion_ci(confidence_level=0.95, method="exact")

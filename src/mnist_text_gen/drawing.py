@@ -56,8 +56,8 @@ def draw_grid(
 
     Args:
         images (`Sequence[PIL.Image.Image]`, 1 or more): square, of one size, mode L.
-        captions (`Sequence[str]`): one an image; what is wider than its column is cut.
-        num_columns (`int`, defaults to 8): images a row, 1 or more.
+        captions (`Sequence[str]`): one per image; what is wider than its column is cut.
+        num_columns (`int`, defaults to 8): images per row, 1 or more.
         title (`str`, *optional*): a line above all images.
 
     A character that the font lacks is written as its number, `\\u732b`, so that two of them are told apart.

@@ -91,7 +91,7 @@ def _place(complete: Path, target: Path) -> None:
     """Move all files of a complete folder to their places in `target`; or the rest of them, if that had begun."""
     sizes = {path: path.stat().st_size for path in sorted(complete.rglob("*")) if path.is_file()}
     places = {path: target / path.relative_to(complete) for path in sizes}
-    if len(sizes) > 1:  # one alone is replaced by its rename
+    if len(sizes) > 1:  # a single one is replaced by its rename
         for place in reversed(places.values()):
             place.unlink(missing_ok=True)
     for path, place in places.items():

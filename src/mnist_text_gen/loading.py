@@ -45,16 +45,16 @@ def load_pipeline(
     ```
     """
     name = str(model_name_or_path)
-    allowed = f"`model_name_or_path` must be a folder or a Hub id with a language model, got {name!r}"
+    message = f"`model_name_or_path` must be a folder or a Hub id with a language model, got {name!r}"
     if Path(name).is_file():
-        raise ValueError(f"{allowed}, and this is a file")
+        raise ValueError(f"{message}, a file")
     check_whole(name)
     try:
         model: PreTrainedModel = load_weights(AutoModelForCausalLM, name, f"model_name_or_path {name!r}")
         with reading(f"model_name_or_path {name!r}"):
             tokenizer = AutoTokenizer.from_pretrained(name)
     except OSError as error:
-        raise ValueError(f"{allowed}: {error}") from error
+        raise ValueError(f"{message}: {error}") from error
     if device is not None:
         # among several processes a pipeline leaves its model where it is, whatever device it is given
         model.to(device)  # type: ignore[arg-type]  # annotated as a function, and not as a method

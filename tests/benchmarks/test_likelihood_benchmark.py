@@ -232,10 +232,10 @@ def test_nats_of_sampled_images_are_those_of_the_mixture_of_classes(
     ("options", "message"),
     [
         (["--num_test_images", "1"], "`num_test_images` must be 2 or more for an interval, got 1"),
-        (["--parts", "generation", "--num_outliers", "1001"], "num_outliers is 1001; allowed is 1 to 1000"),
+        (["--parts", "generation", "--num_outliers", "1001"], "`num_outliers` must be from 1 to 1000, "),
         (["--parts", "generation", "--model", "EMPTY"], "must be a folder with the weights of a model, got"),
         (["--parts", "literature"], "`sampled_model` must be a folder for the part literature, got None"),
-        (["--work", "FILE"], "FILE'; allowed is a folder that can be written to"),
+        (["--work", "FILE"], "`work` must be a folder that can be written to, got"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(refusal_of, tmp_path, options, message):

@@ -172,7 +172,7 @@ def test_output_dir_that_cannot_be_one_is_refused_and_stays(refusal_of, tmp_path
     options += ["--model_name_or_path", tiny_files] if command in (draw_dataset, export_onnx, sample_hf) else []
     for output_dir in (tmp_path / "file", tmp_path / "file" / "below"):
         line = refusal_of(command, "--output_dir", output_dir, *options)
-        assert f"output_dir is {str(output_dir)!r}; allowed is a folder that can be written to" in line
+        assert f"`output_dir` must be a folder that can be written to, got {str(output_dir)!r}: " in line
     assert (tmp_path / "file").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -260,8 +260,8 @@ def test_recipe_that_cannot_be_used_is_refused(error_of, recipe, tmp_path, conte
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ValueError("salt is -1;\n  allowed is more"), "salt is -1; allowed is more"),
-        (OSError("salt is -1; allowed is more"), "salt is -1; allowed is more"),
+        (ValueError("salt must be 0 or more,\n  got -1"), "salt must be 0 or more, got -1"),
+        (OSError("salt must be 0 or more, got -1"), "salt must be 0 or more, got -1"),
         # what a terminal would obey, and what looks like a line of its own
         (
             ValueError("a\x1b[31m b\x9b \x1b]0;x\x07.png\nforged: line"),

@@ -119,15 +119,15 @@ def test_images_of_another_size_are_written_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (["--num_train_samples", "41"], ["num_train_samples is 41", "1 to 40"]),
-        (["--num_eval_samples", "0"], ["num_eval_samples is 0"]),
-        (["--dataset_name", "./nothing"], ["the source is './nothing'"]),
+        (["--num_train_samples", "41"], ["`num_train_samples` must be from 1 to 40, ", "got 41"]),
+        (["--num_eval_samples", "0"], ["`num_eval_samples` must be from 1 to", "got 0"]),
+        (["--dataset_name", "./nothing"], ["the source must be a Hub id, ", ", got './nothing'"]),
         (["--push_to_hub_id", "a/b/c"], ["a/b/c"]),
         (["--push_to_hub_id", "you/texts"], ["offline"]),
-        (["--image_size", "28"], ["image_size is 28; allowed are 6, 12"]),
-        (["--threshold", "0.5"], ["threshold is 0.5 with binarization 'rounded'"]),
+        (["--image_size", "28"], ["`image_size` must be one of 6, 12, 18, 24, 30, 36, 42, 48, got 28"]),
+        (["--threshold", "0.5"], ["`threshold` must be left out with binarization 'rounded', got 0.5"]),
         (["--class_names", "a", "b"], ["class_names has 2 names; needed are 10"]),
-        (["--binarization", "sampled", "--image_size", "24"], ["images of 28×28 are sampled for an image_size of 24"]),
+        (["--binarization", "sampled", "--image_size", "24"], ["`image_size` must be a multiple of 6", "got 24"]),
     ],
 )
 def test_bad_input_is_refused_by_name_and_leaves_nothing(refusal_of, tmp_path, few, options, found):

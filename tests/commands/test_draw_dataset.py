@@ -251,8 +251,8 @@ def test_rejected_image_is_the_next_attempt_that_passes(pipe):
 
 def test_min_score_that_is_never_reached_ends_with_one_line(error_of, tmp_path):
     line = error_of("--min_score", 0.999999, "--max_attempts", 3)
-    assert "min_score is 0.999999, and image " in line
-    assert "after max_attempts, 3" in line
+    assert "`min_score` must be one that the model reaches, got 0.999999: image " in line
+    assert "after 3 attempts (`max_attempts`)" in line
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["generation.json"]
 
 
@@ -375,15 +375,15 @@ def test_shard_that_is_not_there_at_the_end_is_named(copied):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (("--seed", "1"), ["seed is 1,", "begun with 0;"]),
-        (("--class_shares", *"1111111111"), ["classes is None,"]),
-        (("--min_score", "0"), ["min_score is 0.0,", "begun with None;"]),
-        (("--decoding", "bf16"), ["decoding is 'bf16',", "begun with 'exact';"]),
+        (("--seed", "1"), ["`seed` must be 0, with which ", "got 1;"]),
+        (("--class_shares", *"1111111111"), ["`classes` must be ", "got None;"]),
+        (("--min_score", "0"), ["`min_score` must be None, ", "got 0.0;"]),
+        (("--decoding", "bf16"), ["`decoding` must be 'exact', ", "got 'bf16';"]),
     ],
 )
 def test_other_arguments_in_the_same_folder_are_refused(copied, written, error_of, options, found):
     line = error_of(*options)
-    assert [part for part in [*found, str(copied), "another output_dir"] if part not in line] == []
+    assert [part for part in [*found, str(copied), "another `output_dir`"] if part not in line] == []
     assert read_bytes(copied) == read_bytes(written)
 
 
@@ -393,7 +393,7 @@ def test_other_weights_in_the_same_folder_are_refused(error_of, tiny_checkpoint,
     weights = load_file(tiny_checkpoint / name)
     key = next(iter(weights))
     save_file(weights | {key: weights[key] + 1}, tiny_checkpoint / name, metadata={"format": "pt"})
-    assert "weights is {" in error_of("--model_name_or_path", tiny_checkpoint)
+    assert "`weights` must be {" in error_of("--model_name_or_path", tiny_checkpoint)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '"text"', "\xff"])
@@ -407,20 +407,21 @@ def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name)
     (tmp_path / "out" / name).parent.mkdir(parents=True)
     (tmp_path / "out" / name).write_text("mine")
     line = error_of()
-    assert f"output_dir is {str(tmp_path / 'out')!r}, which has {name.split('/')[0]!r}" in line
+    assert "`output_dir` must be an empty folder, a new one, or that of a run that was cut off, got " in line
+    assert f"{str(tmp_path / 'out')!r}, which has {name.split('/')[0]!r}" in line
     assert read_bytes(tmp_path / "out") == {name: b"mine"}
 
 
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (("--num_images", "0"), ["num_images is 0", "1 or more"]),
-        (("--max_attempts", "0"), ["max_attempts is 0", "1 or more"]),
-        (("--min_score", "nan"), ["min_score is nan", "0 <= min_score < 1"]),
-        (("--class_shares", "1", "2"), ["class_shares is [1.0, 2.0]", "10 finite numbers of 0 or more"]),
-        (("--class_shares", *"0000000000"), ["class_shares is [0.0,", "a sum above 0"]),
-        (("--class_shares", "-1", *"111111111"), ["class_shares is [-1.0,", "0 or more"]),
-        (("--class_shares", *["1e308"] * 10), ["class_shares is [1e+308,", "finite"]),
+        (("--num_images", "0"), ["`num_images` must be an integer of 1 or more, got 0"]),
+        (("--max_attempts", "0"), ["`max_attempts` must be an integer of 1 or more, got 0"]),
+        (("--min_score", "nan"), ["`min_score` must be from 0 to below 1, got nan"]),
+        (("--class_shares", "1", "2"), ["`class_shares` must be 10 finite numbers of 0 or more", "got [1.0, 2.0]"]),
+        (("--class_shares", *"0000000000"), ["`class_shares` must be 10 finite", "with a sum above 0, got [0.0,"]),
+        (("--class_shares", "-1", *"111111111"), ["numbers of 0 or more", "got [-1.0,"]),
+        (("--class_shares", *["1e308"] * 10), ["10 finite numbers", "got [1e+308,"]),
         (("--push_to_hub_id", "a/b/c"), ["a/b/c"]),
         (("--push_to_hub_id", "you/digits"), ["Cannot reach"]),
     ],
@@ -490,7 +491,7 @@ def test_data_set_of_named_classes_says_their_names(write, named_files):
 def test_classes_are_chosen_by_name_or_by_a_share_for_each(write, named_files, error_of):
     options = ("--model_name_or_path", named_files)
     line = error_of(*options, "--class_shares", *["1"] * 10)
-    assert "allowed are 3 finite numbers of 0 or more" in line
+    assert "`class_shares` must be 3 finite numbers of 0 or more" in line
     assert set(load(write(*options, "--digits", "Bag", 0, name="names"))["label"]) == {0, 2}
     folder = write(*options, "--digits", "Bag", "--class_shares", 1, 1, 0, name="shares")
     labels = load(folder)["label"][:]

@@ -25,7 +25,7 @@ HOW |= {"num_train_samples": 8, "num_eval_samples": 4, "per_device_train_batch_s
 
 @pytest.fixture(scope="module")
 def folder(mnist_5k, tmp_path_factory):
-    """Ten images a class, of 28×28."""
+    """Ten images per class, of 28×28."""
     images, labels = mnist_5k["train"]
     rows = np.concatenate([np.flatnonzero(labels == label)[:10] for label in (3, 8, 1)])
     return write_classes(tmp_path_factory.mktemp("own"), images[rows])

@@ -90,11 +90,11 @@ def test_other_files_in_the_folder_stay_and_old_sheets_are_replaced(draw, tmp_pa
         (("--digits", "10"), ["digit", "'10'", "'0' to '9'"]),
         (("--digits", "3", "٣"), ["digit", "'٣'", "'0' to '9'"]),
         (("--digits",), ["--digits", "expected at least one"]),
-        (("--num_candidates", "0"), ["num_candidates is 0", "1 or more"]),
-        (("--num_return_sequences", "5"), ["num_return_sequences is 5", "1 to num_candidates, 4"]),
-        (("--temperature", "nan"), ["temperature is nan", "finite", "above 0"]),
-        (("--classifier_temperature", "0"), ["classifier_temperature is 0.0", "above 0"]),
-        (("--seed", str(2**64)), [f"seed is {2**64}", "0 to 2**64 - 1"]),
+        (("--num_candidates", "0"), ["`num_candidates` must be an integer of 1 or more, got 0"]),
+        (("--num_return_sequences", "5"), ["`num_return_sequences` must be from 1 to `num_candidates`, 4, got 5"]),
+        (("--temperature", "nan"), ["`temperature` must be a finite number above 0, got nan"]),
+        (("--classifier_temperature", "0"), ["`classifier_temperature` must be a finite number above 0, got 0.0"]),
+        (("--seed", str(2**64)), [f"`seed` must be an integer from 0 to 2**64 - 1, or None, got {2**64}"]),
         (("--save_texts", "csv"), ["--save_texts", "'csv'", "jsonl"]),
         (("--num_images=5",), ["num_images is no option here", "mnist-text-gen-draw-dataset"]),
     ],
@@ -115,10 +115,10 @@ def replace_language_model(checkpoint, **sizes):
     ("spoil", "found"),
     [
         (lambda folder: shutil.rmtree(folder / "classifier"), ["no classifier", "'classifier'"]),
-        (lambda folder: replace_language_model(folder, vocab_size=80), ["vocabulary of 80", "allowed is 75"]),
-        (lambda folder: replace_language_model(folder, n_positions=100), ["context of 100", "allowed is 152 or more"]),
+        (lambda folder: replace_language_model(folder, vocab_size=80), ["vocabulary of 75, got 80"]),
+        (lambda folder: replace_language_model(folder, n_positions=100), ["context of 152 tokens or more, "]),
         (lambda folder: (folder / "model.safetensors").unlink(), ["model.safetensors"]),
-        (lambda folder: shutil.rmtree(folder) or folder.write_text("a file"), ["allowed is a folder"]),
+        (lambda folder: shutil.rmtree(folder) or folder.write_text("a file"), ["must be a folder or a Hub id "]),
         (shutil.rmtree, []),
     ],
     ids=["no classifier", "wrong vocabulary", "wrong context", "no weights", "file", "no folder"],
@@ -154,7 +154,7 @@ def test_classes_are_drawn_by_name_into_files_of_their_numbers(draw, named_files
 def test_all_classes_of_the_model_are_drawn_by_default_and_no_others(draw, named_files, refusal_of, tmp_path):
     options = ("--model_name_or_path", named_files)
     line = refusal_of(sample_hf, *options, "--output_dir", tmp_path / "none", "--digits", "Bag", "Sneaker")
-    assert "class is 'Sneaker'; allowed are 0 to 2 and the names 'T-shirt/top', 'Ankle boot', 'Bag'" in line
+    assert "class must be 0 to 2 or one of the names 'T-shirt/top', 'Ankle boot', 'Bag', got 'Sneaker'" in line
     assert not (tmp_path / "none").exists()
     assert names(draw(*options)) == {"0.png", "1.png", "2.png"}
 

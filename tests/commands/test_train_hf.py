@@ -184,13 +184,13 @@ def test_adam_is_torchs_own_with_the_arguments_of_the_trainer(tiny_model, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"dropout": 1}, ["dropout is 1.0", "0 <= dropout < 1"]),
-        ({"muon_learning_rate": "nan"}, ["muon_learning_rate is nan", "more than 0"]),
+        ({"dropout": 1}, ["`dropout` must be from 0 to below 1, got 1.0"]),
+        ({"muon_learning_rate": "nan"}, ["`muon_learning_rate` must be above 0, got nan"]),
         ({"optimizer": "sgd"}, ["--optimizer", "'sgd'", "adam", "muon"]),
         ({"initialization": "zero"}, ["--initialization", "'zero'", "text_form"]),
-        ({"augmentation": "inf"}, ["augmentation is inf", "allowed is 0 or more"]),
-        ({"num_plain_epochs": -1}, ["num_plain_epochs is -1", "allowed is 0 or more"]),
-        ({"augmentation": 1, "layout": "sliding"}, ["augmentation is 1.0", "sliding", "allowed is 0"]),
+        ({"augmentation": "inf"}, ["`augmentation` must be finite and 0 or more, got inf"]),
+        ({"num_plain_epochs": -1}, ["`num_plain_epochs` must be 0 or more, got -1"]),
+        ({"augmentation": 1, "layout": "sliding"}, ["`augmentation` must be 0 or more, and 0 in the sliding"]),
     ],
 )
 def test_bad_option_is_refused_by_name_and_leaves_nothing(refusal_of, tmp_path, changes, found):

@@ -153,16 +153,16 @@ def test_sampled_test_images_are_the_same_for_every_seed_and_have_keys_of_their_
 
 
 OF_BOTH = [
-    ({"num_train_samples": 21}, "^num_train_samples is 21; allowed is 1 to 20, what the source holds$"),
-    ({"num_eval_samples": 0}, "^num_eval_samples is 0; allowed is 1 to 10, what the source holds$"),
-    ({"augmentation": -1}, "^augmentation is -1 in the aligned layout; allowed is 0, and in the"),
-    ({"augmentation": float("nan")}, "^augmentation is nan in the aligned layout; allowed is 0, and in the"),
-    ({"binarization": "grey"}, "^binarization is 'grey'; allowed are 'rounded', 'threshold', 'otsu' and 'sampled'$"),
+    ({"num_train_samples": 21}, "^`num_train_samples` must be from 1 to 20, the images .*, got 21$"),
+    ({"num_eval_samples": 0}, "^`num_eval_samples` must be from 1 to 10, the images .*, got 0$"),
+    ({"augmentation": -1}, "^`augmentation` must be 0 or more, .*, got -1 in the aligned one$"),
+    ({"augmentation": float("nan")}, "^`augmentation` must be 0 or more, .*, got nan in the aligned one$"),
+    ({"binarization": "grey"}, "^`binarization` must be 'rounded', 'threshold', 'otsu' or 'sampled', got 'grey'$"),
 ]
 OF_TEXTS = [
-    ({"layout": "diagonal"}, "^layout is 'diagonal'; allowed are 'aligned' and 'sliding'$"),
-    ({"augmentation": 1.0, "layout": "sliding"}, "^augmentation is 1.0 in the sliding layout; allowed is 0"),
-    ({"binarization": "sampled", "layout": "sliding"}, "^binarization is 'sampled' in the sliding layout"),
+    ({"layout": "diagonal"}, "^`layout` must be 'aligned' or 'sliding', got 'diagonal'$"),
+    ({"augmentation": 1.0, "layout": "sliding"}, "^`augmentation` must be .* 0 in the sliding layout, got 1.0"),
+    ({"binarization": "sampled", "layout": "sliding"}, "^`binarization` must not be 'sampled' in the sliding layout$"),
 ]
 
 

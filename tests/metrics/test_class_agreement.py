@@ -71,18 +71,18 @@ def test_batches_add_up_to_the_whole(class_agreement):
 @pytest.mark.parametrize(
     ("predictions", "references", "options", "message"),
     [
-        ([], [], {}, "predictions are 0 images; allowed is 1 and more"),
+        ([], [], {}, "there must be 1 prediction or more, got none"),
         ([1, 2], [1], {}, r"number of predictions \(2\) and references \(1\)"),
-        ([1, 10], [1, 1], {}, r"predictions\[1\] is 10; allowed are the integers 0 to 9"),
+        ([1, 10], [1, 1], {}, r"`predictions\[1\]` must be an integer from 0 to 9, got 10"),
         # probabilities, which would all be class 0
-        ([0.0, 0.98], [0, 0], {}, r"predictions\[1\] is 0\.98; allowed are the integers 0 to 9"),
-        ([1, math.nan], [1, 1], {}, r"predictions\[1\] is nan; allowed are"),
+        ([0.0, 0.98], [0, 0], {}, r"`predictions\[1\]` must be an integer from 0 to 9, got 0\.98"),
+        ([1, math.nan], [1, 1], {}, r"`predictions\[1\]` must be an integer from 0 to 9, got nan"),
         # each of which a column of evaluate's makes a number
         ([1, None], [1, 1], {}, r"`predictions\[1\]` must be a whole number, got None"),
         ([1, 1], [True, True], {}, r"`references\[0\]` must be a whole number, got True"),
         (["1", 1], [1, 1], {}, r"`predictions\[0\]` must be a whole number, got '1'"),
-        ([1], [1], {"num_classes": 0}, "num_classes is 0; allowed is an int, 1 or more"),
-        ([1], [1], {"confidence_level": 95}, "confidence_level is 95; allowed is a number above 0 and below 1"),
+        ([1], [1], {"num_classes": 0}, "`num_classes` must be an int, 1 or more, got 0"),
+        ([1], [1], {"confidence_level": 95}, "`confidence_level` must be a number above 0 and below 1, got 95"),
     ],
 )
 def test_what_are_no_classes_is_refused(class_agreement, predictions, references, options, message):

@@ -45,9 +45,9 @@ def test_batches_add_up_to_the_whole(image_nats):
 @pytest.mark.parametrize(
     ("token_losses", "message"),
     [
-        ([[1.0, math.nan]], "negative value, NaN or infinity; allowed are nats, 0 or more"),
-        ([[1.0, 2.0], [-0.5, 2.0]], "negative value, NaN or infinity; allowed are nats, 0 or more"),
-        ([[]], r"shape \[1, 0\]; allowed is \[N, T\] with N and T above 0"),
+        ([[1.0, math.nan]], "`token_losses` must be nats of 0 or more, got a negative value, NaN or infinity"),
+        ([[1.0, 2.0], [-0.5, 2.0]], "`token_losses` must be nats of 0 or more, got a negative value, NaN or infinity"),
+        ([[]], r"shape \[N, T\] with N and T above 0, got \[1, 0\]"),
         ([[1.0], [1.0, 2.0]], "inhomogeneous"),
     ],
 )

@@ -151,12 +151,12 @@ def test_batches_add_up_to_the_whole(validity):
 @pytest.mark.parametrize(
     ("predictions", "references", "message"),
     [
-        ([], [], "predictions are 0 texts; allowed is 1 and more"),
+        ([], [], "there must be 1 prediction or more, got none"),
         ([BLANK_TEXT, "5"], [5], r"number of predictions \(2\) and references \(1\)"),
         ([BLANK_TEXT, None], [5, 5], r"`predictions\[1\]` must be a str, got None"),
         ("5", [5], "`predictions` must be a list of str, got one str"),
-        ([BLANK_TEXT] * 2, [5, 10], r"references\[1\] is 10; allowed are the integers 0 to 9"),
-        ([BLANK_TEXT] * 2, [5, 5.5], r"references\[1\] is 5\.5; allowed are the integers 0 to 9"),
+        ([BLANK_TEXT] * 2, [5, 10], r"`references\[1\]` must be an integer from 0 to 9, got 10"),
+        ([BLANK_TEXT] * 2, [5, 5.5], r"`references\[1\]` must be an integer from 0 to 9, got 5\.5"),
         ([BLANK_TEXT] * 2, [5, "5"], r"`references\[1\]` must be a whole number, got '5'"),
     ],
 )

@@ -244,7 +244,7 @@ def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(pipe, model, to
 
 def test_particles_of_several_images_are_refused(model, tokenizer, images):
     several = KnownPixelsLogitsProcessor(tokenizer, images, np.ones((30, 30), dtype=bool))
-    with pytest.raises(ValueError, match="known_pixels are of 3 images; allowed is one"):
+    with pytest.raises(ValueError, match="`known_pixels` must be of one image, got 3"):
         sample_particles(model, tokenizer, several, [1], (0,))
 
 
@@ -254,19 +254,19 @@ HALF = np.arange(30)[:, None].repeat(30, axis=1) < 15
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"known": HALF[:29]}, "known has shape [29, 30]; allowed are [30, 30] and [N, 30, 30]"),
-        ({"known": np.stack([HALF] * 2)}, "known has 2 masks; allowed are 1, one for each image"),
-        ({"known": HALF.astype(np.uint8)}, "known has dtype uint8; allowed is bool"),
-        ({"known": np.zeros_like(HALF)}, "known has no pixel in mask 0; allowed is 1 or more"),
-        ({"image": np.zeros((28, 28))}, "image has shape [28, 28]; allowed are [30, 30] and [N, 30, 30]"),
-        ({"image": torch.full((30, 30), 0.5)}, "image 0 has the value 0.5 at row 0, column 0; allowed is 0 and 1"),
-        ({"label": 10}, "digit is 10; allowed are '0' to '9'"),
-        ({"label": [3, 4]}, "there are 2 labels; allowed are 1, one for each image"),
-        ({"num_return_sequences": 65}, "num_return_sequences is 65; allowed is 1 to num_particles, 64"),
-        ({"num_particles": 0}, "num_particles is 0; allowed is an integer of 1 or more"),
-        ({"num_particles": 9}, "num_particles is 9; allowed is 10, one for each label, or more"),
-        ({"temperature": 0}, "temperature is 0; allowed is a finite number above 0"),
-        ({"seed": -1}, "seed is -1; allowed is an integer from 0"),
+        ({"known": HALF[:29]}, "`known` must have shape [30, 30] or [N, 30, 30] with N of 1 or more, got [29, 30]"),
+        ({"known": np.stack([HALF] * 2)}, "`known` must have one mask or one per image (1), got 2"),
+        ({"known": HALF.astype(np.uint8)}, "`known` must have dtype bool, got uint8"),
+        ({"known": np.zeros_like(HALF)}, "`known` must have 1 pixel or more in each mask, got none in mask 0"),
+        ({"image": np.zeros((28, 28))}, "`image` must have shape [30, 30] or [N, 30, 30] with N of 1 or more"),
+        ({"image": torch.full((30, 30), 0.5)}, "values 0 and 1, or 0 and 255, got 0.5 in image 0"),
+        ({"label": 10}, "digit must be '0' to '9' or 0 to 9, got 10"),
+        ({"label": [3, 4]}, "there must be one label per image (1), got 2"),
+        ({"num_return_sequences": 65}, "`num_return_sequences` must be from 1 to `num_particles`, 64, got 65"),
+        ({"num_particles": 0}, "`num_particles` must be an integer of 1 or more, got 0"),
+        ({"num_particles": 9}, "`num_particles` must be 10 or more, one for each label, got 9"),
+        ({"temperature": 0}, "`temperature` must be a finite number above 0, got 0"),
+        ({"seed": -1}, "`seed` must be an integer from 0 to 2**64 - 1, or None, got -1"),
     ],
 )
 def test_bad_input_is_refused(pipe, images, arguments, message):
@@ -277,9 +277,9 @@ def test_bad_input_is_refused(pipe, images, arguments, message):
 def test_all_images_are_checked_before_the_first_is_completed(pipe, images, monkeypatch):
     monkeypatch.setattr(completion, "sample_particles", lambda *_: pytest.fail("drew an image"))
     masks = np.stack([HALF, ~HALF & HALF])
-    with pytest.raises(ValueError, match="known has no pixel in mask 1"):
+    with pytest.raises(ValueError, match="`known` must have 1 pixel or more in each mask, got none in mask 1"):
         pipe.complete(images[:2], known=masks)
-    with pytest.raises(ValueError, match="image 1 has the value 3"):
+    with pytest.raises(ValueError, match="got 3 in image 1"):
         pipe.complete(np.stack([images[0], images[1] * 3]))
-    with pytest.raises(ValueError, match="there are 1 labels; allowed are 2"):
+    with pytest.raises(ValueError, match=r"there must be one label per image \(2\), got 1"):
         pipe.complete(images[:2], 3)

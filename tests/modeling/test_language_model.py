@@ -43,17 +43,17 @@ def test_model_has_6376704_parameters(tokenizer):
 def test_overrides_change_the_config_and_are_checked(tokenizer):
     config = build_language_model_config(tokenizer, n_layer=2, resid_pdrop=0.0, n_positions=200)
     assert (config.n_layer, config.resid_pdrop, config.n_positions, config.n_embd) == (2, 0.0, 200, 256)
-    with pytest.raises(ValueError, match="the configuration has a vocabulary of 74; allowed is 75"):
+    with pytest.raises(ValueError, match="the configuration must have the tokenizer's vocabulary of 75, got 74"):
         build_language_model_config(tokenizer, vocab_size=74)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (GPT2Config(vocab_size=80, n_positions=152), r"^weights has a vocabulary of 80; allowed is 75"),
-        (GPT2Config(vocab_size=75, n_positions=151), r"^weights has a context of 151 tokens; allowed is 152 or more"),
-        (PreTrainedConfig(), r"^weights has a vocabulary of None; allowed is 75"),
-        (PreTrainedConfig(vocab_size=75), r"^weights has a context of None tokens; allowed is 152 or more"),
+        (GPT2Config(vocab_size=80, n_positions=152), r"^weights must have the tokenizer's vocabulary of 75, got 80"),
+        (GPT2Config(vocab_size=75, n_positions=151), r"^weights must have a context of 152 tokens .*, got 151"),
+        (PreTrainedConfig(), r"^weights must have the tokenizer's vocabulary of 75, got None"),
+        (PreTrainedConfig(vocab_size=75), r"^weights must have a context of 152 tokens or more, .*, got None"),
     ],
 )
 def test_check_names_what_does_not_fit(tokenizer, config, message):

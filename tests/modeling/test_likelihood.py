@@ -98,11 +98,11 @@ def test_autocast_rounds_logits_and_no_sums(tiny_model, input_ids):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (torch.zeros(152, dtype=torch.int64), r"shape \[152\]; allowed is \[N, T\] with T from 2 to 152"),
-        (torch.zeros(1, 153, dtype=torch.int64), r"shape \[1, 153\]; allowed is \[N, T\] with T from 2 to 152"),
-        (torch.zeros(1, 2), r"dtype torch.float32; allowed are int64 and int32"),
-        (torch.tensor([[7, 10], [7, 75]]), r"75 in row 1 at position 1; allowed are 0 to 74"),
-        (torch.tensor([[-100, 10]]), r"-100 in row 0 at position 0; allowed are 0 to 74"),
+        (torch.zeros(152, dtype=torch.int64), r"shape \[N, T\] with T from 2 to 152, got \[152\]"),
+        (torch.zeros(1, 153, dtype=torch.int64), r"shape \[N, T\] with T from 2 to 152, got \[1, 153\]"),
+        (torch.zeros(1, 2), r"dtype int64 or int32, got torch.float32"),
+        (torch.tensor([[7, 10], [7, 75]]), r"from 0 to 74, got 75 in row 1 at position 1"),
+        (torch.tensor([[-100, 10]]), r"from 0 to 74, got -100 in row 0 at position 0"),
     ],
 )
 def test_ids_that_are_no_texts_are_refused(tiny_model, ids, message):
@@ -112,9 +112,9 @@ def test_ids_that_are_no_texts_are_refused(tiny_model, ids, message):
 
 def test_no_text_and_no_image_and_no_batch(tiny_model, tokenizer, input_ids):
     assert symbol_nats(tiny_model, torch.empty(0, 152, dtype=torch.int64)).shape == (0, 151)
-    with pytest.raises(ValueError, match="batch_size is 0; allowed is 1 or more"):
+    with pytest.raises(ValueError, match="`batch_size` must be 1 or more, got 0"):
         symbol_nats(tiny_model, input_ids, batch_size=0)
-    with pytest.raises(ValueError, match="there is no image"):
+    with pytest.raises(ValueError, match="there must be 1 image or more, got none"):
         class_log_likelihoods(tiny_model, tokenizer, torch.empty(0, 30, 30))
 
 
@@ -160,9 +160,9 @@ def test_bayes_rule_where_likelihoods_are_too_small_for_floats():
 @pytest.mark.parametrize(
     ("likelihoods", "log_prior", "message"),
     [
-        (LIKELIHOODS, [math.log(0.5)] * 2, r"log_prior has shape \[2\] .*; allowed are 3 logarithms"),
-        (LIKELIHOODS, [math.log(0.5)] * 3, r"probabilities that sum to 1.5; allowed are 3 logarithms"),
-        (LIKELIHOODS[0], None, r"log_likelihoods have shape \[3\]; allowed is \[N, classes\]"),
+        (LIKELIHOODS, [math.log(0.5)] * 2, r"`log_prior` must be 3 logarithms .*, got shape \[2\]"),
+        (LIKELIHOODS, [math.log(0.5)] * 3, r"must be 3 logarithms of probabilities that sum to 1, .* a sum of 1.5"),
+        (LIKELIHOODS[0], None, r"`log_likelihoods` must have shape \[N, classes\], got \[3\]"),
     ],
 )
 def test_priors_and_likelihoods_that_do_not_fit_are_refused(function, likelihoods, log_prior, message):

@@ -30,7 +30,7 @@ def test_only_the_symbols_of_a_position_keep_their_score(tokenizer, length, allo
 
 
 def test_scores_of_another_vocabulary_are_refused(tokenizer):
-    with pytest.raises(ValueError, match=r"80 tokens; allowed is 75"):
+    with pytest.raises(ValueError, match=r"`scores` must be over the 75 tokens of the tokenizer, got 80"):
         MnistTextLogitsProcessor(tokenizer)(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 80))
 
 
@@ -154,15 +154,15 @@ def test_stock_generate_keeps_the_known_pixels(tokenizer, tiny_model):
 def test_masks_that_do_not_fit_are_refused(tokenizer):
     images, known = random_pixels(3, (3,))
     for arguments, message in [
-        ((images, known[:2]), "known has 2 masks; allowed are 3, one for each image, or one"),
-        ((images[0], known), "known has 3 masks; allowed are 1, one for each image, or one"),
-        ((images, known.astype(float)), "known has dtype float64; allowed is bool"),
-        ((images[:, :29], known), r"images has shape \[3, 29, 30\]; allowed are \[30, 30\] and"),
+        ((images, known[:2]), r"`known` must have one mask or one per image \(3\), got 2"),
+        ((images[0], known), r"`known` must have one mask or one per image \(1\), got 3"),
+        ((images, known.astype(float)), "`known` must have dtype bool, got float64"),
+        ((images[:, :29], known), r"`images` must have shape \[30, 30\] or .*, got \[3, 29, 30\]"),
     ]:
         with pytest.raises(ValueError, match=message):
             KnownPixelsLogitsProcessor(tokenizer, *arguments)
     of_three = KnownPixelsLogitsProcessor(tokenizer, images, known)
-    with pytest.raises(ValueError, match="scores are of 2 texts; allowed are 3"):
+    with pytest.raises(ValueError, match="`scores` must be of 3 texts, one per image, got 2"):
         of_three.at_positions(torch.zeros(2, 1, dtype=torch.long), torch.zeros(2, 1, 75))
 
 

@@ -37,12 +37,12 @@ def test_names_of_classes_can_be_given(id2label):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": 0}, r"image_size is 0, .*allowed are numbers of 1 and more"),
-        ({"hidden_sizes": [8, -1]}, r"hidden_sizes \[8, -1\]; allowed are numbers of 1 and more"),
-        ({"hidden_sizes": []}, r"hidden_sizes \[\]; allowed are numbers of 1 and more"),
+        ({"image_size": 0}, r"`image_size`, .* must be 1 or more, got 0, "),
+        ({"hidden_sizes": [8, -1]}, r"`hidden_sizes` must be 1 or more, .* and \[8, -1\]"),
+        ({"hidden_sizes": []}, r"`hidden_sizes` must be 1 or more, .* and \[\]"),
         ({"hidden_sizes": [4] * 5}, r"hidden_sizes has 5 stages; 30 pixels can't be halved so often"),
-        ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob is 1.0; allowed is 0 <= hidden_dropout_prob < 1"),
-        ({"hidden_dropout_prob": float("nan")}, r"hidden_dropout_prob is nan; allowed is 0"),
+        ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be from 0 to below 1, got 1.0"),
+        ({"hidden_dropout_prob": float("nan")}, r"`hidden_dropout_prob` must be from 0 to below 1, got nan"),
     ],
 )
 def test_config_that_makes_no_model_is_refused(arguments, message):
@@ -79,7 +79,7 @@ def test_loss_is_the_cross_entropy(tiny_classifier):
 
 @pytest.mark.parametrize("shape", [(30, 30), (2, 3, 30, 30), (2, 1, 28, 28), (1, 2, 1, 30, 30)])
 def test_images_of_another_shape_are_refused(tiny_classifier, shape):
-    with pytest.raises(ValueError, match=rf"shape {re.escape(str([*shape]))}; allowed is \[B, 1, 30, 30\]"):
+    with pytest.raises(ValueError, match=rf"shape \[B, 1, 30, 30\], got {re.escape(str([*shape]))}"):
         tiny_classifier(torch.zeros(shape))
 
 

@@ -348,18 +348,18 @@ def test_a_callback_sees_growing_beginnings_of_the_texts(eos, num_draft_tokens):
 
 
 REFUSALS = [
-    ({"max_length": 21}, r"max_length is 21; allowed is the context, 20"),
-    ({"attention_mask": torch.tensor([[0, 1], [1, 1]])}, r"attention mask has zeros; allowed are prompts of equal"),
-    ({"num_beams": 2}, r"num_beams .* allowed is one text"),
-    ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, r"MaxTimeCriteria; allowed are max_length"),
-    ({"do_sample": True, "seeds": [1]}, r"there are 1 seeds; allowed are 2"),
-    ({"seeds": [1, 2]}, r"seeds are given, but do_sample is False; allowed"),
-    ({"do_sample": True, "seeds": [1, -1]}, r"a seed is -1; allowed is an integer 0 or more"),
-    ({"num_draft_tokens": 1.5}, r"num_draft_tokens is 1.5; allowed is an integer 0 or more"),
-    ({"draft_lookback": 0}, r"draft_lookback is 0; allowed is an integer 1 or more"),
-    ({"prefix_draft": [1, 7]}, r"a token of prefix_draft is 7; allowed is an integer from 0 to 6"),
-    ({"position_ids": torch.tensor([[3, 4], [3, 4]])}, r"position_ids starts with \[3, 4\]; allowed are 0, 1, 2"),
-    ({"token_type_ids": torch.tensor([[0, 1], [0, 1]])}, r"token_type_ids is given; allowed are input_ids alone"),
+    ({"max_length": 21}, r"`max_length` must be at most the context, 20, got 21"),
+    ({"attention_mask": torch.tensor([[0, 1], [1, 1]])}, r"prompts must be of equal length, .*, got zeros"),
+    ({"num_beams": 2}, r"num_beams .* must not be set: there is one text"),
+    ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, r"must be max_length .*MaxTime"),
+    ({"do_sample": True, "seeds": [1]}, r"there must be one seed per prompt \(2\), got 1"),
+    ({"seeds": [1, 2]}, r"`seeds` must be left out where do_sample is False"),
+    ({"do_sample": True, "seeds": [1, -1]}, r"a seed must be an integer of 0 or more, got -1"),
+    ({"num_draft_tokens": 1.5}, r"`num_draft_tokens` must be an integer of 0 or more, got 1.5"),
+    ({"draft_lookback": 0}, r"`draft_lookback` must be an integer of 1 or more, got 0"),
+    ({"prefix_draft": [1, 7]}, r"a token of `prefix_draft` must be an integer from 0 to 6, got 7"),
+    ({"position_ids": torch.tensor([[3, 4], [3, 4]])}, r"`position_ids` must be 0, 1, 2, ..., got \[3, 4\]"),
+    ({"token_type_ids": torch.tensor([[0, 1], [0, 1]])}, r"`token_type_ids` must not be given: prompts are input_ids"),
 ]
 
 
@@ -381,7 +381,7 @@ def test_empty_cache_is_taken_under_any_name(model, name):
     for empty in (None, DynamicCache(config=model.config)):
         found = decode(model, prompts, LogitsProcessorList(), StoppingCriteriaList(), config, **{name: empty})
         assert found.equal(expected)
-    with pytest.raises(ValueError, match=f"{name} holds 2 tokens; allowed is an empty cache"):
+    with pytest.raises(ValueError, match=f"`{name}` must be an empty cache, got one of 2 tokens"):
         decode(model, prompts, LogitsProcessorList(), StoppingCriteriaList(), config, **{name: filled})
 
 
@@ -389,10 +389,10 @@ def test_another_architecture_is_refused():
     config = BertConfig(
         vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, is_decoder=True
     )
-    with pytest.raises(ValueError, match=r"BertLMHeadModel; allowed is a GPT2LMHeadModel"):
+    with pytest.raises(ValueError, match=r"must be a GPT2LMHeadModel .*, got a BertLMHeadModel"):
         BertLMHeadModel(config).eval().generate(torch.tensor([[1]]), custom_generate=decode, max_length=5)
     crossed = build_model(add_cross_attention=True)
-    with pytest.raises(ValueError, match=r"allowed is a GPT2LMHeadModel, no cross-attention"):
+    with pytest.raises(ValueError, match=r"must be a GPT2LMHeadModel without cross-attention"):
         continue_with(crossed, torch.tensor([[1]]))
 
 
@@ -403,11 +403,11 @@ def test_scores_of_which_none_is_finite_are_refused(model, num_draft_tokens):
             return scores.masked_fill(positions[..., None] == 4, float("-inf"))
 
     prompts = torch.tensor([[1], [2]])
-    with pytest.raises(ValueError, match=r"text 0 has a best score of -inf at position 4; allowed is a finite one"):
+    with pytest.raises(ValueError, match=r"the best score must be finite, got -inf in text 0 at position 4"):
         continue_with(model, prompts, [MaskAll()], num_draft_tokens=num_draft_tokens)
     broken = build_model()
     broken.transformer.h[0].ln_1.weight.data[0] = float("nan")
-    with pytest.raises(ValueError, match=r"text 0 has a best score of nan at position 1; allowed is a finite one"):
+    with pytest.raises(ValueError, match=r"the best score must be finite, got nan in text 0 at position 1"):
         continue_with(broken, prompts, num_draft_tokens=num_draft_tokens)
 
 
@@ -540,7 +540,7 @@ def test_what_decode_does_not_do_is_left_to_stock_generate(model, name):
 
 
 def test_an_argument_of_decode_is_not_lost_on_the_way_to_stock_generate(model):
-    with pytest.raises(ValueError, match="num_beams or return_dict_in_generate is set"):
+    with pytest.raises(ValueError, match="num_beams and return_dict_in_generate must not be set"):
         predictive_sampling.generate(torch.tensor([[1]]), model=model, num_beams=2, draft_lookback=2, max_length=9)
 
 

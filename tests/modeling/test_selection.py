@@ -82,7 +82,7 @@ def test_the_pipeline_gives_what_is_selected_of_its_candidates(tiny_model, token
             ({"min_score": value}, f"`min_score` must be a number from 0 to 1, got {value!r}")
             for value in (-0.1, 1.1, float("nan"), "0.5", True)
         ),
-        ({"selection": "diverse", "num_return_sequences": 65}, "num_return_sequences is 65"),
+        ({"selection": "diverse", "num_return_sequences": 65}, "`num_return_sequences` must be from 1 to .*, got 65"),
     ],
 )
 def test_wrong_choices_are_refused(tiny_model, tokenizer, tiny_classifier, options, message):

@@ -71,7 +71,7 @@ def test_record_comes_back_as_it_was_written(recorded, tmp_path):
 def test_card_says_how_the_training_went_where_it_is_recorded(recorded):
     course = {"num_tokens": 3040, "tokens_per_second": 1234.5, "train_nats_per_image": 45.678}
     write_run(recorded, hash_weights(recorded), [{**STAGE, **course}], RESULTS)
-    expected = "20 images, somehow; 3,040 tokens, 1,234 a second, 45.68 nats an image of them at the end"
+    expected = "20 images, somehow; 3,040 tokens, 1,234 per second, 45.68 nats per training image at the end"
     assert f"- Language model: {expected}\n" in build_model_card(recorded)
 
 
@@ -114,7 +114,7 @@ def test_model_that_was_loaded_from_nowhere_has_a_card_without_figures(
 ):
     MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier).save_pretrained(tmp_path / "saved")
     card = (tmp_path / "saved" / CARD_FILE).read_text()
-    assert "model-index" not in card and "nats an image" not in card
+    assert "model-index" not in card and "nats per image" not in card
     assert not (tmp_path / "saved" / RUN_FILE).exists()
 
 
@@ -122,7 +122,7 @@ def test_saving_in_place_keeps_the_record(recorded):
     before = (recorded / RUN_FILE).read_bytes()
     load(recorded).save_pretrained(recorded)
     assert (recorded / RUN_FILE).read_bytes() == before
-    row = "| nats an image | – | **12.25** (0.0198 bits a pixel), 1,000 test images |"
+    row = "| nats per image | – | **12.25** (0.0198 bits per pixel), 1,000 test images |"
     assert row in (recorded / CARD_FILE).read_text()
 
 
@@ -202,7 +202,7 @@ def test_training_on_images_of_ones_own_says_nothing_of_mnist(recorded):
 
 
 def test_file_in_place_of_a_folder_is_refused(recorded):
-    with pytest.raises(ValueError, match=r"save_directory is '.*config.json', a file"):
+    with pytest.raises(ValueError, match=r"`save_directory` must be a folder, got '.*config.json', a file"):
         load(recorded).save_pretrained(recorded / "config.json")
 
 
@@ -249,7 +249,7 @@ def test_card_of_named_classes_says_their_names_and_size(recorded_named):
     assert [widget["example_title"] for widget in card.data.widget] == ["T-shirt/top", "Ankle boot"]
     for expected in (
         "draws small images of 3 classes as text",
-        "image is 12×12 pixels of {0, 1}, six pixels a symbol; a text is 26 tokens: the class digit, 24 symbols",
+        "image is 12×12 pixels of {0, 1}, six pixels per symbol; a text is 26 tokens: the class digit, 24 symbols",
         'draw("T-shirt/top", seed=0)[0]["image"]',
         "float `[N, 1, 12, 12]` in {0, 1}, and gives 3 logits",
         "It draws the classes\nT-shirt/top, Ankle boot and Bag in the style of",

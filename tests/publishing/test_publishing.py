@@ -167,7 +167,7 @@ def test_stranger_draws_a_class_by_name_from_images_of_another_size(online, run,
         "print(json.dumps([result['label'], result['generated_text'], result['image'].size, refusal]))\n"
     )
     assert (label, text, size) == ("Ankle boot", expected["generated_text"], [12, 12])
-    assert refusal.endswith("allowed are 0 to 2 and the names 'T-shirt/top', 'Ankle boot', 'Bag'")
+    assert refusal.endswith("must be 0 to 2 or one of the names 'T-shirt/top', 'Ankle boot', 'Bag', got 'Sneaker'")
 
 
 def test_stranger_loads_the_parts_with_trust(run, pushed):
@@ -334,10 +334,10 @@ def test_model_whose_classifier_does_not_fit_is_refused_before_its_training(
     online("ada")
     options = ["--output_dir", tmp_path / "run", "--use_cpu", "--push_to_hub", "--hub_model_id", "never"]
     line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options, "--image_size", "24")
-    assert "images of 30 pixels; allowed is 2 to 10, 1 and 24" in line
+    assert "must have 2 to 10 labels, 1 channel and images of 24 pixels, got 10, 1 and 30" in line
     options += ["--classifier_name_or_path", tiny_files, "--class_names", *"abcdefghij"]
     line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options)
-    assert "the language model has the classes 'a', 'b'" in line
+    assert "language model and classifier must have the same classes, got 'a', 'b'" in line
     assert not (tmp_path / "run").exists() and not [key for key in hub.repositories if "ada/never" in key]
 
 

@@ -221,7 +221,7 @@ def test_images_of_every_size_survive_texts_and_ids(tokenizers, labelled):
 
 @pytest.mark.parametrize("size", [0, -6, 28, 54, 30.0, True, "30", None, np.nan])
 def test_a_size_that_the_text_form_can_not_hold_is_refused(size):
-    message = f"image_size is {size!r}; allowed are 6, 12, 18, 24, 30, 36, 42, 48"
+    message = f"`image_size` must be one of 6, 12, 18, 24, 30, 36, 42, 48, got {size!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         MnistTextTokenizer(image_size=size)
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -229,12 +229,12 @@ def test_a_size_that_the_text_form_can_not_hold_is_refused(size):
 
 
 def test_what_is_wrong_for_another_size_is_refused(tokenizers):
-    with pytest.raises(ValueError, match=r"^images have shape \[2, 28, 28\]; allowed is \[N, 24, 24\]"):
+    with pytest.raises(ValueError, match=r"^images must have shape \[N, 24, 24\], got \[2, 28, 28\]"):
         tokenizers[24].encode_images(np.zeros((2, 28, 28)), [0, 0])
-    with pytest.raises(ValueError, match=r"^image 1 has the value 2 at row 3, column 7; .* in a 24×24"):
+    with pytest.raises(ValueError, match=r"^a 24×24 image must have .*, got 2 in image 1 at row 3, column 7"):
         tokenizers[24].encode_images(one_value(2, np.uint8, size=24), [0, 0])
     for text, message in (
-        ("5:::::)", "text 0 has ')' at position 6; allowed there is one of the 64 pixel symbols"),
+        ("5:::::)", "text 0 must have one of the 64 pixel symbols ':' to 'y' at position 6, got ')'"),
         ("5::::::", "text 0 stops at position 7 of 8; there must be the end token ')'"),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
@@ -285,19 +285,19 @@ def test_text_with_one_fault_is_refused_by_position(tokenizer, mutation):
     with pytest.raises(ValueError) as refusal:
         tokenizer.decode_images([GOLDEN_TEXTS[0], text])
     message = str(refusal.value)
-    expected = f"text 1 has {symbol!r} at position {position};" if symbol else f"text 1 stops at position {position} "
-    assert message.startswith(expected)
+    expected = f" at position {position}, got {symbol!r}" if symbol else f"text 1 stops at position {position} "
+    assert message.startswith("text 1 ") and expected in message
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "text has no character at all; a text starts with its class digit, '0' to '9'"),
-        ("5:z:", "text has 'z' at position 2; allowed there is one of the 64 pixel symbols ':' to 'y'"),
+        ("", "text must have a class digit, '0' to '9', at position 0, got ''"),
+        ("5:z:", "text must have one of the 64 pixel symbols ':' to 'y' at position 2, got 'z'"),
         (BLANK_TEXT[:-1], "text stops at position 151 of 152; there must be the end token ')'"),
-        (BLANK_TEXT[:-1] + ":", "text has ':' at position 151; allowed there is the end token ')'"),
-        (BLANK_TEXT + "\n", "text has '\\n' at position 152; allowed there is nothing"),
-        (BLANK_TEXT.encode(), f"text is {BLANK_TEXT.encode()!r}; allowed is a str"),
+        (BLANK_TEXT[:-1] + ":", "text must have the end token ')' at position 151, got ':'"),
+        (BLANK_TEXT + "\n", "text must have nothing at position 152, got '\\n'"),
+        (BLANK_TEXT.encode(), f"text must be a str, got {BLANK_TEXT.encode()!r}"),
     ],
 )
 def test_check_text_says_what_is_wrong_and_what_is_allowed(tokenizer, text, message):
@@ -305,7 +305,7 @@ def test_check_text_says_what_is_wrong_and_what_is_allowed(tokenizer, text, mess
         check_text(text)
     with pytest.raises(ValueError, match=f"^{re.escape(message.replace('text ', 'text 1 ', 1))}$"):
         tokenizer.decode_images([BLANK_TEXT, text])
-    with pytest.raises(ValueError, match="texts is one str; allowed is a list of them"):
+    with pytest.raises(ValueError, match="`texts` must be a list of str, got one str"):
         tokenizer.decode_images(BLANK_TEXT)
 
 
@@ -347,18 +347,21 @@ def test_partial_decoding_takes_texts_of_several_lengths(tokenizer):
     assert images.sum(axis=(1, 2)).tolist() == [0, 6, tokenizer.decode_images(GOLDEN_TEXTS[:1]).sum()]
 
 
+PLACE = " in image 1 at row 3, column 7"
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((28, 28), dtype=np.uint8), "images have shape [28, 28]; allowed are [N, 28, 28] and [N, 30, 30]"),
-        (torch.zeros(2, 29, 29), "images have shape [2, 29, 29]; allowed are [N, 28, 28] and [N, 30, 30]"),
-        (np.zeros((2, 28, 28), dtype=complex), "images have dtype complex128; allowed are integers, floats and bool"),
-        (np.ones((2, 28, 28), dtype=bool), "images are bool and 28×28; allowed are integers in [0, 255] and floats"),
-        (one_value(np.nan, np.float32), "image 1 has the value nan at row 3, column 7; allowed is [0, 1] in a float"),
-        (torch.tensor(one_value(1.5, np.float32)).bfloat16(), "image 1 has the value 1.5 at row 3, column 7; allowed"),
-        (one_value(256, np.int64), "image 1 has the value 256 at row 3, column 7; allowed is [0, 255] in an integer"),
-        (one_value(2, np.uint8, size=30), "image 1 has the value 2 at row 3, column 7; allowed is 0 and 1, or 0 and"),
-        (one_value(0.5, np.float32, size=30), "image 1 has the value 0.5 at row 3, column 7; allowed is 0 and 1, or"),
+        (np.zeros((28, 28), dtype=np.uint8), "images must have shape [N, 28, 28] or [N, 30, 30], got [28, 28]"),
+        (torch.zeros(2, 29, 29), "images must have shape [N, 28, 28] or [N, 30, 30], got [2, 29, 29]"),
+        (np.zeros((2, 28, 28), dtype=complex), "images must be integers, floats or bool, got complex128"),
+        (np.ones((2, 28, 28), dtype=bool), "images of 28×28 must be integers in [0, 255] or floats in"),
+        (one_value(np.nan, np.float32), f"a float 28×28 image must have values in [0, 1], got nan{PLACE}"),
+        (torch.tensor(one_value(1.5, np.float32)).bfloat16(), "a float 28×28 image must have values in [0, 1]"),
+        (one_value(256, np.int64), f"an integer 28×28 image must have values in [0, 255], got 256{PLACE}"),
+        (one_value(2, np.uint8, size=30), f"a 30×30 image must have values 0 and 1, or 0 and 255, got 2{PLACE}"),
+        (one_value(0.5, np.float32, size=30), f"a 30×30 image must have values 0 and 1, or 0 and 255, got 0.5{PLACE}"),
     ],
 )
 def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, images, message):
@@ -369,12 +372,12 @@ def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, imag
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([3, 10], "label 1 is 10; allowed are 0 to 9"),
-        ([-1, 3], "label 0 is -1; allowed are 0 to 9"),
+        ([3, 10], "label 1 must be from 0 to 9, got 10"),
+        ([-1, 3], "label 0 must be from 0 to 9, got -1"),
         ([3], "labels have shape [1]; 2 images need [2]"),
-        ([3.0, 3.0], "labels have dtype float64; allowed are integers, 0 to 9"),
-        (["3", "3"], "labels have dtype <U1; allowed are integers, 0 to 9"),
-        ([True, False], "labels have dtype bool; allowed are integers, 0 to 9"),
+        ([3.0, 3.0], "labels must be integers from 0 to 9, got float64"),
+        (["3", "3"], "labels must be integers from 0 to 9, got <U1"),
+        ([True, False], "labels must be integers from 0 to 9, got bool"),
     ],
 )
 def test_wrong_labels_are_refused_with_value_and_what_is_allowed(tokenizer, labels, message):
@@ -385,9 +388,9 @@ def test_wrong_labels_are_refused_with_value_and_what_is_allowed(tokenizer, labe
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("5:z", "text has 'z' at position 2; allowed are the symbols '0' to 'y', and ')'"),
-        ("\n5", "text has '\\n' at position 0; allowed are the symbols '0' to 'y', and ')'"),
-        (["5", "5:", "5:😀"], "text 2 has '😀' at position 2; allowed are"),
+        ("5:z", "text must have only the symbols '0' to 'y' and ')', got 'z' at position 2"),
+        ("\n5", "text must have only the symbols '0' to 'y' and ')', got '\\n' at position 0"),
+        (["5", "5:", "5:😀"], "text 2 must have only the symbols '0' to 'y' and ')', got '😀' at position 2"),
     ],
 )
 def test_foreign_character_is_refused_by_position(tokenizer, text, message):
@@ -466,7 +469,7 @@ def test_another_image_size_is_saved_and_loaded(tokenizers, tmp_path, auto_class
     loaded = auto_class.from_pretrained(tmp_path)
     assert (loaded.image_size, loaded.num_pixel_symbols, loaded.model_max_length) == (24, 96, 98)
     assert loaded.decode_images(["0" + "y" * 96 + ")"]).all()
-    with pytest.raises(ValueError, match="model_max_length is 98; allowed for images of 30 pixels is 152, the length"):
+    with pytest.raises(ValueError, match=r"`model_max_length` must be 152, .* images of 30 pixels, got 98"):
         auto_class.from_pretrained(tmp_path, image_size=30)
 
 
@@ -514,7 +517,7 @@ def test_28x28_integers_of_0_and_1_are_refused_and_not_blank(tokenizer):
         images = np.zeros((2, 28, 28), dtype)
         assert len(tokenizer.encode_images(images, [0, 1])) == 2
         images[0, 5] = 1
-        with pytest.raises(ValueError, match="no value above 1, and would be blank"):
+        with pytest.raises(ValueError, match="no value above 1, which would be blank"):
             tokenizer.encode_images(images, [0, 1])
     as_floats, blank = (tokenizer.encode_images(each, [0, 1]) for each in (images.astype(np.float32), images * 0))
     assert as_floats[0] != blank[0]
@@ -537,10 +540,10 @@ def test_pictures_that_are_none_of_the_text_form_are_refused(tokenizer):
     good = Image.new("L", (30, 30))
     assert len(tokenizer.encode_images([good, Image.new("L", (30, 30), 1)], [0, 0])) == 2
     for bad, message in (
-        (Image.new("RGBA", (30, 30)), "image 1 is of mode RGBA"),
-        (Image.new("L", (28, 28)), r"image 1 is of size \(28, 28\)"),
-        (np.zeros((30, 30)), "image 1 is a ndarray"),
-        (Image.new("L", (30, 30), 7), "image 1 has the value 7 at row 0"),
+        (Image.new("RGBA", (30, 30)), "image 1 must be a PIL image of mode 1, L, P or RGB, got mode RGBA"),
+        (Image.new("L", (28, 28)), r"images must be of one size, got \(28, 28\) of image 1"),
+        (np.zeros((30, 30)), "image 1 must be a PIL image of mode 1, L, P or RGB, got a ndarray"),
+        (Image.new("L", (30, 30), 7), "got 7 in image 1 at row 0"),
     ):
         with pytest.raises(ValueError, match=message):
             tokenizer.encode_images([good, bad], [0, 0])

@@ -82,7 +82,7 @@ def test_incomplete_checkpoint_is_passed_over_with_a_warning(half, caplog, damag
 def test_incomplete_checkpoint_that_is_named_is_refused(half, error_of):
     rewrite(half / "checkpoint-4", recipe=None)
     line = error_of(half, resume_from_checkpoint=half / "checkpoint-4")
-    assert f"resume_from_checkpoint is {str(half / 'checkpoint-4')!r}" in line
+    assert f"`resume_from_checkpoint` must be a whole checkpoint, got {str(half / 'checkpoint-4')!r}" in line
     assert "checkpoint.json is damaged" in line
 
 

@@ -82,7 +82,7 @@ def test_logs_and_the_lines_of_a_pipe_have_nats_per_image_and_tokens_per_second(
     out, err = capsys.readouterr()
     lines = [line for line in out.splitlines() if "evaluation" not in line]
     assert [line.split(":")[0] for line in lines] == [f"step {step} of 4" for step in steps]
-    assert all(" nats an image, " in line and " tokens/s" in line for line in lines)
+    assert all(" nats per image, " in line and " tokens/s" in line for line in lines)
     assert "\r" not in err and "it/s" not in err
 
 
@@ -144,7 +144,7 @@ def test_bar_shows_the_last_figures(build_trainer, monkeypatch, capsys):
     logs = trainer.state.log_history
     nats = [record["nats_per_image"] for record in logs if "nats_per_image" in record][-1]
     found = [record["eval_nats_per_image"] for record in logs if "eval_nats_per_image" in record][-1]
-    assert "4/4" in last and f"{nats:.2f} nats an image, " in last and f" tokens/s, evaluation {found:.2f}" in last
+    assert "4/4" in last and f"{nats:.2f} nats per image, " in last and f" tokens/s, evaluation {found:.2f}" in last
     assert capsys.readouterr().out == ""
 
 

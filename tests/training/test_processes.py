@@ -81,7 +81,9 @@ def test_other_number_than_expected_is_refused_before_anything_is_made(refusal_o
     argv = ["--do_train", "true", "--use_cpu", "--output_dir", tmp_path / "run", "--dataset_name", "mnist-5k"]
     line = refusal_of(command, *argv, "--expected_num_processes", 2)
     assert "expected_num_processes is 2, and 1 at work" in line
-    assert "expected_num_processes is 0; allowed is 1" in refusal_of(command, *argv, "--expected_num_processes", 0)
+    assert "`expected_num_processes` must be 1 or more, got 0" in refusal_of(
+        command, *argv, "--expected_num_processes", 0
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,7 +101,7 @@ def test_shares_of_all_processes_are_the_batches_of_one(num_rows, num_processes,
 def test_last_batch_too_small_to_share_is_refused():
     batches = BatchSampler(SequentialSampler(range(17)), 8, False)
     with pytest.raises(
-        ValueError, match="17 rows in batches of 8 leave 1 for the last one, less than one for each of 2"
+        ValueError, match="the last batch must have a row for each of 2 processes, got 1, which 17 rows"
     ):
         ProcessBatchSampler(batches, 2, 0)
     assert len(ProcessBatchSampler(BatchSampler(SequentialSampler(range(17)), 8, True), 2, 0)) == 2

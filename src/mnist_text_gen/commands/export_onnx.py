@@ -209,7 +209,7 @@ def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.Tensor:
 def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.Tensor) -> float:
     """The largest difference between logits of the exported model and of `model`; a `ValueError` above `TOLERANCE`.
 
-    One text and all of them, whole and a token a step through the cache, and with padding on the left.
+    One text and all of them, whole and one token per step through the cache, and with padding on the left.
     """
     session = open_session(path)
     whole = torch.ones_like(input_ids)

@@ -99,7 +99,9 @@ class ModelArguments:
 class DataTrainingArguments(AugmentedSourceArguments):
     """The corpus."""
 
-    num_train_samples: int = field(default=10_000, metadata={"help": "The first training images, so many."})
+    num_train_samples: int = field(
+        default=10_000, metadata={"help": "How many training images are used, from the first on."}
+    )
     layout: Layout = field(
         default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
     )
@@ -223,7 +225,7 @@ def build_quantities(text_length: int = TEXT_LENGTH) -> Quantities:
         throughput="tokens_per_second",
         items_per_row=text_length,
         formats={
-            "nats_per_image": "{:.2f} nats an image",
+            "nats_per_image": "{:.2f} nats per image",
             "tokens_per_second": "{:,.0f} tokens/s",
             "eval_nats_per_image": "evaluation {:.2f}",
         },

@@ -31,7 +31,7 @@ class SourceArguments:
         default=False, metadata={"help": "Exchange bright and dark, for images of dark ink on bright paper."}
     )
     num_train_samples: int | None = field(
-        default=None, metadata={"help": "The first training images, so many; all by default."}
+        default=None, metadata={"help": "How many training images are used, from the first on; all by default."}
     )
     num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
     image_size: int = field(
@@ -73,6 +73,6 @@ class AugmentedSourceArguments(SourceArguments):
     def __post_init__(self):
         super().__post_init__()
         if not (math.isfinite(self.augmentation) and self.augmentation >= 0):
-            raise ValueError(f"`augmentation` must be 0 or more, got {self.augmentation}")
+            raise ValueError(f"`augmentation` must be finite and 0 or more, got {self.augmentation}")
         if self.num_plain_epochs < 0:
             raise ValueError(f"`num_plain_epochs` must be 0 or more, got {self.num_plain_epochs}")

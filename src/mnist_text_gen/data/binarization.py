@@ -40,7 +40,7 @@ def binarize(
         binarization (`str`, defaults to `"rounded"`): what becomes 1.
             - `"rounded"`: what is brighter than a half, the text form of the specification;
             - `"threshold"`: what is brighter than `threshold`;
-            - `"otsu"`: what is brighter than the threshold, one an image, that parts its grey values into the two
+            - `"otsu"`: what is brighter than the threshold, one per image, that parts its grey values into the two
               classes with the greatest variance between them (Otsu 1979, "A Threshold Selection Method from
               Gray-Level Histograms", equation 18, by scikit-image); nothing of an image of one grey value;
             - `"sampled"`: what [`sample_images`] draws, without a scale.
@@ -90,7 +90,7 @@ def _split_by_otsu(images: np.ndarray) -> np.ndarray:
             "binarization is 'otsu', which needs scikit-image; it is not installed: pip install "
             '"mnist-text-gen[train]"'
         ) from error
-    # half a grey value: a scale leaves float noise on an image of one, which is no histogram
+    # half a grey value: scaling leaves float noise on an image of one value, and a histogram of noise says nothing
     return np.stack([image > (threshold_otsu(image) if np.ptp(image) > 0.5 / 255 else np.inf) for image in images])
 
 

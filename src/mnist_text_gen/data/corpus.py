@@ -77,7 +77,7 @@ def load_corpus(
     tokenizer = tokenizer or MnistTextTokenizer()
     _check_augmentation(augmentation, layout)
     if binarization == "sampled" and layout != "aligned":
-        raise ValueError(f"`binarization` must be another than 'sampled' in the {layout} layout")
+        raise ValueError(f"`binarization` must not be 'sampled' in the {layout} layout")
     options = {"image_size": tokenizer.image_size, "binarization": binarization, "threshold": threshold}
     images = _load_binary_images(source, num_train_samples, num_eval_samples, options, augmentation, seed, invert)
     train, test = images["train"], images["test"]
@@ -158,7 +158,7 @@ def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = N
 def _check_augmentation(augmentation: float, layout: str = "aligned") -> None:
     if not augmentation >= 0 or (augmentation and layout != "aligned"):
         raise ValueError(
-            f"`augmentation` must be 0 in the {layout} layout, got {augmentation}; the aligned one takes more"
+            f"`augmentation` must be 0 or more, and 0 in the sliding layout, got {augmentation} in the {layout} one"
         )
 
 

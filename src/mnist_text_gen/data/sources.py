@@ -72,11 +72,11 @@ class LabelledImages:
         return replace(self, images=255 - self.images)
 
     def name_class(self, label: int) -> str:
-        """The name of a class, or its number where the classes have no names, or not so many."""
+        """The name of a class, or its number where there is no name for it."""
         return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
 
     def hash(self) -> str:
-        """SHA-256 of the images, and then of their labels, a byte a pixel and a label."""
+        """SHA-256 of the images, and then of their labels, one byte per pixel and per label."""
         return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
 
 
@@ -187,7 +187,7 @@ def _check_own_names(names: Sequence[str], source: str) -> tuple[str, ...]:
 def _check_split(split: LabelledImages, name: str) -> None:
     images, labels = split
     if len(images) != len(labels):
-        raise ValueError(f"{name} has {len(images)} images and {len(labels)} labels; there must be a label an image")
+        raise ValueError(f"{name} must have one label per image, got {len(images)} images and {len(labels)} labels")
     if not len(images):
         raise ValueError(f"{name} has no image")
     if images.shape[1] != images.shape[2] or not images.shape[1]:
@@ -263,9 +263,7 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
     except DatasetGenerationError as error:
         raise ValueError(f"the data set {source!r} cannot be read: {error.__cause__ or error}") from error
     except FileNotFoundError as error:
-        raise ValueError(
-            f"the source must be a file or folder, a data set on the Hub, {OFFLINE_SOURCES}, got {source!r}"
-        ) from error
+        raise ValueError(f"the source must be a data set on the Hub, {OFFLINE_SOURCES}, got {source!r}") from error
     missing = {"train", "test"} - set(dataset)
     if missing:
         raise ValueError(f"the data set {source!r} has the splits {sorted(dataset)}; needed are 'train' and 'test'")

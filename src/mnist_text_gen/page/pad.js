@@ -2,7 +2,7 @@
 // The pad: an upper half that is drawn by hand or with the keyboard, or read from a picture.
 "use strict";
 
-const WIDE = 1.5; // a picture so many times as wide as high is taken for the upper half alone
+const WIDE = 1.5; // a picture that is this many times as wide as high is taken for the upper half alone
 
 class Pad {
   constructor(canvas, size, onChange) {

@@ -43,7 +43,7 @@ def build_text_card(
         *(f"# {'Handwritten digits' if are_digits else 'Small images'} as text", ""),
         f"{counts['train']:,} training and {counts['test']:,} test images of {origin}, each also as a text of "
         f"{tokenizer.model_max_length} characters: the class digit, {tokenizer.num_pixel_symbols} symbols for "
-        f"{pixels} pixels of {{0, 1}}, six pixels a symbol, and `)`. Made by mnist-text-gen, which trains a small "
+        f"{pixels} pixels of {{0, 1}}, six pixels per symbol, and `)`. Made by mnist-text-gen, which trains a small "
         "GPT-2 on such texts.",
         "",
         "| column | what it is |",

@@ -103,7 +103,7 @@ class ThroughputMeter(TrainerCallback):
 
 
 class TrainingProgressCallback(ProgressCallback):
-    """A bar with the last figures behind it; where stderr is no terminal, a line a log.
+    """A bar with the last figures behind it; where stderr is no terminal, one line per log.
 
     Args:
         formats (`dict[str, str]`): names in the logs, to how they are shown, in order.

@@ -88,7 +88,7 @@ def write_training(
 
 
 def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
-    """How the weights that training began with had been trained; where nobody wrote it down, that is said."""
+    """How the weights that training began with had been trained, or that it was not recorded."""
     if model_name_or_path is None:
         return []
     unknown = {"description": "weights whose training is not recorded", "recipe": "unrecorded", "train_seconds": None}
