@@ -19,8 +19,8 @@ function decodeBase85(text) {
 
 // 0 or 1 for each pixel, of the values of symbols: six pixels each, the most significant bit first
 function unpack(symbols, imageSize) {
-  const perSymbol = imageSize ** 2 / symbols.length;
-  return Uint8Array.from({ length: imageSize ** 2 }, (_, pixel) => {
-    return (symbols[Math.floor(pixel / perSymbol)] >> (perSymbol - 1 - (pixel % perSymbol))) & 1;
-  });
+  const image = new Uint8Array(imageSize ** 2), perSymbol = image.length / symbols.length;
+  for (let pixel = 0; pixel < image.length; pixel++)
+    image[pixel] = (symbols[Math.floor(pixel / perSymbol)] >> (perSymbol - 1 - (pixel % perSymbol))) & 1;
+  return image;
 }

@@ -109,7 +109,9 @@ class Engine {
     new Uint32Array(this.wasm.memory.buffer, this.words, words.length).set(words);
     const size = this.settings.numPixelSymbols * this.settings.numSymbolValues;
     this.wasm.uniform(this.words, words.length, this.uniform, size);
-    return Float32Array.from(new Float64Array(this.wasm.memory.buffer, this.uniform, size), gumbel);
+    const noise = new Float32Array(size), uniform = new Float64Array(this.wasm.memory.buffer, this.uniform, size);
+    for (let index = 0; index < size; index++) noise[index] = -Math.log(-Math.log(uniform[index]));
+    return noise;
   }
 
   // Draw a text for each of `keys`: `keys[i]` is what the noise of text i depends on. Begins with the symbols `known`.
@@ -263,10 +265,6 @@ function splitInteger(integer) {
   const words = [];
   for (let rest = BigInt(integer); rest || !words.length; rest >>= 32n) words.push(Number(rest & 0xffffffffn));
   return words;
-}
-
-function gumbel(uniform) {
-  return -Math.log(-Math.log(uniform));
 }
 
 function softmax(scores) {

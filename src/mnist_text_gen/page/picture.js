@@ -2,20 +2,16 @@
 // Pictures: canvases of pixels, with captions, and files that are made of them.
 "use strict";
 
-const WHITE = [255, 255, 255],
-  BLACK = [0, 0, 0],
-  UNWRITTEN = [70, 84, 110],
-  WRITING = [138, 180, 248];
+// as four bytes, red first
+const [WHITE, BLACK, UNWRITTEN, WRITING] = [0xffffffff, 0xff000000, 0xff6e5446, 0xfff8b48a];
 
 // white on black; rows from `numRows` on are not written yet, and the first of them is about to be
 function paint(canvas, image, numRows = canvas.height) {
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d"), numWritten = numRows * canvas.width;
   const picture = context.createImageData(canvas.width, canvas.height);
-  for (let pixel = 0; pixel < canvas.width * canvas.height; pixel++) {
-    const row = Math.floor(pixel / canvas.width);
-    const written = image[pixel] ? WHITE : BLACK;
-    picture.data.set([...(row < numRows ? written : row === numRows ? WRITING : UNWRITTEN), 255], 4 * pixel);
-  }
+  const pixels = new Uint32Array(picture.data.buffer).fill(UNWRITTEN);
+  pixels.fill(WRITING, numWritten, numWritten + canvas.width);
+  for (let pixel = 0; pixel < numWritten; pixel++) pixels[pixel] = image[pixel] ? WHITE : BLACK;
   context.putImageData(picture, 0, 0);
 }
 
