@@ -24,6 +24,7 @@ test-versions:
 quality:  ## what CI checks, without changing a file
 	ruff check .
 	ruff format --check .
+	mypy
 
 style:  ## format, and mend what can be mended
 	ruff check --fix .

@@ -5,6 +5,7 @@ Each part prints a table; without `--source` the last one is left out.
 
 - `speed`: seconds to generate, judge and rerank 64 candidates per digit. Stock `generate` with `do_sample=True` and
   the same `LogitsProcessor` takes turns with the pipeline's decodings. The first round warms up and does not count.
+- `profile`: where the time of each decoding goes, by the names of PyTorch's operators.
 - `growth`: seconds against the number of candidates.
 - `memory`: what each adds to the peak memory of a process of its own.
 - `start_up`: seconds from a cold process to the first digit.
@@ -32,7 +33,7 @@ from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.data import load_images
 from mnist_text_gen.loading import load_pipeline
-from mnist_text_gen.modeling import DECODINGS, Candidates, judge_images
+from mnist_text_gen.modeling import DECODINGS, Candidates, generate_candidates, judge_images
 from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 
@@ -160,6 +161,21 @@ def sample_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: 
     return Candidates(texts, images, judge_images(pipe.classifier, images), {})
 
 
+def show_profile(pipe: MnistTextGenerationPipeline, args: Arguments, num_rows: int = 20) -> None:
+    """The operators that take the most time in generating 64 candidates, in milliseconds of one call."""
+    seed_keys = [(0, 7, 0, index) for index in range(64)]
+    for way in OURS:
+        with torch.profiler.profile() as profile:
+            generate_candidates(pipe.model, pipe.tokenizer, [7] * 64, seed_keys, decoding=way)
+        times = {e.key: (e.self_cpu_time_total, e.self_device_time_total, e.count) for e in profile.key_averages()}
+        longest = sorted(times.items(), key=lambda row: -sum(row[1][:2]))[:num_rows]
+        rows = [[name, f"{cpu / 1e3:.0f}", f"{gpu / 1e3:.0f}", f"{count}"] for name, (cpu, gpu, count) in longest]
+        cpu, gpu, count = (sum(values) for values in zip(*times.values(), strict=True))
+        rows.append(["all", f"{cpu / 1e3:.0f}", f"{gpu / 1e3:.0f}", f"{count}"])
+        print(f"\nwhere the time of {way} goes, as the profiler sees it")
+        show_table(["operator", "CPU ms", "GPU ms", "calls"], rows)
+
+
 def show_growth(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
     rows = []
     for number in GROWTH:
@@ -250,6 +266,7 @@ def timed(step: Callable[[], object]) -> float:
 
 PARTS = {
     "speed": show_speed,
+    "profile": show_profile,
     "growth": show_growth,
     "memory": show_memory,
     "start_up": show_start_up,

@@ -32,8 +32,8 @@ from .logits_process import (
 from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassification, load_classifier
 from .pipeline_mnist_text_generation import TASK, MnistTextGenerationPipeline
 from .predictive_sampling import decode
-from .sampling_arguments import DECODINGS, DEFAULTS, check_sampling_arguments
-from .selection import SELECTIONS, select_best, select_diverse
+from .sampling_arguments import DECODINGS, DEFAULTS, Decoding, check_sampling_arguments
+from .selection import SELECTIONS, Selection, select_best, select_diverse
 from .weights import load_weights, reading
 
 
@@ -48,12 +48,14 @@ __all__ = [
     "SELECTIONS",
     "TASK",
     "Candidates",
+    "Decoding",
     "GumbelNoiseLogitsProcessor",
     "KnownPixelsLogitsProcessor",
     "MnistCnnConfig",
     "MnistCnnForImageClassification",
     "MnistTextGenerationPipeline",
     "MnistTextLogitsProcessor",
+    "Selection",
     "build_generation_config",
     "build_language_model_config",
     "check_language_model_config",

@@ -8,13 +8,14 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
-from transformers import GPT2LMHeadModel, PreTrainedModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
 
@@ -25,13 +26,14 @@ GRAPHED_DEVICES = {"cuda"}
 _GRAPHS: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
 _GRAPHS_LOCK = threading.Lock()
 MAX_GRAPH_SHAPES = 2
+_Model = TypeVar("_Model")
 
 
 class UnsupportedError(ValueError):
     """What is asked for is to be had of Transformers' own `generate`."""
 
 
-def unwrap_model(model: PreTrainedModel) -> PreTrainedModel:
+def unwrap_model(model: _Model) -> _Model:
     """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
     return getattr(model, "_orig_mod", model)
 
@@ -64,7 +66,7 @@ class Network:
         else:
             self.blocks = [CachedGPT2(model, size, max_length, dtype) for size in self.sizes]
 
-    def read(self, ids: torch.LongTensor) -> torch.Tensor:
+    def read(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits `[B, P, V]` of the first tokens `[B, P]` of the texts; equal rows of a block are run once."""
         logits = []
         for block, rows in zip(self.blocks, ids.split(self.sizes), strict=True):
@@ -73,7 +75,7 @@ class Network:
             logits.append(block.read(rows, positions, owners)[owners])
         return torch.cat(logits)
 
-    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits `[B, T, V]` of what follows tokens `[B, T]` at positions `[B, T]`."""
         windows = zip(ids.split(self.sizes), positions.split(self.sizes), strict=True)
         logits = [block(*window) for block, window in zip(self.blocks, windows, strict=True)]
@@ -81,7 +83,7 @@ class Network:
             block.join()
         return torch.cat(logits)
 
-    def drop(self, finished: torch.BoolTensor) -> None:
+    def drop(self, finished: torch.Tensor) -> None:
         for block, rows in zip(self.blocks, finished.split(self.sizes), strict=True):
             block.drop(rows)
 
@@ -109,6 +111,8 @@ class CachedGPT2:
     positions, of which those behind a token are masked, and finished texts stay.
     """
 
+    key: tuple  # what it is kept under, where it is kept
+
     def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, dtype=None, static: bool = False):
         config, self.lm_head = model.config, model.lm_head
         self.wte, self.wpe, self.ln_f = model.transformer.wte, model.transformer.wpe, model.transformer.ln_f
@@ -118,7 +122,7 @@ class CachedGPT2:
         self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
         self.cache = _zeros((config.n_layer, batch_size, max_length, 2 * config.n_embd), dtype, model.device)
 
-    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped."""
         if len(self.texts) == self.batch_size:
             return self._run(ids, positions, self.max_length if self.static else int(positions.max()) + 1)
@@ -126,11 +130,11 @@ class CachedGPT2:
         logits = self._run(ids, positions, int(positions.max()) + 1)
         return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
 
-    def read(self, ids: torch.LongTensor, positions: torch.LongTensor, owners: torch.LongTensor) -> torch.Tensor:
+    def read(self, ids: torch.Tensor, positions: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
         """The same for rows that are not yet the batch's: row `owners[b]`, `[B]`, becomes text b's in the cache."""
         return self._run(ids, positions, int(positions.max()) + 1, owners)
 
-    def _run(self, ids, positions, num_keys: int, owners: torch.LongTensor | None = None) -> torch.Tensor:
+    def _run(self, ids, positions, num_keys: int, owners: torch.Tensor | None = None) -> torch.Tensor:
         num_texts = len(ids)
         with torch.autocast(ids.device.type, enabled=False):  # the dtypes are chosen
             hidden = self.wte(ids) + self.wpe(positions)  # [N, T, E]
@@ -147,7 +151,7 @@ class CachedGPT2:
     def join(self) -> None:
         pass
 
-    def drop(self, finished: torch.BoolTensor) -> None:
+    def drop(self, finished: torch.Tensor) -> None:
         """Leave out finished texts `[B]`, once they are an eighth; the last of the others take their places."""
         live = ~finished[self.texts]
         num_live = max(int(live.sum()), 1)
@@ -159,7 +163,7 @@ class CachedGPT2:
         self.texts[places] = self.texts[movers]
         self.texts, self.cache = self.texts[:num_live], self.cache[:, :num_live]
 
-    def reorder(self, rows: torch.LongTensor, num_keys: int) -> None:
+    def reorder(self, rows: torch.Tensor, num_keys: int) -> None:
         """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
         for cache in self.cache:  # a block at a time: no second copy of the whole
             cache[:, :num_keys] = cache[rows, :num_keys]
@@ -174,6 +178,8 @@ class CachedGPT2:
 
 class _GraphedGPT2:
     """Steps of a static `CachedGPT2` as one CUDA graph: a launch a step, and not one for each of its 130 kernels."""
+
+    key: tuple
 
     def __init__(self, network: CachedGPT2, num_tokens: int):
         device = network.cache.device
@@ -191,7 +197,7 @@ class _GraphedGPT2:
                 self.graph.capture_end()
         self.join()
 
-    def __call__(self, ids: torch.LongTensor, positions: torch.LongTensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits, which are there after `join`, and until the next call."""
         self.stream.wait_stream(torch.cuda.current_stream(ids.device))
         with torch.cuda.stream(self.stream):
@@ -242,7 +248,7 @@ def _give_back(model, graphs: list) -> None:
 class _Block:
     """One transformer block, with what does not change from step to step made once."""
 
-    def __init__(self, block: nn.Module, config, index: int, dtype: torch.dtype):
+    def __init__(self, block, config: GPT2Config, index: int, dtype: torch.dtype):
         self.ln_1, self.ln_2, self.dtype = block.ln_1, block.ln_2, dtype
         self.qkv, self.attention_projection = _Linear(block.attn.c_attn, dtype), _Linear(block.attn.c_proj, dtype)
         self.expand, self.project = _Linear(block.mlp.c_fc, dtype), _Linear(block.mlp.c_proj, dtype)
@@ -274,9 +280,10 @@ class _Block:
 class _Linear:
     """A `Conv1D` of GPT-2, whose weight is `[in, out]`, in a dtype; a converted weight is `[out, in]`: faster so."""
 
-    def __init__(self, layer: nn.Module, dtype: torch.dtype):
+    def __init__(self, layer: Conv1D, dtype: torch.dtype):
         self.layer, self.converted = layer, dtype != layer.weight.dtype
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight: torch.Tensor = layer.weight
+        self.bias: torch.Tensor = layer.bias
         if self.converted:
             self.weight, self.bias = layer.weight.t().to(dtype).contiguous(), layer.bias.to(dtype)
 

@@ -105,12 +105,12 @@ class Candidates:
         ]
 
     def results(
-        self, chosen: Sequence[int], labels: Sequence[int], class_names: Sequence[str]
+        self, chosen: Sequence[int] | np.ndarray, labels: Sequence[int], class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Some of them as results, without a rank.
 
         Args:
-            chosen (`Sequence[int]`, length M): which, in this order.
+            chosen (`Sequence[int]` or `np.ndarray`, length M): which, in this order.
             labels (`Sequence[int]`, length M): the class of each; its score is the probability of that.
             class_names (`Sequence[str]`): the names of all classes.
         """
@@ -137,7 +137,7 @@ def generate_candidates(
     temperature: float = 0.8,
     decoding: str = "exact",
     callback: Callable[[int, np.ndarray], None] | None = None,
-) -> torch.LongTensor:
+) -> torch.Tensor:
     """Generate one text for each label, in blocks of 64, on a GPU several of them at the same time.
 
     A text is a function of its label and its noise, up to the last bits of matrix products, which depend on what is
@@ -168,7 +168,7 @@ def generate_candidates(
     return torch.cat(blocks)
 
 
-def _generate(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.LongTensor:
+def _generate(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.Tensor:
     """Ids `[B, 152]`, all decoded at the same time; by halves, where that does not fit in memory."""
     try:
         return _generate_together(model, tokenizer, labels, seed_keys, temperature, decoding, callback)
@@ -186,7 +186,7 @@ def _generate(model, tokenizer, labels, seed_keys, temperature, decoding, callba
 
 
 @torch.no_grad()
-def _generate_together(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.LongTensor:
+def _generate_together(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.Tensor:
     noise = gumbel_noise(seed_keys, tokenizer.num_pixel_symbols, len(tokenizer.pixel_ids)).to(model.device)
     processors = [
         MnistTextLogitsProcessor(tokenizer),
@@ -225,7 +225,7 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
 class _NumbersOnly(LogitsProcessor):
     """Refuses NaN, which `generate` takes for the best score; `decode` refuses it itself."""
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if scores.isnan().any():
             raise ValueError("the language model must give numbers, got NaN: do its weights overflow?")
         return scores
@@ -233,7 +233,7 @@ class _NumbersOnly(LogitsProcessor):
 
 def _decoding_arguments(model, tokenizer, decoding: str, callback: Callable | None) -> dict[str, Any]:
     @wraps(decode)  # `generate` reads its signature
-    def decode_model(_, *args, **kwargs) -> torch.LongTensor:
+    def decode_model(_, *args, **kwargs) -> torch.Tensor:
         # not the copy: graphs are kept with the model
         return decode(model, *args, **kwargs)
 
@@ -275,12 +275,12 @@ def judge_images(
     return probabilities
 
 
-def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.LongTensor], None]:
+def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.Tensor], None]:
     """Turn ids, as they become sure, into whole rows of images."""
     symbols_per_row = tokenizer.num_pixel_symbols // tokenizer.image_size
     num_seen = 0
 
-    def show(input_ids: torch.LongTensor) -> None:
+    def show(input_ids: torch.Tensor) -> None:
         nonlocal num_seen
         num_rows = min((input_ids.shape[1] - 1) // symbols_per_row, tokenizer.image_size)
         if num_rows > num_seen:

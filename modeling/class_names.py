@@ -2,7 +2,7 @@
 """Classes and what people call them: class k has the token `str(k)` always, and its name in `id2label`."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -28,7 +28,7 @@ def read_class_names(
     Raises:
         ValueError: for classes that are not numbered from 0 on, and for what `tokenizer.check_class_names` refuses.
     """
-    id2label = config.id2label or {}
+    id2label: Mapping[Any, str] = config.id2label or {}
     if id2label == {label: f"LABEL_{label}" for label in range(len(id2label))}:
         return None
     if sorted(id2label) != list(range(len(id2label))):
@@ -63,7 +63,7 @@ def read_classes(
     """
     image_size = tokenizer.image_size
     found = (config.num_labels, config.num_channels, config.image_size)
-    if not 2 <= found[0] <= len(DIGITS) or found[1:] != (1, image_size):
+    if found[0] not in range(2, len(DIGITS) + 1) or found[1:] != (1, image_size):
         raise ValueError(
             f"the classifier must have 2 to {len(DIGITS)} labels, 1 channel and images of {image_size} pixels, got "
             f"{found[0]!r}, {found[1]!r} and {found[2]!r}"
@@ -78,7 +78,7 @@ def read_classes(
     return class_names
 
 
-def label_maps(class_names: Sequence[str]) -> dict[str, dict]:
+def label_maps(class_names: Sequence[str]) -> dict[str, Any]:
     """`id2label` and `label2id`, as a configuration takes them."""
     return {
         "id2label": dict(enumerate(class_names)),

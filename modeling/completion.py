@@ -45,7 +45,7 @@ def complete_images(
     num_return_sequences: int = 1,
     num_particles: int = 64,
     temperature: float = 1.0,
-) -> list[torch.LongTensor]:
+) -> list[torch.Tensor]:
     """Complete images of which some pixels are known.
 
     Args:
@@ -67,7 +67,8 @@ def complete_images(
         ValueError: for images and masks that do not fit, a mask with no known pixel, and as [`sample_particles`].
     """
     known_pixels = _read_known_pixels(tokenizer, images, known)  # all before the first is completed
-    seen, completed = Counter(), []
+    seen: Counter[bytes] = Counter()
+    completed = []
     for of_image, label in zip(known_pixels, labels, strict=True):
         task = hashlib.sha256(repr(label).encode() + of_image.allowed.numpy().tobytes()).digest()
         seed_key = (seed, int.from_bytes(task[:8], "big"), seen[task])
@@ -109,7 +110,7 @@ def sample_particles(
     seed_key: Sequence[int],
     num_particles: int = 64,
     temperature: float = 1.0,
-) -> tuple[torch.LongTensor, np.ndarray]:
+) -> tuple[torch.Tensor, np.ndarray]:
     """Draw weighted texts that agree with the known pixels of one image.
 
     Particles are drawn anew whenever the effective sample size falls below half their number: in proportion to their
@@ -152,18 +153,18 @@ def sample_particles(
     for start, stop in particles.spans:
         rows, owners = particles.rows(start)
         positions = torch.arange(start, stop).expand(len(rows), -1)
-        of_model = [tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions)]
-        logits = network(*of_model) if owners is None else network.read(*of_model, owners.to(model.device))
+        ids, at = (tensor.to(model.device) for tensor in (particles.ids[rows, start:stop], positions))
+        logits = network(ids, at) if owners is None else network.read(ids, at, owners.to(model.device))
         logits = logits.float().cpu()  # [N, T, 75]
-        owners = slice(None) if owners is None else owners
+        readers = slice(None) if owners is None else owners
         scores = temper(None, grammar.at_positions(positions + 1, logits))
         agreeing = known_pixels.at_positions(positions + 1, scores)
         # log Z_t
         log_normalizers = agreeing.double().logsumexp(dim=-1) - scores.double().logsumexp(dim=-1)
-        particles.weigh(log_normalizers[owners].sum(dim=1).numpy(), stop)
+        particles.weigh(log_normalizers[readers].sum(dim=1).numpy(), stop)
         if stop not in particles.free:
             continue
-        agreeing = agreeing[owners, -1:]
+        agreeing = agreeing[readers, -1:]
         # Z_t does not depend on what is drawn at t, so that the draw can come after
         log_scores = particles.log_scores()
         if effective_sample_size(log_scores) < num_particles / 2:
@@ -194,7 +195,7 @@ class _Particles:
         starts, stops = [0, *self.free], [*self.free, tokenizer.num_pixel_symbols]
         self.spans = [(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
 
-    def rows(self, start: int) -> tuple[torch.LongTensor, torch.LongTensor | None]:
+    def rows(self, start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Particles for the network to read, and which of these each particle is, if not itself."""
         if start:
             return torch.arange(len(self.ids)), None
@@ -227,7 +228,7 @@ class _Particles:
             shares = np.logaddexp(-np.logaddexp.reduce(of_labels), -np.log(alive.sum()) - of_labels) - np.log(2)
             return np.where(alive[labels], self.log_weights + shares[labels], -np.inf)
 
-    def replace(self, ancestors: torch.LongTensor, log_scores: np.ndarray) -> None:
+    def replace(self, ancestors: torch.Tensor, log_scores: np.ndarray) -> None:
         """Go on from particles that were drawn by their scores, which sum to 1."""
         self.ids = self.ids[ancestors]
         log_weights = self.log_weights[ancestors] - log_scores[ancestors]

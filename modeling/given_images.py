@@ -7,16 +7,24 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from .candidates import Candidates, judge_images
 from .completion import complete_images
 from .likelihood import class_log_likelihoods, class_posterior, log_likelihood, pixel_nats
 from .logits_process import check_images
+from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .sampling_arguments import DEFAULTS, check_completion_arguments, check_labels, draw_seed
 
 
 class GivenImagesMixin:
     """Methods of [`MnistTextGenerationPipeline`]; they use its models, tokenizer and class names."""
+
+    model: GPT2LMHeadModel
+    tokenizer: PreTrainedTokenizerBase
+    classifier: MnistCnnForImageClassification
+    class_names: tuple[str, ...]
+    _forward_params: dict[str, Any]
 
     def complete(
         self,
@@ -69,7 +77,7 @@ class GivenImagesMixin:
         results = [self._judge_completions(input_ids) for input_ids in completed]
         return results[0] if _is_one_image(image) else results
 
-    def _judge_completions(self, input_ids: torch.LongTensor) -> list[dict[str, Any]]:
+    def _judge_completions(self, input_ids: torch.Tensor) -> list[dict[str, Any]]:
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
         temperature = self._forward_params.get("classifier_temperature", DEFAULTS["classifier_temperature"])
@@ -133,7 +141,7 @@ class GivenImagesMixin:
         maps = nats.view(-1, self.tokenizer.image_size, self.tokenizer.image_size).numpy()
         return maps[0] if _is_one_image(image) else maps
 
-    def _encode_images(self, images, labels, name: str = "images") -> torch.LongTensor:
+    def _encode_images(self, images, labels, name: str = "images") -> torch.Tensor:
         images = check_images(images, self.tokenizer, name)
         texts = self.tokenizer.encode_images(images, check_labels(labels, len(images), self.class_names))
         return self.tokenizer(texts, return_tensors="pt")["input_ids"]

@@ -2,6 +2,7 @@
 """The GPT-2 of the specification, how to sample from it, and the loss of its tokens."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, GPT2Config, PreTrainedConfig, PreTrainedTokenizerBase
@@ -34,7 +35,8 @@ def build_language_model_config(
     dropout = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
     tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     names = {} if class_names is None else label_maps(tokenizer.check_class_names(class_names))
-    config = GPT2Config(**(sizes | dropout | tokens | names | overrides))
+    options: dict[str, Any] = sizes | dropout | tokens | names | overrides
+    config = GPT2Config(**options)
     check_language_model_config(config, tokenizer, "the configuration")
     return config
 

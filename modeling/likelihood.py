@@ -58,9 +58,7 @@ def log_likelihood(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: 
     return -symbol_nats(model, input_ids, batch_size).sum(dim=1, dtype=torch.float64)
 
 
-def pixel_nats(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, input_ids: torch.LongTensor
-) -> torch.Tensor:
+def pixel_nats(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, input_ids: torch.Tensor) -> torch.Tensor:
     """−log p of each pixel symbol, spread evenly over its six pixels.
 
     Args:

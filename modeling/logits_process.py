@@ -35,7 +35,7 @@ class MnistTextLogitsProcessor(LogitsProcessor):
             return self.class_ids
         return self.pixel_ids if position < self.end_position else self.end_ids
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Mask scores.
 
         Args:
@@ -54,7 +54,7 @@ class MnistTextLogitsProcessor(LogitsProcessor):
             )
         return self.at_positions(_count_tokens(input_ids, self.end_ids.start), scores)
 
-    def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def at_positions(self, positions: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Mask `scores` `[..., 75]` of tokens at `positions` `[...]`, 0 and more; the form of `decode`."""
         self.forbidden = self.forbidden.to(scores.device)
         return scores.masked_fill(self.forbidden[positions.clamp(max=self.end_position)], float("-inf"))
@@ -97,12 +97,12 @@ class KnownPixelsLogitsProcessor(LogitsProcessor):
         differing = symbols ^ _encode_symbols(tokenizer, images)[..., None]
         self.allowed = differing & _encode_symbols(tokenizer, known)[..., None] == 0
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return `scores` `[B, 75]`, `-inf` where a token does not agree, as a new tensor."""
         positions = _count_tokens(input_ids, self.pixel_ids.stop)[:, None]
         return self.at_positions(positions, scores[:, None])[:, 0]
 
-    def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def at_positions(self, positions: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Mask `scores` `[B, T, 75]` of tokens at `positions` `[B, T]`, 0 and more; the form of `decode`."""
         if len(self.allowed) not in (1, len(scores)):
             raise ValueError(f"`scores` must be of {len(self.allowed)} texts, one per image, got {len(scores)}")
@@ -127,17 +127,17 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
         pixel_ids (`range`): the ids that the noise belongs to; others get none.
     """
 
-    def __init__(self, noise: torch.FloatTensor, pixel_ids: range):
+    def __init__(self, noise: torch.Tensor, pixel_ids: range):
         # [B, 152, 64], by position: none at that of the class and that of the end
         self.noise = torch.nn.functional.pad(noise, (0, 0, 1, 1))
         self.pixel_ids = pixel_ids
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return `scores` `[B, 75]` with the noise of the position added, as a new tensor."""
         positions = _count_tokens(input_ids, self.pixel_ids.stop)[:, None]
         return self.at_positions(positions, scores[:, None])[:, 0]
 
-    def at_positions(self, positions: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def at_positions(self, positions: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Add the noise of `positions` `[B, T]` to `scores` `[B, T, 75]`; the form of `decode`."""
         rows = torch.arange(len(positions), device=positions.device)[:, None]
         noise = self.noise[rows, positions.clamp(max=self.noise.shape[1] - 1)]  # [B, T, 64]
@@ -145,7 +145,7 @@ class GumbelNoiseLogitsProcessor(LogitsProcessor):
         return scores + torch.nn.functional.pad(noise, margins)
 
 
-def _count_tokens(input_ids: torch.LongTensor, pad_id: int) -> torch.LongTensor:
+def _count_tokens(input_ids: torch.Tensor, pad_id: int) -> torch.Tensor:
     """How many tokens `[B]` texts `[B, T]` have without the padding on the left.
 
     Padding is the end token, which comes behind the pixel symbols in the vocabulary; no text begins with it.
@@ -153,7 +153,7 @@ def _count_tokens(input_ids: torch.LongTensor, pad_id: int) -> torch.LongTensor:
     return (input_ids != pad_id).long().cumsum(dim=1).gt(0).sum(dim=1)
 
 
-def gumbel_noise(seed_keys: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.FloatTensor:
+def gumbel_noise(seed_keys: Sequence[Sequence[int]], num_steps: int, num_tokens: int) -> torch.Tensor:
     """Standard Gumbel noise, each item's from its own seed.
 
     Args:
@@ -193,7 +193,7 @@ def check_images(images, tokenizer: PreTrainedTokenizerBase, name: str) -> np.nd
     return images if images.ndim == 3 else images[None]
 
 
-def _encode_symbols(tokenizer: PreTrainedTokenizerBase, images: np.ndarray | torch.Tensor) -> torch.LongTensor:
+def _encode_symbols(tokenizer: PreTrainedTokenizerBase, images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """The values 0 to 63 of the pixel symbols, `[N, 150]`, of images `[N, 30, 30]`."""
     texts = tokenizer.encode_images(images, [0] * len(images))
     return tokenizer(texts, return_tensors="pt")["input_ids"][:, 1:-1] - tokenizer.pixel_ids.start

@@ -49,7 +49,7 @@ class MnistCnnForImageClassification(PreTrainedModel):
 
     config_class = MnistCnnConfig
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ["image"]
 
     def __init__(self, config: MnistCnnConfig):
         super().__init__(config)
@@ -57,7 +57,8 @@ class MnistCnnForImageClassification(PreTrainedModel):
         self.stages = nn.Sequential(*(MnistCnnStage(*pair) for pair in pairwise(channels)))
         size = config.image_size >> len(config.hidden_sizes)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.classifier = nn.Linear(channels[-1] * size * size, config.num_labels)
+        # a configuration that is built has labels
+        self.classifier = nn.Linear(channels[-1] * size * size, config.num_labels)  # type: ignore[arg-type]
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -36,7 +36,8 @@ from .weights import check_finite, check_own_weights
 TASK = "mnist-text-gen"
 
 
-class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
+# what mypy ignores: `Pipeline` is annotated with another class of tokenizers, and methods with arguments of any kind
+class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[misc]
     """Draw handwritten digits: generate candidates, let a classifier judge their images, return the best.
 
     Digits are the classes of the shipped weights. A classifier whose `id2label` names others, 2 to 10 of them, makes
@@ -72,13 +73,12 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
     ```
     """
 
-    _load_tokenizer = True
-    _load_processor = False
-    _load_image_processor = False
-    _load_video_processor = False
-    _load_feature_extractor = False
+    # `Pipeline` has None for them
+    _load_tokenizer = True  # type: ignore[assignment]
+    _load_processor = _load_image_processor = False  # type: ignore[assignment]
+    _load_video_processor = _load_feature_extractor = False  # type: ignore[assignment]
     # what writes card, records and pictures: `mnist_text_gen.publishing` once it is imported; it is no part of a model
-    publisher = None
+    publisher: Any = None
 
     def __init__(
         self,
@@ -104,17 +104,17 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
         check_finite(classifier, "the classifier")
         self.class_names = read_classes(classifier.config, model.config, tokenizer)
         self.class_word = class_word(self.class_names)
-        super().__init__(model=model, tokenizer=tokenizer, **kwargs)
+        super().__init__(model=model, tokenizer=tokenizer, **kwargs)  # type: ignore[arg-type]
         self.classifier = classifier.eval().to(self.device)
 
-    def _load_own_classifier(self, source: str) -> MnistCnnForImageClassification:
+    def _load_own_classifier(self, source: str | None) -> MnistCnnForImageClassification:
         if not source:
             raise ValueError(
                 "the language model was not loaded from anywhere, so there is no classifier: give classifier="
             )
         return load_classifier(source, self.commit_hash)
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self,
         digits: str | int | Iterable[str | int],
         *,
@@ -192,29 +192,29 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
         if check_sampling_arguments(**{**self._forward_params, **arguments})["seed"] is None:
             arguments["seed"] = draw_seed()
         check_loading_arguments(batch_size, num_workers)
-        digits = to_python(digits)
-        if isinstance(digits, str | bytes | Mapping) or not is_iterable(digits):
-            return super().__call__(next(number_labels([digits], self.class_names)), **arguments)
-        if isinstance(digits, list | tuple):
+        wanted = to_python(digits)
+        if isinstance(wanted, str | bytes | Mapping) or not is_iterable(wanted):
+            return super().__call__(next(number_labels([wanted], self.class_names)), **arguments)
+        if isinstance(wanted, list | tuple):
             # a list is checked whole before the first image is drawn
-            digits = [item["label"] for item in number_labels(digits, self.class_names)]
+            wanted = [item["label"] for item in number_labels(wanted, self.class_names)]
         num_workers = self._num_workers if num_workers is None else num_workers
         how = (num_workers or 0, batch_size or self._batch_size, DEFAULTS | self._forward_params | arguments)
-        results = PipelineIterator(DrawnOutputs(self, digits, *how), self.postprocess, {})
-        return list(results) if isinstance(digits, list) else results
+        results = PipelineIterator(DrawnOutputs(self, wanted, *how), self.postprocess, {})
+        return list(results) if isinstance(wanted, list) else results
 
     def _sanitize_parameters(self, **kwargs):
         return {}, check_sampling_arguments(**kwargs, fill=False), {}
 
-    def preprocess(self, inputs: dict[str, int]) -> dict[str, int]:
+    def preprocess(self, inputs: dict[str, int]) -> dict[str, int]:  # type: ignore[override]
         return inputs
 
-    def _forward(self, model_inputs: dict[str, int], **arguments) -> dict[str, Any]:
+    def _forward(self, model_inputs: dict[str, Any], **arguments) -> dict[str, Any]:  # type: ignore[override]
         arguments = DEFAULTS | arguments
         choice = {name: arguments.pop(name) for name in CHOICE}
         return {**model_inputs, "candidates": self.sample(**model_inputs, **arguments), "choice": choice}
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:
+    def postprocess(self, model_outputs: dict[str, Any]) -> list[dict[str, Any]]:  # type: ignore[override]
         candidates, label = model_outputs["candidates"], model_outputs["label"]
         return candidates.choose(label, self.class_names, **model_outputs["choice"])
 
@@ -331,7 +331,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):
             `CommitInfo`: the commit.
         """
         if self.publisher is None:
-            return super().push_to_hub(repo_id, **kwargs)
+            return super().push_to_hub(repo_id, **kwargs)  # type: ignore[return-value]  # its annotation is `str`
         return self.publisher.push_pipeline(self, repo_id, **kwargs)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class UnknownArgumentError(UnsupportedError):
     """`generate` gives an argument that is not known here: the user's, or one of a newer Transformers' own."""
 
 
-def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
+def generate(*args, model: PreTrainedModel, **kwargs) -> torch.Tensor:
     """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
 
     Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True`
@@ -54,7 +55,8 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
     padding, streamers, other stopping criteria, ...) is left to it.
     """
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
-    stock = partial(type(unwrap_model(model)).generate, unwrap_model(model), *args, **kwargs)
+    plain: Any = unwrap_model(model)  # with a `generate`, as it is called by that
+    stock = partial(type(plain).generate, plain, *args, **kwargs)
     # with these, `generate` itself does not get as far as `decode`
     if kwargs.keys() & {"custom_generate", "streamer", "assistant_model", "tokenizer"}:
         return stock()
@@ -70,7 +72,7 @@ def generate(*args, model: PreTrainedModel, **kwargs) -> torch.LongTensor:
 @torch.no_grad()
 def decode(
     model: GPT2LMHeadModel,
-    input_ids: torch.LongTensor,
+    input_ids: torch.Tensor,
     logits_processor: LogitsProcessorList,
     stopping_criteria: Sequence,
     generation_config: GenerationConfig,
@@ -80,9 +82,9 @@ def decode(
     prefix_draft: Sequence[int] = (),
     block_size: int | None = None,
     linear_dtype: torch.dtype | None = None,
-    callback: Callable[[torch.LongTensor], None] | None = None,
+    callback: Callable[[torch.Tensor], None] | None = None,
     **model_kwargs,
-) -> torch.LongTensor:
+) -> torch.Tensor:
     """Continue prompts: `model.generate(input_ids, custom_generate=decode, seeds=[0, 1], ...)`.
 
     Temperature, top-k and top-p are those of the generation configuration, and any logits processors are applied. One
@@ -130,7 +132,8 @@ def decode(
         _check_count("a token of `prefix_draft`", token, 0, model.config.vocab_size - 1)
     processors = list(logits_processor)
     if generation_config.do_sample:
-        processors.append(SeededGumbelNoise(seeds, *input_ids.shape, generation_config.max_length, model))
+        batch_size, start = input_ids.shape
+        processors.append(SeededGumbelNoise(seeds, batch_size, start, generation_config.max_length, model))
     elif seeds is not None:
         raise ValueError("`seeds` must be left out where do_sample is False")
     if not all(_is_positionwise(processor) for processor in processors):
@@ -147,11 +150,12 @@ def decode(
             if step % steps_per_check == 0:
                 finished = texts.check_finished()  # [B]
                 if finished.all():
-                    return texts.result()
+                    break
                 network.drop(finished)
             positions = texts.window(num_draft_tokens + 1)  # [B, T]
             logits = network(texts.take(positions), positions)  # [B, T, V]
             _extend(processors, texts, positions + 1, logits)
+        return texts.result()
 
 
 def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
@@ -217,11 +221,11 @@ class SeededGumbelNoise:
         noise = -np.log(-np.log(np.clip(uniform, np.finfo(np.float32).tiny, 1 - 2**-24)))
         self.noise = torch.from_numpy(noise).to(model.device)
 
-    def at_positions(self, positions: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+    def at_positions(self, positions: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         steps = (positions - self.start).clamp(0, self.noise.shape[1] - 1)
         return scores + self.noise[torch.arange(len(steps), device=steps.device)[:, None], steps]
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         return scores + self.noise[:, input_ids.shape[1] - self.start]
 
 
@@ -229,7 +233,7 @@ def _is_positionwise(processor) -> bool:
     return hasattr(processor, "at_positions") or isinstance(processor, CONTEXT_FREE_PROCESSORS)
 
 
-def _extend(processors: list, texts: "_Texts", positions: torch.LongTensor, logits: torch.Tensor) -> None:
+def _extend(processors: list, texts: "_Texts", positions: torch.Tensor, logits: torch.Tensor) -> None:
     """Take the best token at each of the positions `[B, T]`, from their logits `[B, T, V]`, as far as it is sure."""
     scores = logits.float()
     for processor in processors:
@@ -262,7 +266,7 @@ def _read_prompts(network: Network, texts: "_Texts", processors: list, prefix_dr
 class _Texts:
     """The texts of a batch: of each, how many tokens are sure, and behind them drafts."""
 
-    def __init__(self, prompts: torch.LongTensor, config: GenerationConfig, lookback: int):
+    def __init__(self, prompts: torch.Tensor, config: GenerationConfig, lookback: int):
         self.prompts, self.max_length, self.lookback = prompts, config.max_length, lookback
         eos = config.eos_token_id
         self.eos = torch.tensor([] if eos is None else eos, device=prompts.device).view(-1)
@@ -274,9 +278,10 @@ class _Texts:
         self.lengths = torch.full((batch_size,), length, device=prompts.device)
         self.ends = torch.full((batch_size,), config.max_length, device=prompts.device)
         self.known = self.lengths.clone()
-        self.unchecked = []  # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+        # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+        self.unchecked: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
-    def check_finished(self) -> torch.BoolTensor:
+    def check_finished(self) -> torch.Tensor:
         """Which texts `[B]` are finished. What was wrong since the last check is an error now: to ask is to wait."""
         unchecked, self.unchecked = self.unchecked, []
         if torch.stack([wrong.any() for wrong, _, _ in unchecked]).any():
@@ -288,7 +293,7 @@ class _Texts:
             )
         return self.lengths >= self.ends
 
-    def window(self, size: int) -> torch.LongTensor:
+    def window(self, size: int) -> torch.Tensor:
         """Positions `[B, size]` of the last sure token and the drafts behind it; beyond the end, the last repeats."""
         offsets = torch.arange(size, device=self.ids.device)
         positions = (self.lengths[:, None] - 1 + offsets).clamp(max=self.max_length - 2)
@@ -297,13 +302,13 @@ class _Texts:
         self.write(positions, self.take((positions - steps_back * self.lookback).clamp(min=0)))
         return positions
 
-    def take(self, positions: torch.LongTensor) -> torch.LongTensor:
+    def take(self, positions: torch.Tensor) -> torch.Tensor:
         return self.ids[self.rows, positions]
 
-    def write(self, positions: torch.LongTensor, tokens: torch.LongTensor) -> None:
+    def write(self, positions: torch.Tensor, tokens: torch.Tensor) -> None:
         self.ids[self.rows, positions] = tokens
 
-    def accept(self, positions: torch.LongTensor, tokens: torch.LongTensor) -> None:
+    def accept(self, positions: torch.Tensor, tokens: torch.Tensor) -> None:
         """Keep the tokens `[B, T]` that follow equal drafts; the others, at their positions `[B, T]`, are drafts."""
         right = tokens[:, :-1] == self.take(positions[:, :-1])
         # columns that repeat the last position draft nothing
@@ -316,19 +321,19 @@ class _Texts:
         self.known = torch.maximum(positions[:, -1] + 1, self.known)
         self._stop(positions)
 
-    def _stop(self, positions: torch.LongTensor) -> None:
+    def _stop(self, positions: torch.Tensor) -> None:
         if len(self.eos):
             ended = torch.isin(self.take(positions), self.eos) & (positions < self.lengths[:, None])
             first = torch.where(ended, positions + 1, self.max_length).amin(dim=1)
             self.ends = torch.minimum(self.ends, first)
         self.lengths = torch.minimum(self.lengths, self.ends)
 
-    def sure(self) -> torch.LongTensor:
+    def sure(self) -> torch.Tensor:
         """The ids `[B, T]` of as many positions as are sure in all texts that have not ended."""
         length = int(torch.where(self.lengths < self.ends, self.lengths, self.max_length).min())
         return self.result()[:, :length]
 
-    def result(self) -> torch.LongTensor:
+    def result(self) -> torch.Tensor:
         length = int(self.lengths.max())
         beyond = torch.arange(length, device=self.ids.device) >= self.lengths[:, None]
         return self.ids[:, :length].masked_fill(beyond, self.pad)

@@ -4,7 +4,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -12,8 +12,9 @@ from .class_names import find_class
 from .selection import SELECTIONS
 
 
-DECODINGS = ("exact", "bf16", "generate")
-DEFAULTS = {
+Decoding = Literal["exact", "bf16", "generate"]
+DECODINGS = get_args(Decoding)
+DEFAULTS: dict[str, Any] = {
     "num_candidates": 64,
     "num_return_sequences": 8,
     "selection": "best",
@@ -93,12 +94,12 @@ def to_python(labels: Any) -> Any:
 
 def check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
     """The numbers of the classes of `num_images` images, by name or number; one class alone is that of one image."""
-    labels = to_python(labels)
-    labels = labels if isinstance(labels, Iterable) and not isinstance(labels, str) else [labels]
-    labels = [find_class(to_python(label), class_names) for label in labels]
-    if len(labels) != num_images:
-        raise ValueError(f"there must be one label per image ({num_images}), got {len(labels)}")
-    return labels
+    wanted = to_python(labels)
+    wanted = wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    numbers = [find_class(to_python(name_or_number), class_names) for name_or_number in wanted]
+    if len(numbers) != num_images:
+        raise ValueError(f"there must be one label per image ({num_images}), got {len(numbers)}")
+    return numbers
 
 
 def draw_seed() -> int:

@@ -1,10 +1,13 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Which candidates are kept of those that were judged: the best, or good ones that differ most from each other."""
 
+from typing import Literal, get_args
+
 import numpy as np
 
 
-SELECTIONS = ("best", "diverse")
+Selection = Literal["best", "diverse"]
+SELECTIONS = get_args(Selection)
 
 
 def select_best(scores: np.ndarray, number: int | None = None) -> np.ndarray:

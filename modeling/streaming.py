@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import Pipeline
 
 from .candidates import BLOCKS_TOGETHER
 from .class_names import find_class
@@ -27,8 +26,10 @@ class DrawnOutputs:
         arguments (`dict`): all of a call.
     """
 
+    classes: Any  # a data set of torch has a length and indices, and need not be an `Iterable`
+
     def __init__(
-        self, pipe: Pipeline, classes: Iterable[str | int], num_workers: int, batch_size: int | None, arguments: dict
+        self, pipe: Any, classes: Iterable[str | int], num_workers: int, batch_size: int | None, arguments: dict
     ):
         self.pipe, self.classes, self.num_workers, self.arguments = pipe, classes, num_workers, dict(arguments)
         self.choice = {name: self.arguments.pop(name) for name in CHOICE}
@@ -49,20 +50,24 @@ class DrawnOutputs:
                 yield {**item, "candidates": candidates, "choice": self.choice}
 
     def _read(self) -> Iterable[str | int]:
-        is_stream = isinstance(self.classes, IterableDataset) or not hasattr(self.classes, "__getitem__")
-        if is_stream or not isinstance(self.classes, Sized):
+        has_places = isinstance(self.classes, Sized) and hasattr(self.classes, "__getitem__")
+        if isinstance(self.classes, IterableDataset) or not has_places:
             return self.classes
         if not self.num_workers:
             # torch's data sets need not say where they end but by their length
             return (self.classes[index] for index in range(len(self.classes)))
-        # a generator of its own, for a loader takes a number from the global one
-        how = {"collate_fn": _as_it_is, "num_workers": self.num_workers, "generator": torch.Generator()}
-        return DataLoader(self.classes, batch_size=None, **how)
+        return DataLoader(
+            self.classes,
+            batch_size=None,
+            collate_fn=_as_it_is,
+            num_workers=self.num_workers,
+            generator=torch.Generator(),  # its own, for a loader takes a number from the global one
+        )
 
 
 def number_labels(classes: Iterable[str | int], class_names: Sequence[str]) -> Iterator[dict[str, int]]:
     """Check names or numbers of classes, and count how often each came before."""
-    seen = Counter()
+    seen: Counter[int] = Counter()
     for wanted in classes:
         label = find_class(to_python(wanted), class_names)
         yield {"label": label, "occurrence": seen[label]}

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -15,6 +16,7 @@ from transformers.utils import cached_file
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
+_Model = TypeVar("_Model", bound=PreTrainedModel)
 
 
 @contextmanager
@@ -32,13 +34,13 @@ def reading(name: str) -> Iterator[None]:
 
 
 def load_weights(
-    model_class: type[PreTrainedModel] | type[AutoModelForCausalLM],
+    model_class: type[_Model] | type[AutoModelForCausalLM],
     source: str,
     name: str | None = None,
     revision: str | None = None,
     subfolder: str = "",
-    **options,
-) -> PreTrainedModel:
+    **options: Any,
+) -> _Model:
     """`from_pretrained` for a model that has weights for all of it, and for nothing else.
 
     Args:
@@ -53,21 +55,20 @@ def load_weights(
         OSError: for a model that is not there.
     """
     name = name or repr(source)
-    where = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
+    where: dict[str, Any] = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
     with reading(name):
         check_weights(model_class, source, name, **where)
-        model = model_class.from_pretrained(source, use_safetensors=True, **where, **options)
+        model: Any = model_class.from_pretrained(source, use_safetensors=True, **where, **options)
     check_finite(model, name)
     return model
 
 
-def check_weights(
-    model_class: type[PreTrainedModel] | type[AutoModelForCausalLM], source: str, name: str, **where
-) -> None:
+def check_weights(model_class: type[Any], source: str, name: str, **where: Any) -> None:
     """Raise a `ValueError` unless the weights in `source` are, by name and shape, what its `config.json` asks for.
 
-    Transformers warns of a layer without weights and draws them at random. Only the weights' header is read, and no
-    memory is taken for the model. Where there are no safetensors, nothing is checked.
+    The class is a `PreTrainedModel` or `AutoModelForCausalLM`. Transformers warns of a layer without weights and draws
+    them at random. Only the weights' header is read, and no memory is taken for the model. Where there are no
+    safetensors, nothing is checked.
     """
     shapes = _read_shapes(source, **where)
     if shapes is None:
@@ -96,7 +97,7 @@ def _read_shapes(source: str, **where) -> dict[str, list[int]] | None:
             return None
         shards = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values()
         files = [cached_file(source, shard, **where) for shard in sorted(set(shards))]
-    shapes = {}
+    shapes: dict[str, list[int]] = {}
     for file in files:
         with safe_open(file, framework="pt") as weights:
             shapes |= {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
@@ -147,7 +148,7 @@ def check_own_weights(model: PreTrainedModel, revision: str | None) -> None:
         path = None
     if not path:
         return
-    of_source = model.config_class.from_pretrained(Path(path).parent)
+    of_source = type(model.config).from_pretrained(Path(path).parent)
     if _structure(of_source) == _structure(model.config):
         check_weights(type(model), str(Path(path).parent), repr(source))
 

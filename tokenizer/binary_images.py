@@ -156,6 +156,6 @@ def pack_pixels(images: np.ndarray) -> np.ndarray:
 
 def unpack_pixels(symbols: np.ndarray) -> np.ndarray:
     """Unpack symbol values, uint8 `[N, S² / 6]` in 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
-    bits = np.unpackbits((symbols << 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
+    bits = np.unpackbits(np.left_shift(symbols, 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
     image_size = math.isqrt(symbols.shape[1] * PIXELS_PER_SYMBOL)
     return bits.reshape(len(symbols), image_size, image_size)

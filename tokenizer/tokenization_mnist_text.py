@@ -99,7 +99,9 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
         raise ValueError(f"{name} must be a str, got {text!r}")
     if text[:1] not in tuple(CLASS_SYMBOLS):
         raise ValueError(f"{name} must have a class digit, '0' to '9', at position 0, got {text[:1]!r}")
-    position = _PIXEL_RUN.match(text, 1, text_length - 1).end()
+    run = _PIXEL_RUN.match(text, 1, text_length - 1)
+    assert run is not None  # it may be empty
+    position = run.end()
     if position == text_length - 1:
         allowed = f"the end token {END_SYMBOL!r}"
         ends = text[position:] == END_SYMBOL or (partial and position == len(text))
@@ -199,20 +201,20 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             self.init_kwargs.pop(name, None)
 
     @classmethod
-    def convert_to_native_format(cls, **kwargs):
+    def convert_to_native_format(cls, **kwargs):  # type: ignore[override]  # whatever it is given goes on
         # The revision that a pipeline is loaded with reaches neither it nor its model. The cache has the commit in its
         # paths, and they come no further than here.
         commit_hash = extract_commit_hash(kwargs.get("tokenizer_file"), None)
         return {**super().convert_to_native_format(**kwargs), "commit_hash": commit_hash}
 
-    def encode_images(self, images, labels: Sequence[int]) -> list[str]:
+    def encode_images(self, images, labels: Sequence[int] | np.ndarray | torch.Tensor) -> list[str]:
         """Write images as texts.
 
         Args:
             images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, or PIL images, one or a list):
                 See [`binarize_images`]; with another image size, `[N, image_size, image_size]` in {0, 1}, or in
                 {0, 255}.
-            labels (`Sequence[int]`, length N): the class of each image, 0 to 9.
+            labels (`Sequence[int]`, `np.ndarray` or `torch.Tensor`, length N): the class of each image, 0 to 9.
 
         Returns:
             `list[str]`: N texts of `model_max_length` characters.
@@ -221,10 +223,10 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             ValueError: for another shape or value of `images`, a label out of range, or another number of labels.
         """
         binary = binarize_images(images, self.image_size)
-        labels = _check_labels(labels, len(binary))
+        classes = _check_labels(labels, len(binary))
         text_length = self.model_max_length
         codes = np.empty((len(binary), text_length), dtype=np.uint8)
-        codes[:, 0] = labels + ord("0")
+        codes[:, 0] = classes + ord("0")
         codes[:, 1:-1] = pack_pixels(binary) + FIRST_PIXEL_ASCII
         codes[:, -1] = ord(END_SYMBOL)
         characters = codes.tobytes().decode("ascii")
@@ -277,7 +279,7 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
                 raise ValueError(f"token {token!r} at position {position} is not one of the 75: '0' to 'y', and ')'")
         return super().convert_tokens_to_ids(tokens)
 
-    def _encode_plus(self, text, text_pair=None, **kwargs):
+    def _encode_plus(self, text, text_pair=None, **kwargs):  # type: ignore[override]  # whatever it is given goes on
         # The backend's own error for an unknown character names neither the character nor the place.
         for value in (text, text_pair):
             texts = [value] if isinstance(value, str) else value or []
@@ -335,16 +337,16 @@ def _check_not_truncated(encoded) -> None:
             )
 
 
-def _check_labels(labels: Sequence[int], num_images: int) -> np.ndarray:
-    labels = np.asarray(labels.cpu() if isinstance(labels, torch.Tensor) else labels)
-    if labels.shape != (num_images,):
-        raise ValueError(f"labels have shape {list(labels.shape)}; {num_images} images need [{num_images}]")
-    if num_images and labels.dtype.kind not in "ui":
-        raise ValueError(f"labels must be integers from 0 to 9, got {labels.dtype}")
-    wrong = np.flatnonzero((labels < 0) | (labels > 9))
+def _check_labels(labels: Sequence[int] | np.ndarray | torch.Tensor, num_images: int) -> np.ndarray:
+    classes = np.asarray(labels.cpu() if isinstance(labels, torch.Tensor) else labels)
+    if classes.shape != (num_images,):
+        raise ValueError(f"labels have shape {list(classes.shape)}; {num_images} images need [{num_images}]")
+    if num_images and classes.dtype.kind not in "ui":
+        raise ValueError(f"labels must be integers from 0 to 9, got {classes.dtype}")
+    wrong = np.flatnonzero((classes < 0) | (classes > 9))
     if len(wrong):
-        raise ValueError(f"label {wrong[0]} must be from 0 to 9, got {labels[wrong[0]]}")
-    return labels.astype(np.uint8)
+        raise ValueError(f"label {wrong[0]} must be from 0 to 9, got {classes[wrong[0]]}")
+    return classes.astype(np.uint8)
 
 
 MnistTextTokenizer.register_for_auto_class("AutoTokenizer")

@@ -85,16 +85,19 @@ def draw_grid(
     return sheet
 
 
-def _write(text: str, font: ImageFont.FreeTypeFont) -> str:
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _write(text: str, font: _Font) -> str:
     """The text, with the number of a character in the place of one that the font lacks."""
     return "".join(char if _has(font, char) else _escape(char) for char in text)
 
 
-def _has(font: ImageFont.FreeTypeFont, char: str) -> bool:
+def _has(font: _Font, char: str) -> bool:
     return char.isspace() or bytes(font.getmask(char)) != bytes(font.getmask(_NO_CHARACTER))
 
 
-def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _fit(text: str, font: _Font, width: int) -> str:
     """As much of a text as fits into `width` screen pixels."""
     if font.getlength(text) <= width:
         return text

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 
 STAGING_PREFIX = ".staging-"
@@ -249,7 +249,7 @@ def _lock(path: Path) -> bool:
             path.unlink()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            if fcntl is None:
+            if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             else:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -274,7 +274,7 @@ def _unlock(path: Path) -> None:
     descriptor = _locks.pop(path, None)
     if descriptor is None:  # a forked process has no lock
         return
-    if fcntl is None:  # Windows removes no open file: neither this one, nor one that another run has just opened
+    if sys.platform == "win32":  # it removes no open file: neither this one, nor one that another run has just opened
         os.close(descriptor)
         with suppress(PermissionError):
             path.unlink(missing_ok=True)

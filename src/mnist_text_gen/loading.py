@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, pipeline
 
 from .checkpoints import SHIPPED_CHECKPOINT
 from .files import check_whole
@@ -50,15 +50,15 @@ def load_pipeline(
         raise ValueError(f"{message}, a file")
     check_whole(name)
     try:
-        model = load_weights(AutoModelForCausalLM, name, f"model_name_or_path {name!r}")
+        model: PreTrainedModel = load_weights(AutoModelForCausalLM, name, f"model_name_or_path {name!r}")
         with reading(f"model_name_or_path {name!r}"):
             tokenizer = AutoTokenizer.from_pretrained(name)
     except OSError as error:
         raise ValueError(f"{message}: {error}") from error
     if device is not None:
         # among several processes a pipeline leaves its model where it is, whatever device it is given
-        model.to(device)
-    return pipeline(
+        model.to(device)  # type: ignore[arg-type]  # annotated as a function, and not as a method
+    return pipeline(  # type: ignore[call-overload]  # of tasks that Transformers has itself
         TASK,
         model=model,
         tokenizer=tokenizer,

@@ -70,8 +70,8 @@ def write_dataset(source: SourceArguments, args: DatasetArguments, output_dir: P
     with staged_folder(output_dir) as folder:
         for name, split in splits.items():
             write_parquet(build_rows(split, texts[name]), folder / path_of(name))
-        name = identify_source(source.dataset_name, loaded["train"])
-        (folder / CARD_FILE).write_text(build_text_card(source, name, splits, tokenizer), encoding="utf-8")
+        identified = identify_source(source.dataset_name, loaded["train"])
+        (folder / CARD_FILE).write_text(build_text_card(source, identified, splits, tokenizer), encoding="utf-8")
     counts = {name: len(split.images) for name, split in splits.items()}
     print(f"{counts['train']} training and {counts['test']} test texts are in {output_dir}.")
     if args.push_to_hub_id is not None:

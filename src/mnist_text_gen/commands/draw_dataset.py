@@ -12,12 +12,12 @@ import importlib.util
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from mnist_text_gen.files import check_lock, hash_file, is_lock, locked_folder, staged_folder, write_parquet
 from mnist_text_gen.loading import load_pipeline
-from mnist_text_gen.modeling import SELECTIONS, MnistTextGenerationPipeline
+from mnist_text_gen.modeling import MnistTextGenerationPipeline, Selection
 from mnist_text_gen.publishing import CARD_FILE, hash_weights, open_repository, upload_folder
 from mnist_text_gen.publishing.dataset_card import build_drawn_card
 from mnist_text_gen.tokenizer import DIGITS
@@ -67,7 +67,7 @@ class DatasetArguments:
     min_score: float | None = field(
         default=None, metadata={"help": "An image with a lower score is drawn again. By default none is."}
     )
-    selection: Literal[SELECTIONS] | None = field(
+    selection: Selection | None = field(
         default=None,
         metadata={
             "help": "Keep 8 of every 64 images of a class: best, the highest scores, or diverse, good ones that "
@@ -171,7 +171,7 @@ def build_settings(
     )
 
 
-def identify_weights(model_name_or_path: str, commit_hash: str | None) -> dict[str, str | None]:
+def identify_weights(model_name_or_path: str, commit_hash: str | None) -> Mapping[str, str | None]:
     """What the weights are, and not where: hashes of the files in a folder, else the Hub's id and commit."""
     folder = Path(model_name_or_path)
     if not folder.is_dir():

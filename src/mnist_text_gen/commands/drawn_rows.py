@@ -1,7 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """What a drawn data set depends on, and its rows: as they are drawn, drawn again, or selected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ NUM_CANDIDATES, GROUP_SIZE = DEFAULTS["num_candidates"], DEFAULTS["num_return_se
 class Settings:
     """All that a data set depends on, as it stands in `generation.json`; the last three only if not these defaults."""
 
-    weights: dict[str, str | None]
+    weights: Mapping[str, str | None]
     seed: int
     num_images: int
     num_images_per_shard: int
@@ -60,6 +60,7 @@ class Settings:
         if self.selection is not None:
             index //= GROUP_SIZE
         if self.class_shares is None:
+            assert self.classes is not None  # one of the two is given
             return self.classes[index % len(self.classes)]
         # random_raw is the one stream that numpy promises never to change; 53 of its bits are a double below 1
         raw = np.random.Philox(np.random.SeedSequence((self.seed, LABEL_STREAM, index))).random_raw()
@@ -99,13 +100,13 @@ def draw_rows(
         rows = [row for group in groups for row in draw_group(pipe, settings, group, max_attempts, show)]
         return [row for row in rows if row["index"] in indices]
     waiting = [(index, 0) for index in indices]
-    rows = {}
+    drawn: dict[int, dict[str, Any]] = {}
     while waiting:
         block, waiting = waiting[:BLOCK_SIZE], waiting[BLOCK_SIZE:]
         rejected = []
         for row, attempt in zip(draw_block(pipe, settings, block), (attempt for _, attempt in block), strict=True):
             if settings.min_score is None or row["score"] >= settings.min_score:
-                rows[row["index"]] = row
+                drawn[row["index"]] = row
             elif attempt + 1 < max_attempts:
                 rejected.append((row["index"], attempt + 1))
             else:
@@ -116,7 +117,7 @@ def draw_rows(
                 )
         show(len(block) - len(rejected))
         waiting = rejected + waiting  # still in order of index
-    return [rows[index] for index in indices]
+    return [drawn[index] for index in indices]
 
 
 def draw_block(
@@ -147,6 +148,7 @@ def draw_group(
 
     Arguments, rows and errors are those of [`draw_rows`].
     """
+    assert settings.selection is not None
     first = group * GROUP_SIZE
     label = settings.label_of(first)
     how = (settings.temperature, settings.classifier_temperature, settings.decoding)

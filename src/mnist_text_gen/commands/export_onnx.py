@@ -13,6 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,7 @@ class ModelWithCache(torch.nn.Module):
         self.model = model
 
     def forward(self, input_ids, attention_mask, position_ids, past_key_values) -> tuple[torch.Tensor, ...]:
-        cache = DynamicCache(past_key_values)
+        cache: Any = DynamicCache(past_key_values)
         output = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -176,6 +177,7 @@ def write_graph(model, example: dict, dynamic_shapes: dict, inputs: list[str], o
             )
         finally:
             exporter_log.setLevel(level)
+    assert program is not None  # as with `dynamo`
     graph = program.model_proto
     remove_origins(graph.graph)
     onnx.save(graph, path)
@@ -198,13 +200,13 @@ def empty_cache(config: GPT2Config, batch: int, length: int = 0) -> list[torch.T
     return [torch.zeros(size) for _ in range(config.n_layer)]
 
 
-def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.LongTensor:
+def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.Tensor:
     """One text of each class, `[C, T]`."""
-    labels = range(pipe.classifier.config.num_labels)
+    labels = range(len(pipe.class_names))
     return generate_candidates(pipe.model, pipe.tokenizer, labels, [(0, label) for label in labels])
 
 
-def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.LongTensor) -> float:
+def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.Tensor) -> float:
     """The largest difference between logits of the exported model and of `model`; a `ValueError` above `TOLERANCE`.
 
     One text and all of them, whole and one token per step through the cache, and with padding on the left.
@@ -248,7 +250,7 @@ def run_in_steps(session, config: GPT2Config, input_ids, mask, positions, step: 
         yield logits
 
 
-def compare_classifiers(pipe: MnistTextGenerationPipeline, path: Path, input_ids: torch.LongTensor) -> float:
+def compare_classifiers(pipe: MnistTextGenerationPipeline, path: Path, input_ids: torch.Tensor) -> float:
     """The same of the classifier, on the images of the texts, one and all of them."""
     session = open_session(path)
     images = pipe.tokenizer.decode_images(pipe.tokenizer.batch_decode(input_ids))[:, None].astype(np.float32)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score, show_text
 from mnist_text_gen.files import locked_folder, staged_folder
 from mnist_text_gen.loading import load_pipeline
-from mnist_text_gen.modeling import DEFAULTS, SELECTIONS, MnistTextGenerationPipeline, check_sampling_arguments
+from mnist_text_gen.modeling import DEFAULTS, MnistTextGenerationPipeline, Selection, check_sampling_arguments
 
 from .arguments import parse_arguments, run_command
 from .sampling import SamplingArguments
@@ -35,7 +35,7 @@ class SheetArguments:
     output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets.", "path": True})
     num_candidates: int = field(default=64, metadata={"help": "How many images are generated for a digit."})
     num_return_sequences: int = field(default=8, metadata={"help": "How many of them are shown."})
-    selection: Literal[SELECTIONS] = field(
+    selection: Selection = field(
         default="best", metadata={"help": "best: the highest scores; diverse: those that differ most, of good ones."}
     )
     min_score: float = field(
@@ -174,4 +174,4 @@ def show(text: str, only_as_it_is: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

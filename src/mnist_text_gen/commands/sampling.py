@@ -3,10 +3,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-from mnist_text_gen.modeling import DECODINGS, MnistTextGenerationPipeline, check_sampling_arguments, find_class
+from mnist_text_gen.modeling import Decoding, MnistTextGenerationPipeline, check_sampling_arguments, find_class
 
 
 @dataclass
@@ -27,7 +26,7 @@ class SamplingArguments:
     temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the language model."})
     classifier_temperature: float = field(default=0.8, metadata={"help": "Divides the logits of the classifier."})
     seed: int = field(default=0, metadata={"help": "The same seed draws the same digits."})
-    decoding: Literal[DECODINGS] = field(
+    decoding: Decoding = field(
         default="exact",
         metadata={
             "help": "exact: several tokens per step; bf16: faster, not exact; generate: Transformers' own loop."

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import DatasetDict
 from transformers import EvalPrediction, TrainingArguments, default_data_collator, set_seed
@@ -155,13 +156,13 @@ def describe_training(
 
 def mean_loss(outputs: ImageClassifierOutput, labels: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
     """Cross-entropy, divided by the images of the whole step: those of all processes and accumulated batches."""
-    loss = torch.nn.functional.cross_entropy(outputs.logits.float(), labels, reduction="sum")
+    loss = torch.nn.functional.cross_entropy(outputs["logits"].float(), labels, reduction="sum")
     return loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:
     # evaluate's own "accuracy" module is on the Hub, and the network is not needed for a mean
-    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+    return {"accuracy": float((np.argmax(prediction.predictions, axis=-1) == prediction.label_ids).mean())}
 
 
 if __name__ == "__main__":

@@ -19,13 +19,15 @@ from transformers import (
     EvalPrediction,
     GPT2Config,
     GPT2LMHeadModel,
+    PreTrainedModel,
+    SchedulerType,
     TrainerCallback,
     TrainingArguments,
     default_data_collator,
     set_seed,
 )
 
-from mnist_text_gen.data import LAYOUTS, LabelledImages, load_corpus
+from mnist_text_gen.data import LabelledImages, Layout, load_corpus
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
 from mnist_text_gen.files import check_whole
 from mnist_text_gen.metrics import METRICS_FOLDER
@@ -41,7 +43,7 @@ from mnist_text_gen.modeling import (
 from mnist_text_gen.publishing.publication import check_classifier, publish, take_publication
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE, IMAGE_SIZES, TEXT_LENGTH, MnistTextTokenizer, get_text_length
 from mnist_text_gen.training.augmentation import AugmentationCallback
-from mnist_text_gen.training.causal_attention import CAUSAL
+from mnist_text_gen.training.causal_attention import AttentionImplementation
 from mnist_text_gen.training.checkpoints import staged_model
 from mnist_text_gen.training.history import Quantities
 from mnist_text_gen.training.initialization import initialize_from_text_form
@@ -72,7 +74,7 @@ class ModelArguments:
         default="gelu_new",
         metadata={"help": "Two implementations of one function; gelu_pytorch_tanh is fused and faster."},
     )
-    attn_implementation: Literal["sdpa", "eager", CAUSAL] = field(
+    attn_implementation: AttentionImplementation = field(
         default="sdpa", metadata={"help": "Attention kernel; causal is the fastest for training on a CPU."}
     )
     initialization: Literal["gpt2", "text_form"] = field(
@@ -100,7 +102,7 @@ class DataTrainingArguments(AugmentedSourceArguments):
     num_train_samples: int = field(
         default=10_000, metadata={"help": "How many training images are used, from the first on."}
     )
-    layout: Literal[LAYOUTS] = field(
+    layout: Layout = field(
         default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
     )
 
@@ -182,7 +184,7 @@ def build_corpus(
 def build_model(
     args: ModelArguments, tokenizer: MnistTextTokenizer, class_names: Sequence[str] = DIGITS
 ) -> GPT2LMHeadModel:
-    overrides = {
+    overrides: dict[str, Any] = {
         "resid_pdrop": args.dropout,
         "embd_pdrop": args.dropout,
         "attn_pdrop": args.dropout,
@@ -261,14 +263,14 @@ def describe_training(
         "recipe": recipe,
         "layout": data_args.layout,
         "dropout": model_args.dropout,
-        "lr_scheduler_type": str(training_args.lr_scheduler_type.value),
+        "lr_scheduler_type": SchedulerType(training_args.lr_scheduler_type).value,
         "num_tokens": stage["num_steps"] * stage["batch_size"] * trainer.quantities.items_per_row,
         "arguments": describe_arguments(training_args, model_args, data_args, optimizer_args),
         **stage,
     }
 
 
-def save_language_model(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
+def save_language_model(model: PreTrainedModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
     """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
     sizes = {name: getattr(model.config, name) for name in ("n_positions", "n_embd", "n_head", "n_layer", "n_inner")}
     class_names = read_class_names(model.config)

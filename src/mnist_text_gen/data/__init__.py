@@ -1,17 +1,17 @@
 """From MNIST-like images to the data sets that the models are trained on."""
 
 from .augmentation import augment_images
-from .binarization import BINARIZATIONS, binarize, check_binarization, sample_images
-from .corpus import LAYOUTS, load_corpus, load_image_corpus, make_binary, set_epoch
+from .binarization import Binarization, binarize, check_binarization, sample_images
+from .corpus import Layout, load_corpus, load_image_corpus, make_binary, set_epoch
 from .sources import HUB_SOURCE, PACKAGED_SOURCE, LabelledImages, identify_source, load_images
 
 
 __all__ = [
-    "BINARIZATIONS",
     "HUB_SOURCE",
-    "LAYOUTS",
     "PACKAGED_SOURCE",
+    "Binarization",
     "LabelledImages",
+    "Layout",
     "augment_images",
     "binarize",
     "check_binarization",

@@ -3,9 +3,8 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
 
-from mnist_text_gen.data import BINARIZATIONS, HUB_SOURCE, LabelledImages, check_binarization, load_images
+from mnist_text_gen.data import HUB_SOURCE, Binarization, LabelledImages, check_binarization, load_images
 from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 
@@ -41,7 +40,7 @@ class SourceArguments:
             "help": "Height and width that images are scaled to, 6 to 48, which 6 must divide; 30 as specified."
         },
     )
-    binarization: Literal[BINARIZATIONS] = field(
+    binarization: Binarization = field(
         default="rounded",
         metadata={
             "help": "rounded: scaled, and 1 where brighter than a half, as specified; threshold: where brighter than "

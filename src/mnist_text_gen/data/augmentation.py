@@ -26,7 +26,9 @@ CLIP = 2.0
 _NUM_DRAWS = 6 + 2 * ELASTIC_GRID**2
 
 
-def augment_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, strength: float = 1.0) -> np.ndarray:
+def augment_images(
+    images: np.ndarray, keys: Sequence[int] | np.ndarray, seed: int = 0, strength: float = 1.0
+) -> np.ndarray:
     """Rotate, shear, scale and bend images a little, and make their strokes thinner or thicker.
 
     Size and centre of mass are put back to what they were, for that is how MNIST was made: each digit was scaled to

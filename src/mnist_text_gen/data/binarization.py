@@ -2,6 +2,7 @@
 """Grey images of any size become binary ones of the text form: by a threshold, or drawn pixel by pixel."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from transformers.utils import logging
@@ -11,7 +12,8 @@ from mnist_text_gen.tokenizer import IMAGE_SIZE, check_image_size, scale_images
 
 logger = logging.get_logger(__name__)
 
-BINARIZATIONS = ("rounded", "threshold", "otsu", "sampled")
+Binarization = Literal["rounded", "threshold", "otsu", "sampled"]
+BINARIZATIONS = get_args(Binarization)
 # The words of a Philox counter that say where in a key's numbers to begin: those of the distortions begin at zero.
 _COUNTER = (0, 0, 0, 1)
 # Scaled images are float32; blocks keep them in the processor's cache.
@@ -25,7 +27,7 @@ def binarize(
     image_size: int = IMAGE_SIZE,
     binarization: str = "rounded",
     threshold: float | None = None,
-    keys: Sequence[int] | None = None,
+    keys: Sequence[int] | np.ndarray = (),
     seed: int = 0,
 ) -> np.ndarray:
     """Scale grey images to the size of the text form, and make them binary.
@@ -92,7 +94,9 @@ def _split_by_otsu(images: np.ndarray) -> np.ndarray:
     return np.stack([image > (threshold_otsu(image) if np.ptp(image) > 0.5 / 255 else np.inf) for image in images])
 
 
-def sample_images(images: np.ndarray, keys: Sequence[int], seed: int = 0, image_size: int = IMAGE_SIZE) -> np.ndarray:
+def sample_images(
+    images: np.ndarray, keys: Sequence[int] | np.ndarray, seed: int = 0, image_size: int = IMAGE_SIZE
+) -> np.ndarray:
     """Draw each pixel as 1 with the probability that its grey value is of 255, and put a blank border around.
 
     The literature on likelihoods compares models on MNIST in this form (Salakhutdinov and Murray 2008, section 5;

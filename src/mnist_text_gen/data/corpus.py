@@ -5,7 +5,7 @@ import copy
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import datasets
 import numpy as np
@@ -15,11 +15,12 @@ import torch
 from mnist_text_gen.tokenizer import IMAGE_SIZE, MnistTextTokenizer
 
 from .augmentation import augment_images
-from .binarization import binarize, check_binarization, check_border, check_ink
+from .binarization import Binarization, binarize, check_binarization, check_border, check_ink
 from .sources import HUB_SOURCE, LabelledImages, load_images
 
 
-LAYOUTS = ("aligned", "sliding")
+Layout = Literal["aligned", "sliding"]
+LAYOUTS = get_args(Layout)
 # Epochs are below it, so test images are drawn with keys that no training image has.
 _TEST_EPOCH = 2**32 - 1
 _MAX_OTSU = 2000
@@ -30,10 +31,10 @@ def load_corpus(
     tokenizer: MnistTextTokenizer | None = None,
     num_train_samples: int | None = 10_000,
     num_eval_samples: int | None = None,
-    layout: Literal["aligned", "sliding"] = "aligned",
+    layout: Layout = "aligned",
     augmentation: float = 0.0,
     seed: int = 0,
-    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    binarization: Binarization = "rounded",
     threshold: float | None = None,
     invert: bool = False,
 ) -> datasets.DatasetDict:
@@ -95,7 +96,7 @@ def load_image_corpus(
     num_eval_samples: int | None = None,
     augmentation: float = 0.0,
     seed: int = 0,
-    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    binarization: Binarization = "rounded",
     threshold: float | None = None,
     image_size: int = IMAGE_SIZE,
     invert: bool = False,
@@ -121,7 +122,7 @@ def load_image_corpus(
 def make_binary(
     splits: Mapping[str, LabelledImages],
     image_size: int = IMAGE_SIZE,
-    binarization: Literal["rounded", "threshold", "otsu", "sampled"] = "rounded",
+    binarization: Binarization = "rounded",
     threshold: float | None = None,
 ) -> dict[str, LabelledImages]:
     """The binary images, uint8 `[N, image_size, image_size]`, that [`load_corpus`] turns into texts.

@@ -60,7 +60,7 @@ def list_files(folder: Path, parents: tuple[Path, ...] = ()) -> list[Path]:
 
 def find_kind(folder: Path) -> tuple[str, list[Path]]:
     """What kind of source a folder is, `"parquet"`, `"idx"` or `"classes"`, and the files of this kind."""
-    kinds = {"parquet": [], "idx": [], "classes": []}
+    kinds: dict[str, list[Path]] = {"parquet": [], "idx": [], "classes": []}
     for path in list_files(folder):
         is_parquet = path.suffix.lower() == ".parquet"
         kinds["parquet" if is_parquet else "idx" if path.name in IDX_NAMES else "classes"].append(path)
@@ -117,7 +117,7 @@ def find_splits(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _group(places: Iterable[_Place]) -> dict[str, list[_Place]]:
-    by_split = {}
+    by_split: dict[str, list[_Place]] = {}
     for place in places:
         by_split.setdefault(place.split or "train", []).append(place)
     return by_split
@@ -151,9 +151,9 @@ def _locate(path: Path, relative: Path, shards_name_splits: bool = False) -> _Pl
     split = next(iter(splits), None)
     if by_folder:
         index, found = by_folder[0]
-        word = folders[index].lower()
-        return _Place(path, split, (*folders[:index], word[: found[split]]), _drop_numbers(word))
-    prefix = name[: by_name.get(split, 0)]
+        word, (start,) = folders[index].lower(), found.values()
+        return _Place(path, split, (*folders[:index], word[:start]), _drop_numbers(word))
+    prefix = name[: next(iter(by_name.values()), 0)]
     return _Place(path, split, (*folders, prefix), _drop_numbers(name) + "-of-" * bool(shard))
 
 
@@ -167,7 +167,7 @@ def _drop_numbers(name: str) -> str:
 
 
 def _check_one_data_set(split: str, places: Sequence[_Place]) -> None:
-    shards = {}
+    shards: dict[tuple[Path, str, str], set[int]] = {}
     for place in places:
         if (place.configuration, place.shape) != (places[0].configuration, places[0].shape):
             raise ValueError(

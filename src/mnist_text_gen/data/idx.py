@@ -5,7 +5,7 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def _read(path: Path, magic: int) -> np.ndarray:
             raise ValueError(f"{path} is a gzip file that cannot be read: {error}") from error
 
 
-def _read_array(file: BinaryIO, path: Path, magic: int, size: int | None = None) -> np.ndarray:
+def _read_array(file: IO[bytes] | gzip.GzipFile, path: Path, magic: int, size: int | None = None) -> np.ndarray:
     """The array of a file, `size` bytes long if that is known; no more is read than its header says, and a byte."""
     num_dimensions = magic & 0xFF  # the last byte of the magic number says how many
     header_size = 4 * (1 + num_dimensions)

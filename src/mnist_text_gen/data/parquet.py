@@ -49,7 +49,7 @@ def read_parquet(files: Sequence[Path]) -> Rows:
                 rows.add(_iterate(file), str(path))
         except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} cannot be read as parquet: {error}") from error
-    return rows.stack(", ".join(map(str, files)), class_names)
+    return rows.stack(", ".join(map(str, files)), class_names or ())
 
 
 def read_dataset(dataset, name: str) -> Rows:

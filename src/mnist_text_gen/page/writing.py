@@ -80,7 +80,7 @@ def read_settings(pipe: MnistTextGenerationPipeline) -> dict[str, Any]:
     scale = (config.n_embd // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
     by_layer = config.scale_attn_by_inverse_layer_idx
     return {
-        "symbols": tokenizer.convert_ids_to_tokens(range(len(tokenizer))),
+        "symbols": tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))),
         "endSymbol": tokenizer.eos_token,
         "firstPixelId": tokenizer.pixel_ids.start,
         "numSymbolValues": len(tokenizer.pixel_ids),

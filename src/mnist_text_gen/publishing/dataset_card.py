@@ -22,7 +22,7 @@ def build_text_card(
     counts = {name: len(split.images) for name, split in splits.items()}
     class_names, size = splits["train"].class_names, splits["train"].images.shape[1]
     are_digits = class_word(class_names) == "digit"
-    front_matter = {
+    front_matter: dict[str, Any] = {
         "task_categories": ["text-generation", "image-classification"],
         "size_categories": [_size_category(sum(counts.values()))],
         "tags": [*(["mnist"] if are_digits else []), "mnist-text-gen"],

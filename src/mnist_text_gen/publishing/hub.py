@@ -1,7 +1,6 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Publish a folder on the Hugging Face Hub: all of it in one commit, or nothing."""
 
-import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +90,9 @@ def upload_folder(
 
 def _persist(action: Callable[[], _Result], repo_id: str) -> _Result:
     """Do what may fail for a moment, again and again with longer waits; explain what does not pass."""
-    for attempt in itertools.count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return action()
         # HTTPError is that of the HTTP library, whichever huggingface_hub uses: an answer, or the lack of one

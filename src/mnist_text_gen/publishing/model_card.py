@@ -127,7 +127,7 @@ def escape_markdown(text: str) -> str:
 def _front_matter(
     run: dict, judge: dict, results: dict, quality: Sequence[dict], tags: Sequence[str], class_names: Sequence[str]
 ) -> str:
-    examples = (("7", "a seven"), ("3", "a three"))
+    examples: tuple[tuple[str, str], ...] = (("7", "a seven"), ("3", "a three"))
     if class_names != DIGITS:
         examples = tuple((str(label), name) for label, name in enumerate(class_names[:2]))
     of_mnist = ["mnist"] if class_names == DIGITS else []

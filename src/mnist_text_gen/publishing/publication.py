@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedConfig, TrainingArguments
+from transformers.trainer_utils import HubStrategy
 
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.drawing import draw_contact_sheet
@@ -45,9 +46,10 @@ def take_publication(args: TrainingArguments) -> Publication | None:
     args.push_to_hub = False
     if args.hub_strategy in ("checkpoint", "all_checkpoints"):
         raise ValueError(
-            f"hub_strategy is '{args.hub_strategy.value}'; the model is published once, at the end, and checkpoints "
-            "hold pickles, which are not published"
+            f"hub_strategy is '{HubStrategy(args.hub_strategy).value}'; the model is published once, at the end, and "
+            "checkpoints hold pickles, which are not published"
         )
+    assert args.output_dir is not None  # `TrainingArguments` sees to it
     repo_id = args.hub_model_id or Path(args.output_dir).resolve().name
     publication = Publication(repo_id, args.hub_private_repo, args.hub_token, args.hub_revision)
     if args.process_index == 0:

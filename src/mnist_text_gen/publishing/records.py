@@ -8,7 +8,7 @@ language model, and one in the classifier's folder.
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,10 +108,10 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
         picture = SHIPPED_PICTURES / f"{label}.png" if shipped else _find_file(source, revision, name, subfolder)
         if picture is not None:
             (target / PICTURES_FOLDER).mkdir(exist_ok=True)
-            shutil.copyfile(picture, target / name)
+            (target / name).write_bytes(picture.read_bytes())
 
 
-def _read_about(path: Path, folder: Path, kinds: dict[str, type]) -> dict[str, Any]:
+def _read_about(path: Path, folder: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
     """The record at `path`, or an empty one where it is about other weights than those in `folder`."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))

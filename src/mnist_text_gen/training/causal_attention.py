@@ -5,6 +5,8 @@ On a CPU with bfloat16 products, `sdpa` loses its time in the backward pass, and
 copies. Here everything stays in the dtype of the queries.
 """
 
+from typing import Literal
+
 import torch
 from torch import nn
 from transformers import AttentionInterface
@@ -12,6 +14,7 @@ from transformers.masking_utils import AttentionMaskInterface
 
 
 CAUSAL = "causal"
+AttentionImplementation = Literal["sdpa", "eager", "causal"]  # that a training takes
 
 
 def causal_attention(

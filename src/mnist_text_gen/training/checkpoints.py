@@ -29,6 +29,7 @@ from mnist_text_gen.files import (
     sync_folder,
 )
 
+from .processes import output_dir_of
 from .recipe import check_recipe
 
 
@@ -45,7 +46,7 @@ def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | 
     Raises:
         ValueError: where the one that was named isn't whole, and where it is of another training.
     """
-    output_dir = Path(args.output_dir)
+    output_dir = output_dir_of(args)
     with args.main_process_first(local=False, desc="checkpoints"):
         if args.process_index == 0:
             _clean_up(output_dir)
@@ -86,7 +87,7 @@ def find_fault(checkpoint: Path) -> str | None:
         return f"{CHECKPOINT_FILE}, which is written last, cannot be read ({error.strerror})"
     except (ValueError, RecursionError):
         return f"{CHECKPOINT_FILE} is damaged"
-    kinds = {"recipe": dict, "files": dict, "train_seconds": (int, float)}
+    kinds: dict[str, type | tuple[type, ...]] = {"recipe": dict, "files": dict, "train_seconds": (int, float)}
     if not isinstance(content, dict) or not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
         return f"{CHECKPOINT_FILE} is damaged"
     files = content["files"]
@@ -170,8 +171,9 @@ def read_checkpoint_file(checkpoint: str | os.PathLike) -> dict[str, Any]:
 
 def _list_checkpoints(output_dir: Path) -> list[Path]:
     """Folders named like checkpoints, whole or not; the one with the most steps is the last."""
-    steps = {path: re.fullmatch(r"checkpoint-(\d+)", path.name) for path in output_dir.iterdir() if path.is_dir()}
-    return sorted((path for path, match in steps.items() if match), key=lambda path: int(steps[path][1]))
+    found = [(re.fullmatch(r"checkpoint-(\d+)", path.name), path) for path in output_dir.iterdir() if path.is_dir()]
+    steps = {path: int(match[1]) for match, path in found if match}
+    return sorted(steps, key=steps.__getitem__)
 
 
 def _clean_up(output_dir: Path) -> None:

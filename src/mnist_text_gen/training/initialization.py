@@ -68,7 +68,7 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
     transformer.wpe.weight += WAVE_SCALE * _waves(positions) @ of_waves
     transformer.wpe.weight += COLUMN_SCALE * (columns - columns.mean(1, keepdim=True)) @ of_columns
 
-    c_attn = transformer.h[0].attn.c_attn.weight  # [C, 3·C]: queries, keys, values of all heads
+    c_attn = transformer.get_parameter("h.0.attn.c_attn.weight")  # [C, 3·C]: queries, keys, values of all heads
     heads = c_attn.view(width, 3, model.config.n_head, head_width)
     heads[:, :2] *= ATTENTION_NOISE
     for head, offset in enumerate(OFFSETS[: model.config.n_head]):

@@ -5,19 +5,20 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
-from transformers import GPT2LMHeadModel, ProgressCallback, TrainerCallback, TrainingArguments
+from transformers import GPT2LMHeadModel, LogitsProcessorList, ProgressCallback, TrainerCallback, TrainingArguments
 from transformers.integrations import TensorBoardCallback, TrackioCallback, get_reporting_integration_callbacks
 
 from mnist_text_gen.drawing import draw_grid
 from mnist_text_gen.files import staged_folder
 from mnist_text_gen.modeling import MnistTextLogitsProcessor, build_generation_config, decode, read_class_names
 from mnist_text_gen.tokenizer import DIGITS, MnistTextTokenizer
+
+from .processes import output_dir_of
 
 
 SAMPLES_FOLDER = "samples"
@@ -37,13 +38,13 @@ def check_trackers(report_to: Sequence[str]) -> None:
 
 def name_run(args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> None:
     """Have trackers name a run after its output folder, so that one that goes on later goes on in the same place."""
-    args.run_name = args.run_name or Path(args.output_dir).resolve().name
+    args.run_name = args.run_name or output_dir_of(args).resolve().name
     for callback in callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
-            callback.logging_dir = str(Path(args.output_dir) / TENSORBOARD_FOLDER)
+            callback.logging_dir = str(output_dir_of(args) / TENSORBOARD_FOLDER)
 
 
-def show_samples(image: Image.Image, output_dir: str, step: int, callbacks: Sequence[TrainerCallback]) -> None:
+def show_samples(image: Image.Image, output_dir: Path, step: int, callbacks: Sequence[TrainerCallback]) -> None:
     """Put a picture into `samples/step-NNNNNN.png` in the output folder, and into TensorBoard and trackio."""
     with staged_folder(output_dir) as folder:
         (folder / SAMPLES_FOLDER).mkdir()
@@ -95,6 +96,7 @@ class ThroughputMeter(TrainerCallback):
         return rows_per_second
 
     def _count_seconds(self) -> None:
+        assert self.last is not None  # a step has begun
         now = time.perf_counter()
         self.seconds += now - self.last
         self.last = now
@@ -110,7 +112,7 @@ class TrainingProgressCallback(ProgressCallback):
     def __init__(self, formats: dict[str, str]):
         super().__init__()
         self.formats = formats
-        self.shown = {}
+        self.shown: dict[str, str] = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
         # a resumed run has its first steps behind it
@@ -120,11 +122,11 @@ class TrainingProgressCallback(ProgressCallback):
                 total=state.max_steps, initial=state.global_step, dynamic_ncols=True, disable=not sys.stderr.isatty()
             )
 
-    def on_prediction_step(self, args, state, control, **kwargs):
+    def on_prediction_step(self, args, state, control, eval_dataloader=None, **kwargs):
         if sys.stderr.isatty():
-            super().on_prediction_step(args, state, control, **kwargs)
+            super().on_prediction_step(args, state, control, eval_dataloader, **kwargs)
 
-    def on_log(self, args, state, control, logs: dict[str, Any] | None = None, **kwargs):
+    def on_log(self, args, state, control, logs=None, **kwargs):
         news = {name: text.format(logs[name]) for name, text in self.formats.items() if name in logs}
         if not news or self.training_bar is None:
             return
@@ -149,11 +151,12 @@ def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.
     was_training = model.training
     model.eval()
     try:
-        ids = model.generate(
+        # annotated for a class that is there for checkers only, and for all kinds of results
+        ids: torch.Tensor = model.generate(  # type: ignore[misc, assignment]
             prompts,
             attention_mask=torch.ones_like(prompts),
             generation_config=build_generation_config(tokenizer),
-            logits_processor=[MnistTextLogitsProcessor(tokenizer)],
+            logits_processor=LogitsProcessorList([MnistTextLogitsProcessor(tokenizer)]),
             custom_generate=decode,
             seeds=range(len(prompts)),
         )

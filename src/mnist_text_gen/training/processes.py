@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.data_loader import BatchSamplerShard
@@ -68,15 +70,21 @@ def agree_on_largest(value: int, args: TrainingArguments) -> int:
     return int(largest)
 
 
+def output_dir_of(args: TrainingArguments) -> Path:
+    """The output folder; where none was given, `TrainingArguments` has put one of its own there."""
+    assert args.output_dir is not None
+    return Path(args.output_dir)
+
+
 @contextmanager
 def locked_output_dir(args: TrainingArguments) -> Iterator[None]:
     """Keep `output_dir` from other runs inside the block; where one is at work in it, all processes raise."""
-    error = None
+    error: Exception | None = None
     with ExitStack() as stack:
         for at_work in (args.process_index == 0, args.process_index > 0):  # the first, then the others
             try:
                 if at_work:
-                    stack.enter_context(locked_folder(args.output_dir, rank=args.process_index))
+                    stack.enter_context(locked_folder(output_dir_of(args), rank=args.process_index))
             except (ValueError, OSError) as caught:
                 error = caught
             if agree_on_largest(int(error is not None), args):
@@ -98,6 +106,8 @@ class ProcessBatchSampler(BatchSampler):
     Raises:
         ValueError: where the last batch has fewer rows than there are processes.
     """
+
+    sampler: Any  # of a Trainer, which has a length, and epochs
 
     def __init__(self, batch_sampler: BatchSampler, num_processes: int, process_index: int):
         super().__init__(batch_sampler.sampler, batch_sampler.batch_size, batch_sampler.drop_last)

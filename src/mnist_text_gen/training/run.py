@@ -16,6 +16,7 @@ from mnist_text_gen.publishing import hash_weights, read_run, write_run
 from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 
 from .history import HISTORY_FILE, describe_history, draw_history, read_history
+from .processes import output_dir_of
 from .trainer import MnistTrainer
 
 
@@ -46,7 +47,7 @@ def describe_stage(
         "versions": {name: version(name) for name in PACKAGES},
         "dataset": identify_source(data_args.dataset_name, source_images),
         "num_train_samples": data_args.num_train_samples or len(trainer.train_dataset),
-        "class_names": list(read_class_names(trainer.model.config) or DIGITS),
+        "class_names": list(read_class_names(trainer.plain_model.config) or DIGITS),
         "image_size": data_args.image_size,
         "binarization": describe_binarization(data_args),
         "augmentation": data_args.augmentation,
@@ -74,7 +75,7 @@ def write_training(
         metrics (`dict[str, float]`): of its evaluation; empty if there was none.
         model_name_or_path (`str`, *optional*): the weights that training began with.
     """
-    output_dir = Path(trainer.args.output_dir)
+    output_dir = output_dir_of(trainer.args)
     about = {"num_samples": len(trainer.eval_dataset), "dataset": stage["dataset"]}
     results = {name: {"value": metrics[f"eval_{of}"], **about} for name, of in result_names.items() if metrics}
     # not the weights in folders below: a classifier may be trained beside the language model, before or after it

@@ -7,11 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from .processes import agree_on_largest
+from .processes import agree_on_largest, output_dir_of
 
 
 # A launcher passes on the Ctrl-C that the terminal has already sent to all processes: that is not a second one.
@@ -73,7 +72,7 @@ def exit_if_stopped(trainer: Trainer, stopped_by: signal.Signals | None) -> None
     if stopped_by is None:
         return
     if trainer.is_world_process_zero():
-        checkpoint = Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}"
+        checkpoint = output_dir_of(trainer.args) / f"checkpoint-{trainer.state.global_step}"
         sys.stderr.write(
             f"Stopped by {stopped_by.name}; {checkpoint} is saved. The same command goes on from there.\n"
         )

@@ -52,7 +52,7 @@ from .checkpoints import (
 )
 from .history import Quantities
 from .monitoring import ThroughputMeter, TrainingProgressCallback, check_trackers, name_run, show_samples
-from .processes import agree_on_largest, share_batches
+from .processes import agree_on_largest, output_dir_of, share_batches
 from .stopping import StopOnSignal, exit_if_stopped
 
 
@@ -109,7 +109,7 @@ def check_training_arguments(args: TrainingArguments) -> None:
         )
     if args.fp16 and args.device.type == "cpu":
         raise ValueError("`fp16` must be false on a CPU, got true; `bf16` works on CPUs and on newer GPUs")
-    check_trackers(args.report_to)
+    check_trackers(args.report_to or [])
 
 
 class ResumedRun(TrainerCallback):
@@ -146,6 +146,10 @@ class MnistTrainer(Trainer):
         kwargs: of the `Trainer`.
     """
 
+    # with a length: those of the commands are data sets of `datasets`
+    train_dataset: Any
+    eval_dataset: Any
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -160,7 +164,8 @@ class MnistTrainer(Trainer):
         args.remove_unused_columns = False
         super().__init__(model, args, **kwargs)
         self.recipe, self.quantities, self.draw_samples = recipe, quantities, draw_samples
-        self._seconds_before, self._started = 0.0, None
+        self._seconds_before = 0.0
+        self._started: float | None = None
         self.stop_on_signal, self.meter, self.resumed_run = StopOnSignal(), ThroughputMeter(), ResumedRun()
         for callback in (self.resumed_run, self.stop_on_signal, self.meter):
             self.add_callback(callback)
@@ -201,7 +206,8 @@ class MnistTrainer(Trainer):
         self.save_metrics("eval", metrics)
         return metrics
 
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs):
+    # only this argument is read here
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs):  # type: ignore[override]
         self._seconds_before, self._started = 0.0, time.monotonic()
         if resume_from_checkpoint is not None:
             self._seconds_before = read_checkpoint_file(resume_from_checkpoint)["train_seconds"]
@@ -231,12 +237,12 @@ class MnistTrainer(Trainer):
         metrics = super().evaluate(*args, **kwargs)
         if self.draw_samples is not None and self.is_world_process_zero():
             image = self.draw_samples(self.plain_model)
-            show_samples(image, self.args.output_dir, self.state.global_step, self.callback_handler.callbacks)
+            show_samples(image, output_dir_of(self.args), self.state.global_step, self.callback_handler.callbacks)
         self.meter.restart()
         return metrics
 
     def _save_checkpoint(self, model, trial) -> None:
-        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        target = output_dir_of(self.args) / f"checkpoint-{self.state.global_step}"
         staging = target.with_name(f".staging-{target.name}")
         written = staging / target.name
         try:
