@@ -50,4 +50,4 @@ def test_nats_are_those_of_each_precision(tiny_model, tokenizer, mnist_5k):
 def test_other_models_and_parts_are_refused(named_files, refusal_of):
     line = refusal_of(sampling, "--model", named_files)
     assert f"got '{named_files}', of the classes T-shirt/top, Ankle boot, Bag in 12×12 pixels" in line
-    assert "`parts` must be some of speed, growth" in refusal_of(sampling, "--parts", "beauty")
+    assert "`parts` must be some of speed, profile" in refusal_of(sampling, "--parts", "beauty")

@@ -119,7 +119,11 @@ def test_files_are_shards_hashes_settings_and_card_and_name_no_path(written):
     files = read_bytes(written)
     assert set(files) == {*shard_names(3), *hash_names(3), "generation.json", "README.md"}
     # as they were before classes had names, so that older data sets can be gone on with
-    assert json.loads(files["generation.json"]).keys() == vars(settings_of()).keys() - {"class_names", "image_size"}
+    assert json.loads(files["generation.json"]).keys() == vars(settings_of()).keys() - {
+        "class_names",
+        "image_size",
+        "selection",
+    }
     # a path of pytest's has the user's name too
     for part in (str(written), written.parents[2].name):
         assert [name for name, content in files.items() if part.encode() in content] == []

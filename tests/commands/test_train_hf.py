@@ -205,5 +205,8 @@ def test_weights_that_do_not_fit_are_refused_and_leave_nothing(refusal_of, tmp_p
     line = refusal_of(
         train_hf, *small_options(tmp_path / "out", do_train=True, model_name_or_path=tmp_path / "weights")
     )
-    assert str(tmp_path / "weights") in line and "context of 100" in line
+    assert (
+        str(tmp_path / "weights") in line
+        and "must have a context of 152 tokens or more, a whole text, got 100" in line
+    )
     assert names(tmp_path) == {"weights"}

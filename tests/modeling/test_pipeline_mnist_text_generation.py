@@ -210,7 +210,7 @@ def test_a_classifier_of_another_shape_is_refused(tiny_model, tokenizer, config)
 def test_a_language_model_of_another_shape_is_refused(tokenizer, tiny_classifier):
     config = build_language_model_config(tokenizer, n_embd=16, n_head=2, n_layer=1)
     config.n_positions = 60
-    with pytest.raises(ValueError, match="context of 60"):
+    with pytest.raises(ValueError, match="context of 152 tokens or more, a whole text, got 60"):
         MnistTextGenerationPipeline(GPT2LMHeadModel(config), tokenizer, tiny_classifier)
 
 
@@ -236,7 +236,7 @@ def test_an_argument_of_a_newer_generate_leaves_the_decoding_to_it_with_a_warnin
     monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
     assert pipe(7, seed=0, callback=lambda *block: seen.append(block[-1].shape)) == expected
     assert seen == [(64, 30, 30)]
-    assert "decodes by itself: prefill_chunks is given" in caplog.text
+    assert "decodes by itself: `prefill_chunks` must not be given" in caplog.text
 
 
 def test_bfloat16_decoding_gives_valid_texts(pipe):

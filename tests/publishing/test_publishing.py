@@ -312,9 +312,9 @@ def check_model(hub, folder):
     [
         (None, "ada/x", ["needs a token", "hf auth login"]),
         ("unknown", "ada/x", ["needs a token", "hf auth login"]),
-        ("reader", "eve/x", ["may not write", "eve/x"]),
-        ("eve", "ada/digits", ["may not write", "ada/digits"]),
-        ("eve", "ada/new", ["may not write", "ada/new"]),
+        ("reader", "eve/x", ["must be one that may write to 'eve/x'"]),
+        ("eve", "ada/digits", ["must be one that may write to 'ada/digits'"]),
+        ("eve", "ada/new", ["must be one that may write to 'ada/new'"]),
         ("eve", "eve/name.git", ["name.git"]),
     ],
 )
