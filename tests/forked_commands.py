@@ -22,7 +22,15 @@ import datasets.io.parquet  # noqa: F401
 import numpy as np
 import pyarrow.parquet  # noqa: F401
 
-from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf
+from mnist_text_gen.commands import (
+    build_dataset,
+    draw_dataset,
+    export_onnx,
+    exporting,
+    sample_hf,
+    train_classifier,
+    train_hf,
+)
 from mnist_text_gen.files import check_whole
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import Candidates
@@ -87,7 +95,7 @@ def options_of(name, model, images):
 def replace_what_costs_time(pipes):
     for command in (draw_dataset, sample_hf):
         command.load_pipeline = lambda *args: Pipe()
-    export_onnx.load_pipeline = lambda name, device: pipes[name]
+    exporting.load_pipeline = lambda name, device: pipes[name]
     export_onnx.write_graph = write_graph
     export_onnx.draw_texts = lambda pipe: []
     # what is at the end of a training: model, configuration and tokenizer, and then the record of them

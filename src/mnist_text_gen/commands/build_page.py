@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
-from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.files import locked_folder, staged_folder
-from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.page import check_model, write_page
 
 from .arguments import parse_arguments, run_command
+from .exporting import ExportedModelArguments
 
 
 PROG = "mnist-text-gen-page"
@@ -25,17 +22,10 @@ PIECE = re.compile(r"(fast|exact)-\d+\.js")
 
 
 @dataclass
-class PageArguments:
+class PageArguments(ExportedModelArguments):
     """What the page draws with, and where to."""
 
     output_dir: str = field(default="page", metadata={"help": "Folder of the page.", "path": True})
-    model_name_or_path: str = field(
-        default=str(SHIPPED_CHECKPOINT),
-        metadata={
-            "help": "Folder or Hub id of a GPT-2 with its classifier; the shipped weights by default.",
-            "path": True,
-        },
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -44,10 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def build(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([PageArguments], argv, PROG, __doc__)
-    pipe = load_pipeline(args.model_name_or_path, torch.device("cpu"))
+    pipe = args.load_pipeline()
     check_model(pipe, f"`model_name_or_path` {args.model_name_or_path!r}")
-    pipe.model.float().eval()
-    pipe.classifier.float()
     if Path(args.output_dir).resolve() == Path(args.model_name_or_path).resolve():
         raise ValueError(f"`output_dir` must not be the folder of the model, got {args.output_dir!r}")
     with locked_folder(args.output_dir) as output_dir:

@@ -1,14 +1,14 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """What a drawn data set depends on, and its rows: as they are drawn, drawn again, or selected."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnist_text_gen.modeling import BLOCK_SIZE, DEFAULTS, MnistTextGenerationPipeline
+from mnist_text_gen.modeling import BLOCK_SIZE, DEFAULTS, Candidates, MnistTextGenerationPipeline
 from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 
@@ -128,13 +128,7 @@ def draw_block(
     seed_keys = [(settings.seed, TEXT_STREAM, index, attempt) for index, attempt in block]
     how = (settings.temperature, settings.classifier_temperature, settings.decoding)
     candidates = pipe.sample_texts(labels, seed_keys, *how)
-    scores = candidates.scores(labels).tolist()
-    return [
-        {"label": label, "image": image, "text": text, "score": score, "index": index}
-        for label, image, text, score, (index, _) in zip(
-            labels, candidates.images, candidates.texts, scores, block, strict=True
-        )
-    ]
+    return build_rows(candidates, range(len(block)), labels, [index for index, _ in block])
 
 
 def draw_group(
@@ -159,19 +153,25 @@ def draw_group(
         kept = candidates.select(label, GROUP_SIZE, settings.selection, min_score)
         if settings.min_score is None or candidates.passed(label, min_score)[kept].all():
             show(GROUP_SIZE)
-            scores = candidates.probabilities[:, label].tolist()
-            return [
-                {
-                    "label": label,
-                    "image": candidates.images[place],
-                    "text": candidates.texts[place],
-                    "score": scores[place],
-                    "index": index,
-                }
-                for index, place in enumerate(kept.tolist(), start=first)
-            ]
+            return build_rows(candidates, kept.tolist(), [label] * GROUP_SIZE, range(first, first + GROUP_SIZE))
     raise ValueError(
         f"`min_score` must be what {GROUP_SIZE} of {NUM_CANDIDATES} candidates of each class reach, got "
         f"{settings.min_score}, and images {first} to {first + GROUP_SIZE - 1}, of class {pipe.class_names[label]!r}, "
         f"stay below it after max_attempts, {max_attempts}"
     )
+
+
+def build_rows(
+    candidates: Candidates, places: Sequence[int], labels: Sequence[int], indices: Sequence[int]
+) -> list[dict[str, Any]]:
+    """The candidates at `places` as images `indices` of the data set, each of the class that was wanted."""
+    return [
+        {
+            "label": label,
+            "image": candidates.images[place],
+            "text": candidates.texts[place],
+            "score": float(candidates.probabilities[place, label]),
+            "index": index,
+        }
+        for place, label, index in zip(places, labels, indices, strict=True)
+    ]

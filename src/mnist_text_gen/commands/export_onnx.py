@@ -20,12 +20,11 @@ import torch
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from mnist_text_gen import MnistCnnForImageClassification, MnistTextGenerationPipeline
-from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.files import locked_folder, staged_folder
-from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import CLASSIFIER_FOLDER, generate_candidates
 
 from .arguments import parse_arguments, run_command
+from .exporting import ExportedModelArguments
 
 
 PROG = "mnist-text-gen-export-onnx"
@@ -39,18 +38,11 @@ CACHE_ARGUMENT = "cache" if "cache" in signature(GPT2LMHeadModel.forward).parame
 
 
 @dataclass
-class ExportArguments:
+class ExportArguments(ExportedModelArguments):
     """What to export, and where to."""
 
     output_dir: str = field(
         default="onnx", metadata={"help": "Folder of the ONNX files and what belongs to them.", "path": True}
-    )
-    model_name_or_path: str = field(
-        default=str(SHIPPED_CHECKPOINT),
-        metadata={
-            "help": "Folder or Hub id of a GPT-2 with its classifier; the shipped weights by default.",
-            "path": True,
-        },
     )
 
 
@@ -63,12 +55,10 @@ def export(argv: Sequence[str]) -> None:
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise ValueError(f'{package} is not installed; pip install "mnist-text-gen[onnx]" brings it')
-    pipe = load_pipeline(args.model_name_or_path, torch.device("cpu"))
+    pipe = args.load_pipeline()
     if not isinstance(pipe.model, GPT2LMHeadModel):
         found = type(pipe.model).__name__
         raise ValueError(f"`model_name_or_path` must be a GPT-2, got {args.model_name_or_path!r}, a {found}")
-    pipe.model.float().eval()
-    pipe.classifier.float()
     if Path(args.output_dir).resolve() == Path(args.model_name_or_path).resolve():
         raise ValueError(f"`output_dir` must be another folder than the model's, got {args.output_dir!r}")
     with locked_folder(args.output_dir) as output_dir, staged_folder(output_dir) as folder:
