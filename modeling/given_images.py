@@ -53,7 +53,7 @@ class GivenImagesMixin:
             seed (`int`, *optional*):
                 The noise of an image depends on the seed, the image's known pixels, its mask, its label, and how often
                 the same came before in this call. By default a seed is drawn from torch's global generator.
-            num_return_sequences (`int`, defaults to 1): how many results an image.
+            num_return_sequences (`int`, defaults to 1): how many results per image.
             num_particles (`int`, defaults to 64):
                 How many texts are drawn to choose from; without a label as many as classes, 10, or more. Time and
                 memory grow with it. Where what is known comes last, as with the lower half, 64 are few.

@@ -99,7 +99,7 @@ def decode(
             What `generate` prepares. Beams and stopping criteria of one's own are refused.
         seeds (`Sequence[int]`, length B, *optional*):
             For `do_sample`, one per prompt. Noise depends on nothing else. By default drawn from torch's generator.
-        num_draft_tokens (`int`, defaults to 3): drafts a step; 0 decodes a token at a time.
+        num_draft_tokens (`int`, defaults to 3): drafts per step; 0 decodes one token at a time.
         draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
         prefix_draft (`Sequence[int]`):
             Tokens that many continuations start with. The model runs over them once for all equal prompts.

@@ -32,7 +32,7 @@ def _escape(char: str) -> str:
 
 
 def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
-    """Draw the images of a pipeline's results, eight a row, each over its score.
+    """Draw the images of a pipeline's results, eight per row, each over its score.
 
     Where all are of one class, and it is no digit, its name stands above: who sees a 7 need not read that it is one.
 

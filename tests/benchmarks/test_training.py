@@ -75,7 +75,7 @@ def test_speed_compares_the_stock_trainer_with_ours(tiny_training, capsys, monke
     stock, ours = (found[way] for way in (training.STOCK, training.OURS))
     precisions = (stock.training_args.bf16, stock.training_args.learning_rate, ours.training_args.bf16)
     assert precisions == (False, 1e-4, True)
-    # all windows over 16 texts, 2 a step
+    # all windows over 16 texts, 2 per step
     assert stock.num_recipe_steps == -(-(16 * TEXT_LENGTH - TEXT_LENGTH + 1) // 2)
 
 

@@ -540,7 +540,7 @@ def test_page_of_named_classes_in_a_browser(modules, named, new_visitor):
         page.get_by_role("tab", name="Text").click()
         page.get_by_role("button", name="Take its text").click()
         wait_for_status(page, "text", "Shown")
-        # symbol 4 of 2 a row: row 2, columns 7 to 12
+        # symbol 4, at 2 per row: row 2, columns 7 to 12
         page.locator("#symbols input").nth(3).check()
         picture, frame = (page.locator(f"#symbols {name}").bounding_box() for name in (".picture", ".frame"))
         assert frame["width"] == pytest.approx(picture["width"] / 2, rel=0.05)

@@ -22,7 +22,7 @@ from mnist_text_gen.training.trainer import MnistTrainer
 
 @pytest.fixture
 def build_trainer(tiny_model, tokenizer, mnist_5k, tmp_path):
-    """Make a trainer of the tiny model over 8 real texts, 2 a step, evaluated at every second step."""
+    """Make a trainer of the tiny model over 8 real texts, 2 per step, evaluated at every second step."""
     images, labels = mnist_5k["train"].first(8, "samples")
     batch = tokenizer(tokenizer.encode_images(images, labels), return_tensors="pt")
     rows = [{**{name: batch[name][row] for name in batch}, "labels": batch["input_ids"][row]} for row in range(8)]
