@@ -177,7 +177,7 @@ class CachedGPT2:
 
 
 class _GraphedGPT2:
-    """Steps of a static `CachedGPT2` as one CUDA graph: one launch per step, and not one for each of its 130 kernels."""
+    """Steps of a static `CachedGPT2` as one CUDA graph: one launch per step, not one for each of its 130 kernels."""
 
     key: tuple
 

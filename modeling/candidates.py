@@ -25,6 +25,7 @@ from .cached_gpt2 import multiplies_bfloat16, unwrap_model
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import UnknownArgumentError, decode
+from .sampling_arguments import DEFAULTS
 from .selection import select_best, select_diverse
 
 
@@ -81,9 +82,9 @@ class Candidates:
         self,
         label: int,
         class_names: Sequence[str],
-        num_return_sequences: int = 8,
-        selection: str = "best",
-        min_score: float = 0.999,
+        num_return_sequences: int = DEFAULTS["num_return_sequences"],
+        selection: str = DEFAULTS["selection"],
+        min_score: float = DEFAULTS["min_score"],
     ) -> list[dict[str, Any]]:
         """What the pipeline's `__call__` returns of candidates of one class, and a warning where too few passed.
 
