@@ -32,7 +32,7 @@ from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.files import locked_folder, staged_folder
 from mnist_text_gen.publishing import read_run
 from mnist_text_gen.tokenizer import DIGITS
-from mnist_text_gen.training.run import describe_device
+from mnist_text_gen.training.run import PACKAGES, describe_device
 
 
 PROG = "gpu.py"
@@ -84,9 +84,8 @@ def run(argv: Sequence[str]) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    packages = ("torch", "transformers", "accelerate", "mnist-text-gen")
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-    return {"device": describe_device(device), "versions": {name: version(name) for name in packages}}
+    return {"device": describe_device(device), "versions": {name: version(name) for name in PACKAGES}}
 
 
 def measure_decoding(args: Arguments) -> dict[str, Any]:

@@ -137,7 +137,8 @@ class Samples:
 
     def diverse(self) -> "Samples":
         """The 8 of every 64 candidates of a digit that the pipeline selects as `diverse`."""
-        images, passed = self.images, self.scores >= MIN_SCORE
+        images = self.images
+        passed = (self.scores >= MIN_SCORE) & images.any(axis=(1, 2))  # as in `Candidates.passed`
         selected = (g[select_diverse(self.scores[g], images[g], passed[g], NUM_BEST)] for g in self._groups())
         return self.take(np.concatenate(list(selected)))
 

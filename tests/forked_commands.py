@@ -199,6 +199,9 @@ def find_faults(folder, name, model, images) -> tuple[int, list[str]]:
                 faults.append(f"{place}: old and new files together")
             if old_files.keys() - found.keys() and is_whole(output_dir):
                 faults.append(f"{place}: a part of the files that readers take for the whole")
+            splits = {path.name.split("-")[0] for path in output_dir.glob("data/*.parquet")}
+            if name == "build_dataset" and splits == {"train"}:
+                faults.append(f"{place}: training images without test images, which look like a whole data set")
             if (status := run(command, options, output_dir)) != 0:
                 faults.append(f"{place}: status {status} when started again")
             elif (found := read(output_dir)) != new_files:
