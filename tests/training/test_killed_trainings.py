@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import transformers
+from packaging.version import Version
 from run_folders import differing, names
 from transformers import TrainerState
 
@@ -131,6 +133,9 @@ def losses_of(folder, steps):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    Version(transformers.__version__) < Version("5.18"), reason="Transformers cannot read an optimizer for 'cpu:0'"
+)
 @pytest.mark.parametrize("layout", RESUMED)
 def test_two_processes_learn_what_one_does_also_after_a_resume_with_another_number(forked, layout):
     folder, statuses, log = forked

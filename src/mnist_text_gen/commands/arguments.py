@@ -22,6 +22,7 @@ from mnist_text_gen.drawing import show_text
 
 # Those of `TrainingArguments` that are paths; a field of ours says so in its metadata, `{"path": True}`.
 _PATHS = {"--output_dir", "--resume_from_checkpoint", "--deepspeed", "--fsdp_config", "--accelerator_config"}
+_PATHS |= {"--logging_dir"}  # before Transformers 5.11
 
 
 class CommandParser(HfArgumentParser):

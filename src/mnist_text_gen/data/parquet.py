@@ -81,7 +81,9 @@ def _read_schema(schema: pa.Schema, name: str) -> tuple[str, ...]:
     if not pa.types.is_integer(label):
         raise ValueError(f"{name} has the column 'label' of type {label}; needed are integers, the labels 0 to 9")
     try:
-        names = getattr(Features.from_arrow_schema(schema)["label"], "names", None) or ()
+        # of the labels only: not every version knows all types that images may have
+        labels = pa.schema([schema.field("label")], schema.metadata)
+        names = getattr(Features.from_arrow_schema(labels)["label"], "names", None) or ()
         return tuple(str(class_name) for class_name in names)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"{name} has metadata of `datasets` that cannot be read: {error!r}") from error
