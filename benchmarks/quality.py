@@ -18,7 +18,7 @@ goes on: drawn images, the judge, likelihoods. With the default numbers it takes
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -351,21 +351,31 @@ def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:
     return {name: measure_accuracy_score(train.images, train.labels, m.real.test) for name, train in sets.items()}
 
 
-def measure_synthetic_data(m: Measurement, min_scores: Sequence[float] = (0, 0.5, MIN_SCORE)) -> dict[str, Any]:
-    """How the accuracy score grows with the number of drawn images, all or good ones, alone and beside real ones."""
+def measure_synthetic_data(
+    m: Measurement, min_scores: Sequence[float] = (0, 0.5, MIN_SCORE), num_steps: int = 3_600
+) -> dict[str, Any]:
+    """How the accuracy score grows with the number of drawn images, all or good ones, alone and beside real ones.
+
+    All trainings have equally many steps, so that more images give more variety and not more training.
+    """
     real, test, pool, rows = m.real.train, m.real.test, m.pool(1.0), []
+    measure = partial(measure_accuracy_score, test=test, num_steps=num_steps)
     for min_score in min_scores:
         good = pool.take(np.flatnonzero(pool.scores >= min_score))
         for number in m.args.num_synthetic:
             drawn = good.images[:number], good.labels[:number]
             both = (np.concatenate(columns) for columns in zip(real, drawn, strict=True))
-            found = {"alone": measure_accuracy_score(*drawn, test), "beside_real": measure_accuracy_score(*both, test)}
+            found = {"alone": measure(*drawn), "beside_real": measure(*both)}
             rows.append({"min_score": min_score, "num_images": len(drawn[1]), **found})
-    return {"real": measure_accuracy_score(*real, test), "rows": rows}
+    return {"num_steps": num_steps, "real": measure(*real), "rows": rows}
 
 
 def measure_accuracy_score(
-    images: np.ndarray, labels: np.ndarray, test: LabelledImages, seeds: Sequence[int] = (0, 1, 2)
+    images: np.ndarray,
+    labels: np.ndarray,
+    test: LabelledImages,
+    num_steps: int | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
 ) -> dict[str, Any]:
     """The accuracy on test images of CNNs that are trained on `[N, 30, 30]` images in {0, 1}, one for each seed.
 
@@ -374,7 +384,7 @@ def measure_accuracy_score(
     """
     accuracies = []
     for seed in seeds:
-        probabilities, _ = look_at(train_small_classifier(images, labels, seed), test.images)
+        probabilities, _ = look_at(train_small_classifier(images, labels, seed, num_steps), test.images)
         accuracies.append(float((probabilities.argmax(axis=1) == test.labels).mean()))
     accuracy, number = float(np.mean(accuracies)), len(test.labels)
     return {
@@ -387,9 +397,9 @@ def measure_accuracy_score(
 
 
 def train_small_classifier(
-    images: np.ndarray, labels: np.ndarray, seed: int, num_epochs: float = 6
+    images: np.ndarray, labels: np.ndarray, seed: int, num_steps: int | None = None
 ) -> MnistCnnForImageClassification:
-    """Smaller than the classifier that is shipped, since many are trained; what it learns depends on `seed`."""
+    """Smaller than the classifier that is shipped, since many are trained; six epochs, or `num_steps` of 50 images."""
     set_seed(seed)
     model = MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[16, 32, 64]))
     pixels = images[:, None].astype(np.float32)  # [N, 1, 30, 30]
@@ -402,7 +412,8 @@ def train_small_classifier(
             warmup_steps=0.05,
             weight_decay=0.01,
             per_device_train_batch_size=50,
-            num_train_epochs=num_epochs,
+            num_train_epochs=6,
+            max_steps=num_steps or -1,
             seed=seed,
             bf16=True,
             use_cpu=not torch.accelerator.is_available(),

@@ -168,7 +168,7 @@ def test_a_cnn_learns_from_right_labels_and_not_from_wrong_ones(mnist_5k, monkey
 
 
 def test_synthetic_data_are_counted_and_put_beside_the_real_ones(pool, real, monkeypatch):
-    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, labels, test: (len(images), len(labels)))
+    monkeypatch.setattr(quality, "measure_accuracy_score", lambda images, labels, **how: (len(images), len(labels)))
     args = SimpleNamespace(num_synthetic=[50, 5_000])
     found = quality.measure_synthetic_data(SimpleNamespace(args=args, real=real, pool=lambda temperature: pool))
     num_good = int((pool.scores >= 0.999).sum())
