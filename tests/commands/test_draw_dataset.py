@@ -421,7 +421,7 @@ def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name)
     [
         (("--num_images", "0"), ["`num_images` must be an integer of 1 or more, got 0"]),
         (("--max_attempts", "0"), ["`max_attempts` must be an integer of 1 or more, got 0"]),
-        (("--min_score", "nan"), ["`min_score` must be from 0 to below 1, got nan"]),
+        (("--min_score", "nan"), ["`min_score` must be at least 0 and below 1, got nan"]),
         (("--class_shares", "1", "2"), ["`class_shares` must be 10 finite numbers of 0 or more", "got [1.0, 2.0]"]),
         (("--class_shares", *"0000000000"), ["`class_shares` must be 10 finite", "with a sum above 0, got [0.0,"]),
         (("--class_shares", "-1", *"111111111"), ["numbers of 0 or more", "got [-1.0,"]),

@@ -114,7 +114,7 @@ def replace_language_model(checkpoint, **sizes):
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        (lambda folder: shutil.rmtree(folder / "classifier"), ["no classifier", "'classifier'"]),
+        (lambda folder: shutil.rmtree(folder / "classifier"), ["must have a classifier", "'classifier'"]),
         (lambda folder: replace_language_model(folder, vocab_size=80), ["vocabulary of 75, got 80"]),
         (lambda folder: replace_language_model(folder, n_positions=100), ["context of 152 tokens or more, "]),
         (lambda folder: (folder / "model.safetensors").unlink(), ["model.safetensors"]),

@@ -334,7 +334,7 @@ def test_model_whose_classifier_does_not_fit_is_refused_before_its_training(
     online("ada")
     options = ["--output_dir", tmp_path / "run", "--use_cpu", "--push_to_hub", "--hub_model_id", "never"]
     line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options, "--image_size", "24")
-    assert "must have 2 to 10 labels, 1 channel and images of 24 pixels, got 10, 1 and 30" in line
+    assert "must have 2 to 10 labels, 1 channel and an image size of 24, got 10, 1 and 30" in line
     options += ["--classifier_name_or_path", tiny_files, "--class_names", *"abcdefghij"]
     line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options)
     assert "language model and classifier must have the same classes, got 'a', 'b'" in line

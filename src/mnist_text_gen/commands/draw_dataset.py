@@ -85,7 +85,7 @@ class DatasetArguments:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be an integer of 1 or more, got {getattr(self, name)}")
         if self.min_score is not None and not 0 <= self.min_score < 1:
-            raise ValueError(f"`min_score` must be from 0 to below 1, got {self.min_score}")
+            raise ValueError(f"`min_score` must be at least 0 and below 1, got {self.min_score}")
         if self.push_to_hub_id is not None:
             validate_repo_id(self.push_to_hub_id)
 

@@ -92,7 +92,7 @@ class ModelArguments:
 
     def __post_init__(self):
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be from 0 to below 1, got {self.dropout}")
+            raise ValueError(f"`dropout` must be at least 0 and below 1, got {self.dropout}")
 
 
 @dataclass
