@@ -173,14 +173,14 @@ def test_other_models_and_too_few_packages_are_refused_by_name(refusal_of, tiny_
     find = export_onnx.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *at: None if name == "onnx" else find(name, *at))
     line = refusal_of(export_onnx, *options)
-    assert 'onnx is not installed; pip install "mnist-text-gen[onnx]" brings it' in line
+    assert 'onnx must be installed; pip install "mnist-text-gen[onnx]" installs it' in line
     assert not list(Path(tmp_path, "out").rglob("*"))
 
 
 def test_folder_of_the_model_is_no_place_for_the_export(refusal_of, tiny_checkpoint):
     before = read_bytes(tiny_checkpoint)
     line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", f"{tiny_checkpoint}/.")
-    assert "`output_dir` must be another folder than the model's, got" in line
+    assert "`output_dir` must not be the folder of the model, got" in line
     assert read_bytes(tiny_checkpoint) == before
 
 

@@ -96,7 +96,7 @@ def test_other_files_in_the_folder_stay_and_old_sheets_are_replaced(draw, tmp_pa
         (("--classifier_temperature", "0"), ["`classifier_temperature` must be a finite number above 0, got 0.0"]),
         (("--seed", str(2**64)), [f"`seed` must be an integer from 0 to 2**64 - 1, or None, got {2**64}"]),
         (("--save_texts", "csv"), ["--save_texts", "'csv'", "jsonl"]),
-        (("--num_images=5",), ["num_images is no option here", "mnist-text-gen-draw-dataset"]),
+        (("--num_images=5",), ["`num_images` must not be given", "mnist-text-gen-draw-dataset"]),
     ],
 )
 def test_bad_option_is_refused_by_name_before_anything_is_written(refusal_of, tiny_files, tmp_path, options, found):

@@ -161,7 +161,7 @@ def test_bayes_rule_where_likelihoods_are_too_small_for_floats():
     ("likelihoods", "log_prior", "message"),
     [
         (LIKELIHOODS, [math.log(0.5)] * 2, r"`log_prior` must be the logarithms of 3 .*, got shape \[2\]"),
-        (LIKELIHOODS, [math.log(0.5)] * 3, r"must be the logarithms of 3 probabilities that sum to 1, .* a sum of 1.5"),
+        (LIKELIHOODS, [math.log(0.5)] * 3, r"must be the logarithms of 3 probabilities .* a sum of 1.5"),
         (LIKELIHOODS[0], None, r"`log_likelihoods` must have shape \[N, classes\], got \[3\]"),
     ],
 )

@@ -359,7 +359,7 @@ REFUSALS = [
     ({"draft_lookback": 0}, r"`draft_lookback` must be an integer of 1 or more, got 0"),
     ({"prefix_draft": [1, 7]}, r"a token of `prefix_draft` must be an integer from 0 to 6, got 7"),
     ({"position_ids": torch.tensor([[3, 4], [3, 4]])}, r"`position_ids` must be 0, 1, 2, ..., got \[3, 4\]"),
-    ({"token_type_ids": torch.tensor([[0, 1], [0, 1]])}, r"`token_type_ids` must not be given: prompts are `input_ids`"),
+    ({"token_type_ids": torch.tensor([[0, 1], [0, 1]])}, r"`token_type_ids` must not be given: prompts"),
 ]
 
 

@@ -72,7 +72,7 @@ def test_second_run_in_an_output_folder_is_refused_at_its_start(refusal_of, tmp_
     argv = ["--do_train", "--use_cpu", "--output_dir", tmp_path / "run", "--dataset_name", tmp_path / "missing"]
     with locked_folder(tmp_path / "run"):
         line = refusal_of(command, *argv)
-    assert f"got {str(tmp_path / 'run')!r}, where one is at work" in line
+    assert f"got {str(tmp_path / 'run')!r}, which another run" in line
     assert list(tmp_path.iterdir()) == []
 
 
