@@ -182,7 +182,7 @@ def test_images_and_weights_that_are_not_there_are_named_and_leave_nothing(refus
     (tmp_path / "empty").mkdir()
     options = ["--output_dir", tmp_path / "out", "--do_train", "--use_cpu"]
     line = refusal_of(command, *options, "--dataset_name", tmp_path / "empty")
-    assert str(tmp_path / "empty") in line and "has no folder of images" in line
+    assert str(tmp_path / "empty") in line and "got no folder of images" in line
     options += ["--num_train_samples", 4, "--num_eval_samples", 4]
     weights = str(tmp_path / "weights")
     assert weights in refusal_of(command, *options, "--dataset_name", "mnist-5k", "--model_name_or_path", weights)

@@ -125,8 +125,8 @@ def test_images_of_another_size_are_written_as_they_are(tmp_path):
         (["--push_to_hub_id", "a/b/c"], ["a/b/c"]),
         (["--push_to_hub_id", "you/texts"], ["offline"]),
         (["--image_size", "28"], ["`image_size` must be one of 6, 12, 18, 24, 30, 36, 42, 48, got 28"]),
-        (["--threshold", "0.5"], ["`threshold` must be left out with binarization 'rounded', got 0.5"]),
-        (["--class_names", "a", "b"], ["class_names has 2 names; needed are 10"]),
+        (["--threshold", "0.5"], ["`threshold` must not be given with binarization 'rounded', got 0.5"]),
+        (["--class_names", "a", "b"], ["`class_names` must be 10 names, "]),
         (["--binarization", "sampled", "--image_size", "24"], ["`image_size` must be a multiple of 6", "got 24"]),
     ],
 )

@@ -308,7 +308,7 @@ def test_shards_that_are_missing_or_cut_off_are_drawn_again(write, copied, spoil
     assert read_bytes(copied) == whole
     assert not (copied / ".staging-left").exists()
     captured = capsys.readouterr()
-    assert captured.out.startswith("20 images in 3 shards: 8 drawn now, in ")
+    assert captured.out.startswith("20 images in 3 shards: 8 drawn now in ")
     assert "8/8" in captured.err
 
 
@@ -379,7 +379,7 @@ def test_shard_that_is_not_there_at_the_end_is_named(copied):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (("--seed", "1"), ["`seed` must be 0, with which ", "got 1;"]),
+        (("--seed", "1"), ["`seed` must be 0, as for the images ", "got 1;"]),
         (("--class_shares", *"1111111111"), ["`classes` must be ", "got None;"]),
         (("--min_score", "0"), ["`min_score` must be None, ", "got 0.0;"]),
         (("--decoding", "bf16"), ["`decoding` must be 'exact', ", "got 'bf16';"]),

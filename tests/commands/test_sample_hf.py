@@ -116,7 +116,10 @@ def replace_language_model(checkpoint, **sizes):
     [
         (lambda folder: shutil.rmtree(folder / "classifier"), ["must have a classifier", "'classifier'"]),
         (lambda folder: replace_language_model(folder, vocab_size=80), ["vocabulary of 75, got 80"]),
-        (lambda folder: replace_language_model(folder, n_positions=100), ["context of 152 tokens or more, "]),
+        (
+            lambda folder: replace_language_model(folder, n_positions=100),
+            ["context of 152 tokens (one text) or more, "],
+        ),
         (lambda folder: (folder / "model.safetensors").unlink(), ["model.safetensors"]),
         (lambda folder: shutil.rmtree(folder) or folder.write_text("a file"), ["must be a folder or a Hub id "]),
         (shutil.rmtree, []),
@@ -147,7 +150,7 @@ def test_classes_are_drawn_by_name_into_files_of_their_numbers(draw, named_files
     assert [line.split(" in ")[0] for line in lines[:-1]] == [
         f"{title}: 4 candidates" for title in ("2 (Bag)", "0 (T-shirt/top)", "2-2 (Bag)")
     ]
-    assert all("of them for the class; best: " in line for line in lines[:-1])
+    assert all("of them for the wanted class; best: " in line for line in lines[:-1])
     assert lines[-1].startswith("12 candidates: ") and lines[-1].endswith(f"Contact sheets are in {output_dir}.")
 
 

@@ -222,7 +222,7 @@ def with_values(mnist_5k, low, high):
 )
 def test_a_source_that_becomes_blank_is_refused_with_its_number_and_an_option(mnist_5k, load, values):
     splits = with_values(mnist_5k, *values)
-    with pytest.raises(ValueError, match=r"^40 of 40 images are blank, .* 'rounded'; .* see --binarization otsu$"):
+    with pytest.raises(ValueError, match=r"^40 of 40 images are blank, .* 'rounded'; .* try --binarization otsu$"):
         load(splits, num_train_samples=30)
     if values[0] != values[1]:
         load(splits, num_train_samples=30, binarization="otsu")
