@@ -125,7 +125,8 @@ def test_source_that_is_not_there_names_the_offline_sources(tmp_path):
     with pytest.raises(ValueError, match=f"the source must be a Hub id, .*'mnist-5k' .*, got '{re.escape(source)}'"):
         load_images(source)
     with pytest.raises(
-        ValueError, match=f"^{re.escape(str(tmp_path))} has no folder of images: it has nothing .* IDX"
+        ValueError,
+        match=f"^{re.escape(str(tmp_path))} must have one of .* IDX .* got no folder of images but no visible file",
     ):
         load_images(tmp_path)
 

@@ -193,7 +193,7 @@ def test_two_folders_of_idx_files_and_two_kinds_are_refused_by_name(tmp_path, di
     for folder in ("MNIST/raw", "FashionMNIST/raw"):
         (tmp_path / folder).mkdir(parents=True)
         write_idx_folder(tmp_path / folder, digits, others)
-    with pytest.raises(ValueError, match=r"FashionMNIST/raw, .*/MNIST/raw; give one"):
+    with pytest.raises(ValueError, match=r"FashionMNIST/raw, .*/MNIST/raw; choose one"):
         load_images(tmp_path)
     touch(tmp_path, "MNIST/train.parquet")
     with pytest.raises(ValueError, match=r"must have one kind of file, got .*MNIST/train.parquet and .*ubyte"):
