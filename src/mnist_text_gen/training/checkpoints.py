@@ -135,7 +135,7 @@ def rotate_checkpoints(target: Path, limit: int, best: str | None) -> None:
 
 @contextmanager
 def staged_model(output_dir: str | os.PathLike) -> Iterator[Path]:
-    """Yield a folder for a trained model, whose files appear in `output_dir` at the end. A full disk is an `OSError`."""
+    """Yield a folder for a trained model, whose files appear in `output_dir` at the end."""
     about = f"the model cannot be saved in {output_dir}"
     with explain_failed_write(about, output_dir), staged_folder(output_dir) as folder:
         yield folder

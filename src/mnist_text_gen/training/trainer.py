@@ -115,7 +115,7 @@ def check_training_arguments(args: TrainingArguments) -> None:
 
 
 class ResumedRun(TrainerCallback):
-    """Sets what a checkpoint does not decide in a resumed run: logging and saving steps, and noise of new processes."""
+    """Sets what a resumed run does not take from a checkpoint: when it logs and saves, and noise of new processes."""
 
     def __init__(self):
         self.checkpoint: Path | None = None
