@@ -236,9 +236,7 @@ def _pictures(folder: Path, class_names: Sequence[str]) -> str:
     ]
     half = (len(cells) + 1) // 2
     rows = [f"| {left} | {right} |" for left, right in itertools.zip_longest(cells[:half], cells[half:], fillvalue="")]
-    caption = (
-        f"*The best 8 of 64, with the classifier's probability of the {class_word(class_names)} under each image.*"
-    )
+    caption = f"*The best 8 of 64, with the classifier's probability of the {class_word(class_names)} under each.*"
     return "\n".join(["| | |", "|---|---|", *rows, "", caption])
 
 
@@ -363,8 +361,8 @@ _INTRODUCTION = """
 # mnist-text-gen
 
 A GPT-2 with {num_parameters} parameters that draws {drawn} as text, and a CNN that judges what it draws. An image
-has {size}×{size} pixels in {{0, 1}}, and six pixels are one symbol. A text has {text_length} tokens: the class digit, \
-{num_symbols} symbols, and `)`.
+has {size}×{size} pixels in {{0, 1}}, and six pixels are one symbol. A text has {text_length} tokens: the class \
+digit, {num_symbols} symbols, and `)`.
 
 {pictures}
 """
