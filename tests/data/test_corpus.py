@@ -249,7 +249,7 @@ def test_more_ink_than_paper_names_invert_which_gives_the_texts_of_bright_ink(mn
         load_corpus(dark, **options)
         load_image_corpus(dark, **options)
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [
-        "40 of 40 images have more ink (bright pixels) than paper"
+        "40 of 40 images have more ink (bright pixels) than paper; for dark ink on bright paper"
     ] * 2
     assert all("--invert" in record.getMessage() for record in caplog.records)
     caplog.clear()
