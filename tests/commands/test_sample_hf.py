@@ -116,10 +116,7 @@ def replace_language_model(checkpoint, **sizes):
     [
         (lambda folder: shutil.rmtree(folder / "classifier"), ["must have a classifier", "'classifier'"]),
         (lambda folder: replace_language_model(folder, vocab_size=80), ["vocabulary of 75, got 80"]),
-        (
-            lambda folder: replace_language_model(folder, n_positions=100),
-            ["tokens (one text) or more, "],
-        ),
+        (lambda folder: replace_language_model(folder, n_positions=100), ["context of 152 tokens (one text)"]),
         (lambda folder: (folder / "model.safetensors").unlink(), ["model.safetensors"]),
         (lambda folder: shutil.rmtree(folder) or folder.write_text("a file"), ["must be a folder or a Hub id "]),
         (shutil.rmtree, []),

@@ -161,13 +161,7 @@ def test_labels_beside_the_class_folders_are_refused(folder, name):
 
 def test_names_beside_class_folders_are_refused_unless_they_are_the_same(folder):
     assert load_images(folder, class_names=list(NAMES))["train"].class_names == NAMES
-    refuse(
-        folder,
-        "bow, cat, wolf",
-        "bow, cat, dog",
-        "must not be given",
-        class_names=["bow", "cat", "wolf"],
-    )
+    refuse(folder, "bow, cat, wolf", "bow, cat, dog", "must not be given", class_names=["bow", "cat", "wolf"])
     refuse(folder, "dog, cat, bow", "must not be given", class_names=NAMES[::-1])
 
 

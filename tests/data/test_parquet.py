@@ -115,10 +115,7 @@ def test_file_that_a_row_names_is_not_read(tmp_path, train, as_struct):
     for file in (private, pipe):
         images = [{"bytes": None, "path": str(file)} if as_struct else str(file)] * len(train.labels)
         pq.write_table(pa.table({"image": images, "label": train.labels}), path)
-        with pytest.raises(
-            ValueError,
-            match=f"row 0, must have the bytes .*, {re.escape(repr(str(file)))}",
-        ):
+        with pytest.raises(ValueError, match=f"row 0, must have the bytes .*, {re.escape(repr(str(file)))}"):
             load_images(str(path))
 
 

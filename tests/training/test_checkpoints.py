@@ -60,10 +60,7 @@ def test_finished_run_started_again_takes_no_further_step(tmp_path, finished, tr
     ("damage", "fault"),
     [
         (lambda folder: (folder / "optimizer.pt").unlink(), "optimizer.pt is missing"),
-        (
-            lambda folder: os.truncate(folder / "model.safetensors", 5000),
-            "model.safetensors differs from what was written",
-        ),
+        (lambda folder: os.truncate(folder / "model.safetensors", 5000), "model.safetensors differs from what"),
         (lambda folder: (folder / "checkpoint.json").unlink(), "checkpoint.json, which is written last"),
         (lambda folder: (folder / "checkpoint.json").write_text("{"), "checkpoint.json is damaged"),
         (lambda folder: rewrite(folder, files={}), "trainer_state.json is missing"),
