@@ -282,7 +282,7 @@ def judge_images(
 
 
 def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.Tensor], None]:
-    """A function that turns ids `[B, T]` that are final into whole rows of images for `callback`."""
+    """Turn ids, as they become sure, into whole rows of images."""
     symbols_per_row = tokenizer.num_pixel_symbols // tokenizer.image_size
     num_seen = 0
 
