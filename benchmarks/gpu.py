@@ -38,7 +38,7 @@ from mnist_text_gen.training.run import PACKAGES, describe_device
 PROG = "gpu.py"
 ROOT = Path(__file__).parent.parent
 FIGURES_FILE = "gpu.json"
-# Options of `train_hf.py` by batch size; the rates of the larger one are from docs/distributed.md.
+# Options of `train_hf.py` by the size of the batch; the larger one has rates that fit it, see docs/distributed.md.
 BATCHES = {
     32: [],
     256: ["--muon_learning_rate", "8e-3", "--learning_rate", "4e-3", "--warmup_steps", "20"],
@@ -129,7 +129,7 @@ def train(args: Arguments, recipe: str, name: str, *options: str) -> dict[str, A
     overrides = [part for option in args.train_options for part in f"--{option}".split("=", 1)]
     train_hf.train([str(ROOT / "recipes" / recipe), *places, *options, *overrides])
     record = read_run(folder)
-    *_, stage = record["training"]  # earlier entries are those of the starting weights
+    *_, stage = record["training"]  # earlier ones are those of weights that it began with
     figures = {key: stage[key] for key in ("num_steps", "num_tokens", "train_seconds", "tokens_per_second")}
     return figures | {key: value["value"] for key, value in record.get("results", {}).items()}
 
