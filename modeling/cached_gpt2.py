@@ -108,7 +108,7 @@ class CachedGPT2:
     """GPT-2 that reads several tokens per text, each text at its own positions, and keeps keys and values in a buffer.
 
     With `static`, the shapes are the same at all steps, and so are the kernels on a GPU: attention goes over all
-    positions, with those behind a token masked, and finished texts stay in the batch.
+    positions, with those after a token masked, and finished texts stay in the batch.
     """
 
     key: tuple  # its key in `_GRAPHS`
