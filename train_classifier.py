@@ -1,7 +1,7 @@
 """Train the classifier: `accelerate launch train_classifier.py recipes/classifier.yaml --output_dir runs/classifier`.
 
-The command lives in `src/mnist_text_gen/commands/train_classifier.py`, so that an installed wheel has it too
-(`mnist-text-gen-train-classifier`).
+The code is in `src/mnist_text_gen/commands/train_classifier.py`. An installed package has it as
+`mnist-text-gen-train-classifier`.
 """
 
 from mnist_text_gen.commands.train_classifier import main

@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What a language model of digits has to beat: three simple models of p(image | class), and how they are fitted.
+"""Baselines for the language model: three simple models of p(image | class), and how they are fitted.
 
-Each gives every symbol of a text a probability from what comes before it, so that the sum of its nats over the 150
-symbols is −log p(x | y), as the language model's is. The end token is certain, and costs them nothing.
+Each gives every symbol of a text a probability given the symbols before it. So the sum of the nats of 150 symbols is
+−log p(x | y), as for the language model. The end token is certain and has no nats.
 """
 
 import hashlib
@@ -36,13 +36,13 @@ NUM_CLASSES = len(CLASS_SYMBOLS)
 NUM_SYMBOLS = len(PIXEL_SYMBOLS)
 SYMBOLS_PER_ROW = NUM_PIXEL_SYMBOLS // IMAGE_SIZE
 PIXELS_PER_SYMBOL = IMAGE_SIZE // SYMBOLS_PER_ROW
-# Of the training images, the last ones: what is not learned is chosen on them.
+# The share of the training images, the last ones, on which hyperparameters are chosen.
 HELD_OUT_SHARE = 0.1
 EVAL_BATCH_SIZE = 100
 
 
 class Examples(NamedTuple):
-    """Images as the baselines read them."""
+    """Images in the form of the baselines' inputs."""
 
     pixels: torch.Tensor  # uint8 [N, 30, 30] in {0, 1}
     symbols: torch.Tensor  # int64 [N, 150], 0 to 63
@@ -59,7 +59,7 @@ class Examples(NamedTuple):
 
 
 class SymbolModel(nn.Module):
-    """A model whose `logits(pixels, labels)`, `[N, 150, 64]`, are those of the symbols."""
+    """A model with a method `logits(pixels, labels)` that returns the logits of the symbols, `[N, 150, 64]`."""
 
     def forward(self, examples: Examples) -> torch.Tensor:
         """Nats of every symbol, float32 `[N, 150]`."""
@@ -68,7 +68,7 @@ class SymbolModel(nn.Module):
 
 
 class SymbolFrequencies(SymbolModel):
-    """How often each symbol was at each position: p(symbol | position), or p(symbol | class, position)."""
+    """The frequencies of symbols: p(symbol | position), or p(symbol | class, position)."""
 
     def __init__(self, class_conditional: bool):
         super().__init__()
@@ -84,7 +84,7 @@ class SymbolFrequencies(SymbolModel):
 
 @torch.no_grad()
 def count(model: SymbolFrequencies, examples: Examples, alpha: float, seed: int) -> None:
-    """Fill the tables with (n + α) / (N + 64 α), additive smoothing; nothing is drawn, so `seed` is not read."""
+    """Fill the tables with (n + α) / (N + 64 α), which is additive smoothing. `seed` is not used."""
     positions = torch.arange(NUM_PIXEL_SYMBOLS, device=examples.symbols.device)
     cells = (model.table(examples.labels)[:, None] * NUM_PIXEL_SYMBOLS + positions) * NUM_SYMBOLS + examples.symbols
     counts = torch.bincount(cells.flatten(), minlength=model.log_probabilities.numel()).double()
@@ -93,10 +93,10 @@ def count(model: SymbolFrequencies, examples: Examples, alpha: float, seed: int)
 
 
 class LogisticRegression(SymbolModel):
-    """One multinomial logistic regression for each of the 150 positions.
+    """One multinomial logistic regression per position, 150 in total.
 
-    Each sees the binary pixels of the `num_rows` rows above it, those of its own row that come before it, and the
-    class. Nothing is shared between positions.
+    Its inputs are the binary pixels of the `num_rows` rows above, the pixels before it in its own row, and the class.
+    Positions share no weights.
     """
 
     def __init__(self, num_rows: int):
@@ -122,10 +122,10 @@ class LogisticRegression(SymbolModel):
 
 
 class MaskedConv2d(nn.Module):
-    """A convolution that sees what comes before a pixel in row-major order, plus a bias for each class.
+    """A convolution that sees only the pixels before a pixel in row-major order, plus a bias per class.
 
-    The masks of van den Oord et al. 2016 (arXiv:1601.06759, section 3.4): A leaves the pixel itself out, B doesn't.
-    The rows below, which the masks would only set to zero, are no part of the kernel here.
+    The masks are those of van den Oord et al. 2016 (arXiv:1601.06759, section 3.4): A excludes the pixel itself, B
+    includes it. The kernel does not have the rows below, which the masks would only set to zero.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, mask: str):
@@ -147,7 +147,7 @@ class MaskedConv2d(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """1×1, masked 3×3, 1×1, and the way around (van den Oord et al. 2016, arXiv:1601.06759, figure 5)."""
+    """1×1, masked 3×3 and 1×1 convolutions with a residual (van den Oord et al. 2016, arXiv:1601.06759, figure 5)."""
 
     def __init__(self, num_channels: int):
         super().__init__()
@@ -161,8 +161,8 @@ class ResidualBlock(nn.Module):
 
 
 class PixelCNN(nn.Module):
-    """A class-conditional PixelCNN on 30×30 binary pixels (van den Oord et al. 2016, arXiv:1601.06759 and, for the
-    biases of the classes, arXiv:1606.05328, equation 4), small: `num_channels` in the residual stream, half of them
+    """A small class-conditional PixelCNN on 30×30 binary pixels (van den Oord et al. 2016, arXiv:1601.06759, and for
+    the biases per class arXiv:1606.05328, equation 4). It has `num_channels` in the residual stream and half of them
     inside a block."""
 
     def __init__(self, num_channels: int, num_blocks: int):
@@ -170,12 +170,12 @@ class PixelCNN(nn.Module):
         self.first = MaskedConv2d(1, num_channels, 7, "A")
         self.blocks = nn.ModuleList(ResidualBlock(num_channels) for _ in range(num_blocks))
         self.last = nn.Conv2d(num_channels, 1, 1)
-        for block in self.blocks:  # each begins as nothing, so that depth costs no warm-up
+        for block in self.blocks:  # each block starts as the identity, so that depth needs no warm-up
             nn.init.zeros_(block.up.weight)
         self.to(memory_format=torch.channels_last)
 
     def logits(self, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Logits that a pixel is 1, `[N, 30, 30]`."""
+        """Logits for a pixel to be 1, `[N, 30, 30]`."""
         hidden = pixels.float()[:, None].contiguous(memory_format=torch.channels_last)
         hidden = self.first(hidden, labels)
         for block in self.blocks:
@@ -183,14 +183,14 @@ class PixelCNN(nn.Module):
         return self.last(nn.functional.relu(hidden))[:, 0]
 
     def forward(self, examples: Examples) -> torch.Tensor:
-        """Nats of every symbol, the sum of those of its six pixels, float32 `[N, 150]`."""
+        """Nats of every symbol, the sum over its six pixels, float32 `[N, 150]`."""
         logits = self.logits(examples.pixels, examples.labels).float()
         losses = nn.functional.binary_cross_entropy_with_logits(logits, examples.pixels.float(), reduction="none")
         return losses.reshape(-1, NUM_PIXEL_SYMBOLS, PIXELS_PER_SYMBOL).sum(-1)
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Those that no mask hides."""
+    """The number of parameters that are not masked."""
     masked = [module for module in model.modules() if hasattr(module, "mask")]
     hidden = sum(int((module.mask == 0).expand_as(module.weight).sum()) for module in masked)
     return sum(parameter.numel() for parameter in model.parameters()) - hidden
@@ -205,15 +205,15 @@ def train(
     batch_size: int,
     penalty: float = 0.0,
 ) -> None:
-    """Minimise the mean nats of an image, plus `penalty` / 2 times the squares of all weights but the biases.
+    """Minimise the mean nats per image, plus `penalty` / 2 times the sum of squares of all weights except biases.
 
-    With Adam under bfloat16 autocast, the rate by the one-cycle schedule (Smith and Topin 2017, arXiv:1708.07120). The
-    order of an epoch depends on `seed` and its number alone.
+    It uses Adam under bfloat16 autocast, and the one-cycle schedule for the rate (Smith and Topin 2017,
+    arXiv:1708.07120). The order of an epoch depends only on `seed` and its number.
     """
     num_images, device = len(examples.labels), examples.labels.device
     biases = [parameter for name, parameter in model.named_parameters() if "bias" in name]
     weights = [parameter for name, parameter in model.named_parameters() if "bias" not in name]
-    # Adam's `weight_decay`, other than AdamW's, is the gradient of that penalty
+    # Adam's `weight_decay` is the gradient of that penalty, in contrast to AdamW's
     optimizer = torch.optim.Adam([{"params": weights, "weight_decay": penalty}, {"params": biases}], learning_rate)
     num_steps = num_epochs * -(-num_images // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=num_steps)
@@ -234,7 +234,7 @@ def train(
 def train_regression(
     model: LogisticRegression, examples: Examples, penalty: float, seed: int, alpha: float, **options: Any
 ) -> None:
-    """`train`, from biases that are the log-probabilities of [`SymbolFrequencies`] with the class."""
+    """`train`, starting with the log-probabilities of a class-conditional [`SymbolFrequencies`] as biases."""
     frequencies = SymbolFrequencies(class_conditional=True).to(examples.labels.device)
     count(frequencies, examples, alpha, seed)
     model.bias.data.copy_(frequencies.log_probabilities)
@@ -251,10 +251,10 @@ def baseline_nats(model: nn.Module, examples: Examples) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model, built with `sizes`, and how it is fitted: `fit(model, examples, choice, seed, **options)`.
+    """A model, built with `sizes`, and its fit: `fit(model, examples, choice, seed, **options)`.
 
-    `choices` are values of α, of the penalty, or numbers of epochs. The one with the fewest nats on the held-out
-    images is taken, and fitted to all images again.
+    `choices` are values of α or of the penalty, or numbers of epochs. The one with the fewest nats on the held-out
+    images is used to fit the model again to all images.
     """
 
     model: type[nn.Module]
@@ -298,7 +298,7 @@ def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple
     num_images = len(examples.labels)
     num_held_out = int(num_images * HELD_OUT_SHARE)
     if not num_held_out:
-        raise ValueError(f"the training images must be 10 or more, of which a tenth is held out, got {num_images}")
+        raise ValueError(f"the training images must be 10 or more, because a tenth is held out, got {num_images}")
     learned, held_out = examples.take(slice(-num_held_out)), examples.take(slice(-num_held_out, None))
     clock = Clock(examples.labels.device)
     found = {}
@@ -319,7 +319,7 @@ def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple
 
 
 def load_or_fit(baseline: Baseline, train: LabelledImages, cache: Path, seed: int) -> tuple[nn.Module, dict[str, Any]]:
-    """The fitted model and its record, see [`fit_baseline`]; from `cache` where it is there, else put there."""
+    """The fitted model and its record, see [`fit_baseline`]; read from `cache`, or written there."""
     names = (baseline.model.__name__, baseline.fit.__name__)
     settings = (*names, baseline.choices, baseline.sizes, baseline.options, HELD_OUT_SHARE, train.hash(), seed)
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -341,4 +341,4 @@ def read_kept(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata()
     except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read; remove it: {error}") from error
+        raise ValueError(f"{path} must be a safetensors file, got an error; remove the file: {error}") from error

@@ -2,18 +2,18 @@
 """How likely are real digits? `python benchmarks/likelihood.py --source MNIST`
 
 - `likelihood`: −log p(x | y) of test images under the language model and the simple models of `baselines.py`, which
-  are fitted to the first training images. The end token is certain and costs the baselines nothing; the language
+  are fitted to the first training images. The end token is certain and has no nats for the baselines; the language
   model's figure contains its nats.
-- `literature`: −log Σ_y p(y) p(x | y) under `--sampled_model`, a model of `recipes/sampled.yaml`, of test images whose
-  pixels are drawn with their grey value for probability, as published models report it. p(y) are the shares of the
-  classes in the training images.
-- `generation`: classification by Bayes' rule on the ten log p(x | y) of a test image, beside the classifier on the
-  same images; and log p(x) as a score that should be higher for test digits than for other images. All digits are
-  equally likely beforehand.
+- `literature`: −log Σ_y p(y) p(x | y) of test images whose pixels are drawn with their grey value as probability, as
+  for published models, under `--sampled_model`, a model of `recipes/sampled.yaml`. p(y) is the share of a class in the
+  training images.
+- `generation`: classification by Bayes' rule from the ten log p(x | y) of a test image, compared with the classifier;
+  and log p(x) as a score that should be higher for test digits than for other images. All digits are equally likely a
+  priori.
 
-The models are taken as they are: temperature 1, no grammar. `--work` keeps fitted baselines and likelihoods by a hash
-of all that they depend on, 500 images per file: a run that was killed goes on. `benchmarks/quality.py` records the
-same figures.
+The models are used at temperature 1 and without the grammar. `--work` keeps fitted baselines and likelihoods, 500
+images per file, under a hash of everything that they depend on, so that a run that was killed continues.
+`benchmarks/quality.py` records the same figures.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ SHARD_SIZE = 500  # images per file in `--work`
 BATCH_SIZE = 100
 TEST_DIGITS, FASHION, BLANK = "test digits", "Fashion-MNIST", "a blank image"
 UPSIDE_DOWN = "digits turned by 180°"
-SYMMETRIC_DIGITS = (0, 1, 8)  # turned by 180°, these are themselves, or nearly
+SYMMETRIC_DIGITS = (0, 1, 8)  # digits that look the same, or nearly, after a turn by 180°
 # Nats per image of 28×28 pixels, binarisation, and who reports it. "pytorch-generative" are the reproductions in the
 # README of github.com/EugenHotaj/pytorch-generative, which draws the pixels anew in each epoch.
 PUBLISHED = (
@@ -131,7 +131,7 @@ def measure_share(count: int, total: int) -> dict[str, Any]:
 
 
 def measure_mean(values: np.ndarray) -> dict[str, Any]:
-    """A mean with the normal interval of its standard error; of a single value, without."""
+    """A mean with the normal interval of its standard error, if there are several values."""
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())
     figure = {"value": mean, "num_samples": len(values)}
@@ -200,7 +200,7 @@ def summarize(losses: np.ndarray) -> dict[str, Any]:
 
 
 def measure_literature(args: LikelihoodArguments) -> dict[str, Any]:
-    """Nats per image of sampled test images, without and with the class given, beside the published ones."""
+    """Nats per image of sampled test images, with and without the class given, and the published figures."""
     folder, tokenizer = Path(args.sampled_model), MnistTextTokenizer()
     weights = read_weights(folder, "sampled_model")
     model = load_language_model(folder)
@@ -222,7 +222,7 @@ def measure_literature(args: LikelihoodArguments) -> dict[str, Any]:
 
 
 def read_weights(folder: Path, name: str) -> dict[str, str]:
-    """SHA-256 of the language model's weights; the classifier's have no part in the likelihoods."""
+    """SHA-256 of the language model's weights, without the classifier's, which do not influence likelihoods."""
     weights = {path: value for path, value in hash_weights(folder).items() if not path.startswith(CLASSIFIER_FOLDER)}
     if not weights:
         raise ValueError(f"`{name}` must be a folder with the weights of a model, got {str(folder)!r}")
@@ -269,9 +269,9 @@ def measure_generation(args: LikelihoodArguments) -> dict[str, Any]:
 
 
 def build_image_sets(digits: LabelledImages, originals: LabelledImages) -> dict[str, np.ndarray]:
-    """The digits, and what is made up or made of `originals`: uint8 `[N, 30, 30]` in {0, 1}, by name.
+    """The digits, noise, and changed `originals`: maps names to uint8 `[N, 30, 30]` in {0, 1}.
 
-    The random numbers of an image depend on its number alone; noise has the share of ink of all the originals.
+    The random numbers of an image depend only on its number. Noise has the mean share of ink of the originals.
     """
     binary, others = binarize_images(digits.images), binarize_images(originals.images)
     ink = others.mean()
@@ -296,7 +296,7 @@ def _generator(number: int) -> np.random.Generator:
 def cached_log_likelihoods(
     model: PreTrainedModel, weights: dict[str, str], name: str, images: np.ndarray, bf16: bool, cache: Path
 ) -> torch.Tensor:
-    """log p(x | y), float64 `[N, 10]`, read from `cache` where they are there, and put there where they are not."""
+    """log p(x | y), float64 `[N, 10]`, read from `cache`, or computed and written there."""
     shards = []
     for start in logging.tqdm(range(0, len(images), SHARD_SIZE), desc=name):
         shard = images[start : start + SHARD_SIZE]
@@ -317,7 +317,7 @@ def cached_log_likelihoods(
 
 
 def compare_classifiers(log_posteriors: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, dict[str, Any]]:
-    """Figures of the language model and the classifier by their log p(y | x), float64 `[N, 10]`, and who was right."""
+    """Figures of the language model and the classifier from their log p(y | x), float64 `[N, 10]`, compared."""
     ours, theirs = (values.argmax(dim=1) == labels for values in log_posteriors.values())
     only_ours, only_theirs = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
     disagreements = only_ours + only_theirs
@@ -326,7 +326,7 @@ def compare_classifiers(log_posteriors: dict[str, torch.Tensor], labels: torch.T
         "only_language_model": only_ours,
         "only_classifier": only_theirs,
         "neither": int((~ours & ~theirs).sum()),
-        # McNemar 1947, in its exact form: either is equally likely to be the one that is right
+        # McNemar's test (1947) in its exact form: if only one is right, both are equally likely to be the one
         "mcnemar_p": float(stats.binomtest(only_ours, disagreements).pvalue) if disagreements else 1.0,
     }
     measured = {name: measure_classifier(values, labels) for name, values in log_posteriors.items()}
@@ -334,7 +334,7 @@ def compare_classifiers(log_posteriors: dict[str, torch.Tensor], labels: torch.T
 
 
 def bayes_log_posterior(log_likelihoods: torch.Tensor) -> torch.Tensor:
-    """log p(y | x) for a uniform prior, float64 `[N, 10]`: a probability may be too small for a float."""
+    """log p(y | x) for a uniform prior, float64 `[N, 10]`, because a probability may be too small for a float."""
     log_prior = -math.log(log_likelihoods.shape[1])
     return log_likelihoods + log_prior - marginal_log_likelihood(log_likelihoods)[:, None]
 
@@ -348,7 +348,7 @@ def classifier_log_posterior(classifier, images: np.ndarray) -> torch.Tensor:
 
 
 def measure_classifier(log_posterior: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
-    """Figures of a classifier by its log p(y | x), float64 `[N, 10]`."""
+    """Figures of a classifier from its log p(y | x), float64 `[N, 10]`."""
     predicted = log_posterior.argmax(dim=1)
     agreement = load_metric("class_agreement").compute(predictions=predicted.numpy(), references=labels.numpy())
     # torchmetrics has a bin of its own for 1.0, where Guo et al. have it in the last
@@ -365,11 +365,11 @@ def measure_classifier(log_posterior: torch.Tensor, labels: torch.Tensor) -> dic
 def measure_detection(
     likelihoods: dict[str, torch.Tensor], labels: np.ndarray, original_labels: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    """AUROC of log p(x) for each set of images that are no digits, against the digits with these labels."""
+    """AUROC of log p(x) for each set of other images, against the digits with these labels."""
     scores = {name: marginal_log_likelihood(values).numpy() for name, values in likelihoods.items()}
     digits, blank = scores.pop(TEST_DIGITS), scores.pop(BLANK)
     detection = {name: measure_auroc(digits, values) for name, values in scores.items()}
-    # against a single image, the area is a share of the digits
+    # against a single image, the area is the share of digits with a higher score
     share = measure_share(int((digits > blank).sum()), len(digits))
     detection[BLANK] = share | {"num_samples": 1, "num_digits": len(digits)}
     kept, kept_originals = (~np.isin(values, SYMMETRIC_DIGITS) for values in (labels, original_labels))
@@ -382,8 +382,8 @@ def measure_detection(
 def measure_auroc(digits: np.ndarray, outliers: np.ndarray) -> dict[str, Any]:
     """Probability that a digit has a higher score than an outlier, with the normal interval.
 
-    The standard error is that of Hanley and McNeil 1982, equation 1 and the approximations of Q1 and Q2 after it. It
-    takes the two sets for independent, and is 0 at an area of 0 or 1.
+    The standard error is that of Hanley and McNeil 1982, equation 1, with the approximations of Q1 and Q2 that follow
+    it. It assumes that the two sets are independent, and is 0 for an area of 0 or 1.
     """
     scores = np.concatenate([digits, outliers])
     area = float(roc_auc_score(np.arange(len(scores)) < len(digits), scores))

@@ -1,17 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """How good are the drawn digits? `python benchmarks/quality.py --source MNIST`
 
-Measures a model in parts, and keeps each as a section of `quality.json` beside the weights, with their SHA-256. The
-model card and `benchmarks/quality_report.py` read it. What takes long is kept in `--work`, and a run that was killed
-goes on: drawn images, the judge, likelihoods. With the default numbers it takes hours on two cores.
+It measures a model in parts, and writes each as a section of `quality.json` beside the weights, with their SHA-256.
+The model card and `benchmarks/quality_report.py` read this file. `--work` keeps drawn images, the judge and
+likelihoods, so that a run that was killed continues. With the default numbers, it takes hours on two cores.
 
 - `judge`: the share of the real test images that the judge takes for their digit.
-- `samples`: raw candidates, and 8 of 64 by each selection, at each temperature, by the metrics of `metrics/`.
+- `samples`: the metrics of `metrics/` for raw candidates and for 8 of 64 by each selection, at each temperature.
 - `best_of_n`: the best 8 of n candidates, at the first temperature.
 - `validity`: texts that are sampled without the grammar.
-- `calibration`: whether the probabilities of the reranking classifier are shares.
-- `accuracy_score`: a CNN trained on drawn images, tested on real ones.
-- `synthetic_data`: the same by number of images at temperature 1, all or only good ones, alone and beside real ones.
+- `calibration`: how well the probabilities of the reranking classifier agree with shares of right answers.
+- `accuracy_score`: the accuracy on real images of a CNN that was trained on drawn ones.
+- `synthetic_data`: that accuracy by number of images at temperature 1, all or good ones, with or without real ones.
 - `likelihood`, `literature`, `generation`: see `benchmarks/likelihood.py`.
 """
 
@@ -103,10 +103,10 @@ def record(model: Path, part: str, section: Any) -> None:
 
 @dataclass(frozen=True)
 class Samples:
-    """Drawn images, best first where they were chosen.
+    """Drawn images; selected ones are in the order of their scores.
 
-    A pool of candidates has the digits in turn, so that its first images are raw ones of all digits; the candidates of
-    a digit, 64 by 64, are what one call of the pipeline would have drawn and reranked.
+    In a pool of candidates the digits take turns, so that its first images are raw images of all digits. Each 64
+    candidates of a digit are like those of one call of the pipeline.
     """
 
     texts: list[str]
@@ -128,7 +128,7 @@ class Samples:
         return MnistTextTokenizer().decode_images(self.texts)
 
     def raw(self, num_images: int) -> "Samples":
-        """The first ones, whatever they look like."""
+        """The first images, without selection."""
         return self.take(range(min(num_images, len(self.texts))))
 
     def best(self, num_candidates: int = NUM_CANDIDATES) -> "Samples":
@@ -148,7 +148,7 @@ class Samples:
         return self.take(np.concatenate([self._rank(firsts[k])[::-1][:NUM_BEST] for k in sorted(firsts)]))
 
     def _groups(self) -> Iterator[np.ndarray]:
-        """Positions of 64 candidates of one digit each; what is left over at the end is no group."""
+        """Positions of groups of 64 candidates of a digit, without an incomplete group at the end."""
         for label in range(NUM_CLASSES):
             positions = np.flatnonzero(self.labels == label)
             whole = len(positions) // NUM_CANDIDATES * NUM_CANDIDATES
@@ -160,9 +160,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class RealImages:
-    """Binary images `[N, 30, 30]` beside the samples."""
+    """Real binary images `[N, 30, 30]`, for comparison with the samples."""
 
-    train: LabelledImages  # the first training images, as for the model
+    train: LabelledImages  # the first training images, which the model was trained on
     test: LabelledImages
     others: LabelledImages  # the last training images, which the judge never saw
 
@@ -176,7 +176,7 @@ class RealImages:
 
 
 class Measurement:
-    """What several parts need, made once and when it is needed."""
+    """Objects that several parts need, each made once, when it is first needed."""
 
     def __init__(self, args: QualityArguments):
         self.args = args
@@ -197,7 +197,7 @@ class Measurement:
         return MnistCnnForImageClassification.from_pretrained(folder, use_safetensors=True).eval()
 
     def pool(self, temperature: float) -> Samples:
-        """The candidates at a temperature; what is missing of them is drawn."""
+        """The candidates at a temperature; missing ones are drawn."""
         if temperature not in self.pools:
             args = self.args
             numbers = args.num_candidates * (len(args.temperatures) // len(args.num_candidates))
@@ -215,7 +215,7 @@ class Measurement:
 
 @torch.inference_mode()
 def look_at(classifier: MnistCnnForImageClassification, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities, float32 `[N, 10]`, and the input of the last layer, float32 `[N, D]`, of `[N, 30, 30]`."""
+    """Probabilities, float32 `[N, 10]`, and inputs of the last layer, float32 `[N, D]`, for images `[N, 30, 30]`."""
     logits, features = [], []
     for batch in torch.from_numpy(images)[:, None].split(BATCH_SIZE):
         hidden = classifier.stages(batch.to(classifier.device, classifier.dtype)).flatten(1)  # [B, D]
@@ -243,8 +243,8 @@ def measure_temperatures(m: Measurement) -> dict[str, Any]:
 def measure_samples(
     samples: Samples, judge: MnistCnnForImageClassification, real: RealImages, num_folds: int = 20
 ) -> dict[str, Any]:
-    """What the metrics return; the Fréchet distance is between the same number of drawn and test images, and its floor
-    between test and other training images."""
+    """The results of the metrics. The Fréchet distance compares equal numbers of drawn and test images, and its floor
+    test images and other training images."""
     probabilities, features = look_at(judge, samples.images)
     number = min(len(samples.texts), len(real.test.images), len(real.others.images))
     _, test_features = look_at(judge, real.test.images[:number])
@@ -280,7 +280,7 @@ def measure_best_of_n(m: Measurement, numbers: Sequence[int] = (8, 16, 32, 64)) 
 
 
 def measure_validity(m: Measurement, block_size: int = 64) -> dict[str, Any]:
-    """Texts that are sampled from all 75 symbols, with no grammar: what `mnist_text_validity` says, by temperature."""
+    """`mnist_text_validity` by temperature of texts that are sampled from all 75 symbols, without the grammar."""
     pipe, num_texts = m.pipe, m.args.num_free_texts
     results = {}
     for temperature in m.args.temperatures:
@@ -354,9 +354,9 @@ def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:
 def measure_synthetic_data(
     m: Measurement, min_scores: Sequence[float] = (0, 0.5, MIN_SCORE), num_steps: int = 3_600
 ) -> dict[str, Any]:
-    """How the accuracy score grows with the number of drawn images, all or good ones, alone and beside real ones.
+    """The accuracy score by number of drawn images, for all or good images, alone or together with real ones.
 
-    All trainings have equally many steps, so that more images give more variety and not more training.
+    All trainings have the same number of steps, so that more images add variety and not more training.
     """
     real, test, pool, rows = m.real.train, m.real.test, m.pool(1.0), []
     measure = partial(measure_accuracy_score, test=test, num_steps=num_steps)
@@ -377,10 +377,10 @@ def measure_accuracy_score(
     num_steps: int | None = None,
     seeds: Sequence[int] = (0, 1, 2),
 ) -> dict[str, Any]:
-    """The accuracy on test images of CNNs that are trained on `[N, 30, 30]` images in {0, 1}, one for each seed.
+    """The accuracy on test images of CNNs that are trained on images `[N, 30, 30]` in {0, 1}, one CNN per seed.
 
-    `interval` is the exact binomial one of 95 % of the mean number of right answers: it holds the chance in the test
-    images, and the spread of `accuracies` is that of the trainings.
+    `interval` is the exact binomial 95 % interval for the mean number of right answers, which covers the choice of
+    test images. The spread of `accuracies` covers the trainings.
     """
     accuracies = []
     for seed in seeds:
@@ -399,7 +399,10 @@ def measure_accuracy_score(
 def train_small_classifier(
     images: np.ndarray, labels: np.ndarray, seed: int, num_steps: int | None = None
 ) -> MnistCnnForImageClassification:
-    """Smaller than the classifier that is shipped, since many are trained; six epochs, or `num_steps` of 50 images."""
+    """Train a classifier that is smaller than the shipped one, because many are trained.
+
+    It takes `num_steps` of 50 images, or six epochs, and depends on `seed`.
+    """
     set_seed(seed)
     model = MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[16, 32, 64]))
     pixels = images[:, None].astype(np.float32)  # [N, 1, 30, 30]

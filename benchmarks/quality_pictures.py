@@ -1,7 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Plots and pictures of `docs/quality.md`, which `python benchmarks/quality_report.py --source MNIST` writes.
 
-Shapes, line styles and fillings tell things apart, not only colours.
+Lines and points differ in shape, style and filling, not only in colour.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.drawing import draw_grid, format_score
 
 
-# How raw images and those of each selection look in every plot.
+# The style of raw images and of each selection in every plot.
 STYLES = {
     "raw": {"color": "black", "marker": "o", "linestyle": "-"},
     "best": {"color": "tab:red", "marker": "s", "linestyle": "--", "markerfacecolor": "white"},
@@ -31,7 +31,7 @@ FRAME = {"fill": False, "edgecolor": "0.6", "linewidth": 0.8}
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    # the version of matplotlib would make another file of the same picture
+    # without the version of matplotlib, which would change the file of the same picture
     figure.savefig(path, metadata={"Software": None})
 
 
@@ -66,7 +66,7 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("temperature")
         panel.set_xticks([float(temperature) for temperature in sorted(samples)])
-        # a line of the test images at the edge would hide behind the frame
+        # otherwise a line of the test images at the edge would be hidden by the frame
         panel.margins(y=0.12)
         panel.grid(color="0.92")
     axes[5].axis("off")
@@ -149,7 +149,7 @@ def draw_synthetic_data(found: dict[str, Any]) -> Figure:
 
 
 def draw_likelihood(found: dict[str, Any]) -> Figure:
-    """Nats per image with their intervals, best on top; language models filled, baselines hollow."""
+    """Nats per image with their intervals, best on top. The language model is filled, baselines are hollow."""
     rows = found["rows"]
     figure = Figure(figsize=(8, 1.3 + 0.42 * len(rows)), dpi=100, layout="constrained")
     axes = figure.subplots()
@@ -170,7 +170,7 @@ def draw_likelihood(found: dict[str, Any]) -> Figure:
 
 
 def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray) -> Figure:
-    """Drawn images, their nearest training images, both uint8 `[N, 30, 30]` in {0, 1}, and where they differ."""
+    """Drawn images and their nearest training images, both uint8 `[N, 30, 30]` in {0, 1}, and their differences."""
     num_rows = -(-len(drawn) // 2)
     figure = Figure(figsize=(9, 1.62 * num_rows), dpi=100, layout="constrained")
     panels = figure.subplots(num_rows, 6, squeeze=False).ravel()
@@ -191,7 +191,7 @@ def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray) -> Figure:
 
 
 def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
-    """Images in {0, 1} beside maps of their nats `[N, 150]`, each symbol's spread evenly over its six pixels."""
+    """Images in {0, 1}, and maps of their nats `[N, 150]`, each symbol's spread evenly over its six pixels."""
     pixels_per_symbol = images.images[0].size // nats.shape[1]
     maps = (np.repeat(nats, pixels_per_symbol, axis=1) / pixels_per_symbol).reshape(images.images.shape)
     num_rows = -(-len(maps) // 2)
@@ -211,7 +211,7 @@ def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
 
 
 def _draw_line(axes: Axes, x: Sequence[float], column: Sequence[tuple], style: dict[str, Any]) -> None:
-    """Values with their intervals, where they have any."""
+    """Draw values with their intervals, if they have any."""
     values = np.array([value for value, _ in column])
     bounds = np.array([interval or (value, value) for value, (_, interval) in zip(values, column, strict=True)])
     margins = np.maximum(np.stack([values - bounds[:, 0], bounds[:, 1] - values]), 0)

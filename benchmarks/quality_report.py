@@ -1,9 +1,9 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Write docs/quality.md and its pictures: `python benchmarks/quality_report.py --source MNIST`
 
-`quality_report.md` is the text; its figures and tables come from `quality.json`, which `benchmarks/quality.py` leaves
-beside the weights. A section that was not measured is left out. The pictures of drawn digits come from the samples
-that it leaves in `--samples`.
+`quality_report.md` is the template. Its figures and tables come from `quality.json`, which `benchmarks/quality.py`
+writes beside the weights. Sections that were not measured are left out. The pictures of drawn digits come from
+`--samples`, where `benchmarks/quality.py` keeps its samples.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> 
     """
     smallest = np.bincount(pool.labels, minlength=NUM_CLASSES).min()
     if smallest < NUM_CANDIDATES:
-        raise ValueError(f"the samples must hold {NUM_CANDIDATES} or more candidates of each digit, got {smallest}")
+        raise ValueError(f"`samples` must have {NUM_CANDIDATES} or more candidates of each digit, got {smallest}")
     sections = read_quality(model)
     hashes = ", ".join(f"`{path}` {value[:12]}" for path, value in hash_weights(model).items())
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
@@ -89,7 +89,7 @@ def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> 
         )
         (staging / REPORT_FILE).write_text(text, encoding="utf-8")
         drawn = {path.name for path in target.iterdir()}
-    # those of a section that is no longer there
+    # remove pictures of sections that are no longer there
     for path in (folder / PICTURES_FOLDER).glob("*.png"):
         if path.name not in drawn:
             path.unlink()
@@ -117,7 +117,7 @@ def draw_grids(pool: Samples, target: Path) -> None:
 
 
 def show(value: float, interval: Sequence[float] | None, decimals: int, unit: str = "") -> str:
-    """A figure with its interval of 95 % in brackets, if there is one."""
+    """A figure with its 95 % interval in brackets, if there is one."""
     shown = f"{value:.{decimals}f}{unit}"
     return f"{shown} ({interval[0]:.{decimals}f} to {interval[1]:.{decimals}f})" if interval else shown
 
@@ -139,7 +139,7 @@ def mean_of_bins(found: dict[str, Any], key: str) -> float:
 
 
 class Found(NamedTuple):
-    """A figure, in the unit in which it is shown, beside what is wanted of it."""
+    """A figure in the unit in which it is shown, and more text (`beside`) after it."""
 
     value: float
     interval: Sequence[float]
@@ -189,7 +189,7 @@ def find_frechet_gain(sections: dict[str, Any]) -> Found:
 def compare_shares(first: Found, second: Found) -> Found:
     """The difference of two shares, with its interval by Newcombe 1998 (Statistics in Medicine 17(8), method 10).
 
-    It takes the two for independent; where they are measured on the same images, it is rather too wide.
+    The interval assumes that the shares are independent. If both are measured on the same images, it is too wide.
     """
     (low, high), (other_low, other_high) = first.interval, second.interval
     difference = first.value - second.value
@@ -202,7 +202,7 @@ def compare_shares(first: Found, second: Found) -> Found:
 
 RAW, BEST, DIVERSE = (("samples", "0.8", kind, "class_agreement", "class_agreement") for kind in pictures.KINDS)
 BAYES = ("generation", "classification", "language_model", "accuracy", "value")
-# The bound, whether at least that much is wanted, its unit, the section and its part that are needed, and the figure.
+# The bound, whether it is a lower bound, the unit, the section and part that are needed, and the figure.
 WANTED: dict[str, tuple[float, bool, str, tuple[str, ...], Callable[[Any], Found]]] = {
     "raw": (98, True, " %", ("samples", "0.8"), lambda s: find_share(s, *RAW)),
     "best": (99.8, True, " %", ("samples", "0.8"), lambda s: find_share(s, *BEST)),
@@ -218,7 +218,7 @@ WANTED: dict[str, tuple[float, bool, str, tuple[str, ...], Callable[[Any], Found
 
 
 def show_wanted(sections: dict[str, Any]) -> dict[str, str]:
-    """The cells of the table of what is wanted and found."""
+    """The cells of the table of wanted and measured figures."""
     cells = {}
     for name, (bound, at_least, unit, path, find) in WANTED.items():
         cells[name] = f"{'≥' if at_least else '≤'} {bound:g}{unit} | "
@@ -238,7 +238,7 @@ def show_wanted(sections: dict[str, Any]) -> dict[str, str]:
 def draw_neighbours(pool: Samples, train: LabelledImages, target: Path) -> None:
     """The nearest training images of the first and of the closest raw image of each digit."""
     drawn = pool.images
-    # on {0, 1} the squared distance is the number of pixels that differ
+    # for values {0, 1} the squared distance is the number of pixels that differ
     nearest, distances = pairwise_distances_argmin_min(
         drawn.reshape(len(drawn), -1).astype(np.float32),
         train.images.reshape(len(train.images), -1).astype(np.float32),
@@ -246,7 +246,7 @@ def draw_neighbours(pool: Samples, train: LabelledImages, target: Path) -> None:
     )
     of_digits = [np.flatnonzero(pool.labels == digit) for digit in range(NUM_CLASSES)]
     firsts = np.array([rows[0] for rows in of_digits])
-    # of each digit, since the closest of all would be ones
+    # per digit, because the closest of all images would be ones
     closest = np.array([rows[np.rint(distances[rows]).argmin()] for rows in of_digits])
     for name, chosen in (("neighbours", firsts), ("closest", closest)):
         figure = pictures.draw_neighbours(drawn[chosen], train.images[nearest[chosen]])

@@ -1,9 +1,9 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Measure a model and write the figures into its folder: `python benchmarks/record.py --source MNIST`
 
-`run.json` keeps how the weights were trained and gets the figures: nats of the test images, accuracy of the
-classifier, raw candidates that are taken for the wanted digit, valid texts without the grammar, and seconds. Contact
-sheets and model card are written anew. README's tables are the card's.
+`run.json` keeps the record of the training and gets these figures: nats of the test images, accuracy of the
+classifier, the share of raw candidates that it takes for the wanted digit, valid texts without the grammar, and
+seconds. Contact sheets and model card are written again. README has the same table as the card.
 """
 
 import json
@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> None:
     is_shipped = model == SHIPPED_CHECKPOINT
     pictures = (ROOT if is_shipped else model) / PICTURES_FOLDER
     sample_hf.main(["--model_name_or_path", str(model), "--output_dir", str(pictures)])
-    # the shipped folder holds only weights, configurations and records
+    # the shipped folder has only weights, configurations and records
     with tempfile.TemporaryDirectory() as saved:
         load_pipeline(model).save_pretrained(saved if is_shipped else model)
         if is_shipped:
@@ -72,7 +72,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def evaluate(command, source: str, model: Path) -> dict[str, dict]:
-    """What a training command finds on the test images, in float32."""
+    """The results of a training command on the test images, in float32."""
     with tempfile.TemporaryDirectory() as folder:
         places = ["--model_name_or_path", str(model), "--dataset_name", source, "--output_dir", folder]
         options = ["--do_eval", "true", "--num_train_samples", "1", "--per_device_eval_batch_size", "250"]
@@ -84,10 +84,10 @@ def evaluate(command, source: str, model: Path) -> dict[str, dict]:
 
 @torch.no_grad()
 def measure_validity(pipe, seed: int = 0) -> dict:
-    """Of 64 texts per digit, as `pipeline("text-generation")` draws them: stock `generate`, without the grammar."""
+    """The share of valid texts among 64 per digit, drawn by stock `generate` without the grammar."""
     set_seed(seed)
     prompts = torch.arange(10, device=pipe.device).repeat_interleave(64)[:, None]  # [640, 1]
-    # the method of the class, and the model's own generation configuration
+    # stock `generate` with the model's own generation configuration
     ids = type(pipe.model).generate(pipe.model, prompts, attention_mask=torch.ones_like(prompts))
     texts = pipe.tokenizer.batch_decode(ids)
     found = load_metric("mnist_text_validity").compute(predictions=texts, references=prompts[:, 0].tolist())

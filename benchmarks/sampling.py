@@ -1,16 +1,16 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """How fast are digits drawn? `python benchmarks/sampling.py --source MNIST`
 
-Each part prints a table; without `--source` the last one is left out.
+Each part prints a table. Without `--source`, the last part is left out.
 
 - `speed`: seconds to generate, judge and rerank 64 candidates per digit. Stock `generate` with `do_sample=True` and
   the same `LogitsProcessor` takes turns with the pipeline's decodings. The first round warms up and does not count.
-- `profile`: where the time of each decoding goes, by the names of PyTorch's operators.
-- `growth`: seconds against the number of candidates.
-- `memory`: what each adds to the peak memory of a process of its own.
+- `profile`: the time of each decoding by PyTorch operator.
+- `growth`: seconds by number of candidates.
+- `memory`: the peak memory that each decoding adds to a process of its own.
 - `start_up`: seconds from a cold process to the first digit.
-- `precision`: what `decoding="bf16"` costs: nats of test images under the logits of each decoding, and the share of
-  raw candidates that the classifier takes for the wanted digit, with the same noise.
+- `precision`: the effect of `decoding="bf16"` on the nats of test images under the logits of each decoding, and on the
+  share of raw candidates that the classifier takes for the wanted digit, with the same noise.
 """
 
 import statistics
@@ -41,11 +41,11 @@ from mnist_text_gen.tokenizer import DIGITS, IMAGE_SIZE
 PROG = "sampling.py"
 STOCK = "stock generate"
 OURS = [decoding for decoding in DECODINGS if decoding != "generate"]
-DIGITS_TO_DRAW = ("7", "0123456789")  # a table of speed each
+DIGITS_TO_DRAW = ("7", "0123456789")  # one table of speed for each
 GROWTH = (1, 16, 64, 256, 1024)  # candidates
 NUM_IMAGES, NUM_SEEDS = 1000, 10  # for precision, with 640 candidates per seed
 DTYPES = {"exact": None, "bf16": torch.bfloat16}
-# Each in a process of its own; each holds the ones above it.
+# Each runs in a process of its own, and includes the ones above it.
 START_UP = {
     "import torch": "import torch",
     "import mnist_text_gen": "import mnist_text_gen",
@@ -93,13 +93,13 @@ def check_parts(parts: Sequence[str], allowed: Iterable[str]) -> None:
 
 
 def load_digits(model: str | Path) -> MnistTextGenerationPipeline:
-    """A pipeline of the ten digits in 30×30 pixels, which the measurements are about; a `ValueError` for another."""
+    """Load a pipeline of the ten digits in 30×30 pixels; raises a `ValueError` for other classes or sizes."""
     pipe = load_pipeline(model)
     found, wanted = (pipe.class_names, pipe.tokenizer.image_size), (DIGITS, IMAGE_SIZE)
     if found != wanted:
         raise ValueError(
-            f"`model` must be one of the ten digits in {IMAGE_SIZE}×{IMAGE_SIZE} pixels, got {str(model)!r}, of the "
-            f"classes {', '.join(found[0])} in {found[1]}×{found[1]} pixels"
+            f"`model` must be a model of the ten digits in {IMAGE_SIZE}×{IMAGE_SIZE} pixels, got {str(model)!r}, of "
+            f"the classes {', '.join(found[0])} in {found[1]}×{found[1]} pixels"
         )
     return pipe
 
@@ -125,7 +125,7 @@ def show_speed(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
 
 
 def time_decodings(pipe: MnistTextGenerationPipeline, digits: str, rounds: int) -> dict[str, list[float]]:
-    """Seconds to draw all the digits, one number per round, by way of decoding."""
+    """Seconds to draw all the digits, one number per round, for each kind of decoding."""
     seconds = {way: [] for way in (STOCK, *OURS)}
     for seed in range(rounds + 1):
         for way, values in seconds.items():
@@ -221,7 +221,7 @@ def show_precision(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
 
 @torch.no_grad()
 def mean_nats(model, input_ids: torch.LongTensor, dtype: torch.dtype | None) -> float:
-    """Nats per image of the 151 tokens after the digit, by the logits that `decode` computes."""
+    """Nats per image of the 151 tokens after the digit, from the logits that `decode` computes."""
     total = 0.0
     for batch in input_ids.split(50):
         network = CachedGPT2(model, len(batch), batch.shape[1], dtype)
@@ -242,7 +242,7 @@ def count_accepted(pipe: MnistTextGenerationPipeline, way: str, num_seeds: int) 
 
 
 def peak_memory() -> int:
-    """MiB. Linux's own figure: `getrusage` takes over that of the process that started this one."""
+    """Peak memory in MiB from /proc, because `getrusage` inherits the peak of the process that started this one."""
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) // 1024
 

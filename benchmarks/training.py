@@ -49,7 +49,7 @@ QUIET = [
     *("--do_eval", "false", "--eval_strategy", "no", "--save_strategy", "no", "--report_to", "none"),
     *("--logging_strategy", "no", "--disable_tqdm", "true"),
 ]
-MEASURED_STEPS = 8  # tell how many steps fit into a time
+MEASURED_STEPS = 8  # to find out how many steps fit into a time
 CONSTANT = {"lr_scheduler_type": "constant_with_warmup", "lr_scheduler_kwargs": "{}"}
 ADAM = {"optimizer": "adam", "adam_beta2": 0.999}
 # Options of `train_hf.py` by the name of the trial.
@@ -117,7 +117,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 class Clock:
-    """Seconds that count since it was made; it stands still while it is paused."""
+    """Counts seconds since it was created, except while it is paused."""
 
     def __init__(self, device: torch.device):
         self.device, self.before, self.paused = device, 0.0, False
@@ -165,7 +165,7 @@ class TimedCallback(TrainerCallback):
 
 
 class StepTimes(TimedCallback):
-    """Stops a training after `1 + num_steps` steps, and keeps what all but the first took."""
+    """Stops a training after `1 + num_steps` steps, and measures the time of all steps but the first."""
 
     def __init__(self, num_steps: int):
         self.num_steps, self.readings = num_steps, []
@@ -196,7 +196,7 @@ class StepTimes(TimedCallback):
 
 
 def peak_memory_of(device: torch.device) -> int:
-    """MiB of the process on a CPU, of the device elsewhere."""
+    """Peak memory in MiB, of the process on a CPU, and of the device elsewhere."""
     if device.type == "cpu":
         return peak_memory()
     return torch.get_device_module(device).max_memory_allocated(device) // 2**20
@@ -233,7 +233,7 @@ def train_steps(way: str, args: argparse.Namespace, num_steps: int) -> StepTimes
 
 
 def build_stock_trainer(argv: Sequence[str], callback: TrainerCallback) -> Trainer:
-    """Transformers' own classes alone around a recipe's corpus, model and optimizer."""
+    """A `Trainer` of Transformers with a recipe's corpus, model and optimizer."""
     model_args, data_args, optimizer_args, _, training_args = parse_arguments(train_hf.ARGUMENTS, argv, PROG, "")
     set_seed(training_args.seed)
     training_args.remove_unused_columns = False  # the windows are cut when they are read
@@ -281,7 +281,7 @@ def measure_run(args: argparse.Namespace, name: str, recipe: Path, settings: dic
     if name == SPECIFICATION:
         marks, options = sorted({60 * mark for mark in args.marks if 60 * mark < budget} | {budget}), []
     else:
-        # timed with the recipe's own number of steps, so that it tells what that is
+        # timed with the recipe's own number of steps, which `num_recipe_steps` then has
         step = train_steps(OURS, args, MEASURED_STEPS)
         marks, options = [], ["--do_eval", "true", *fit_schedule(step, max(1, int(budget / step.step_seconds)))]
     points = Points(lambda found: write_run(args.output_dir, name, settings | found), marks)
@@ -293,7 +293,7 @@ def measure_run(args: argparse.Namespace, name: str, recipe: Path, settings: dic
 
 
 def fit_schedule(step: StepTimes, num_steps: int) -> list[str]:
-    """Options that shorten a recipe to `num_steps`, its warm-up and its decay in proportion."""
+    """Options that shorten a recipe to `num_steps`, with warm-up and decay in proportion."""
     scale = num_steps / step.num_recipe_steps
     options = ["--max_steps", str(num_steps)]
     warmup = step.training_args.warmup_steps
@@ -322,7 +322,7 @@ class Points(TimedCallback):
         self.run |= {"clock": describe_clock(args.device), "num_steps": state.max_steps}
 
     def on_step_begin(self, args, state, control, **kwargs):
-        # not right after measuring: whatever else an evaluation starts is not training either
+        # here and not right after measuring, because an evaluation may trigger more work
         self.clock.resume()
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -358,12 +358,12 @@ def is_measured(folder: Path, name: str, settings: dict[str, Any]) -> bool:
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """The training in `path`, which must be one of these settings."""
+    """The training in `path`, which must have these settings."""
     run = json.loads(path.read_text(encoding="utf-8"))
     for name, value in settings.items():
         if run[name] != value:
-            found = f"{path} was measured with {name} {run[name]}"
-            raise ValueError(f"{found}, and this is {value}: remove the file, or name another `output_dir`")
+            found = f"`{name}` must be {run[name]}, as in {path}, got {value}"
+            raise ValueError(f"{found}; remove the file, or choose another `output_dir`")
     return run
 
 
@@ -427,7 +427,7 @@ def measure_trials(args: argparse.Namespace) -> None:
 
 
 def run_trial(args: argparse.Namespace, trial: dict[str, Any]) -> dict[str, Any]:
-    """Train and measure; seconds are of the training alone."""
+    """Train and measure; seconds are those of the training without the evaluation."""
     num_steps = args.texts // trial.get("per_device_train_batch_size", 32)
     schedule = {"num_decay_steps": round(0.6 * num_steps), "decay_type": "linear", "min_lr_ratio": 0.0}
     options = {

@@ -1,6 +1,6 @@
 """Models, decoding and reranking.
 
-The modules import only their siblings: they also travel to the Hub, as remote code.
+These modules import only their siblings, because they are also uploaded to the Hub as remote code.
 """
 
 from transformers import AutoConfig, AutoModelForImageClassification

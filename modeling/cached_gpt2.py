@@ -1,7 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""GPT-2 on windows of tokens behind a cache of keys and values; on a GPU as CUDA graphs.
+"""GPT-2 with a cache of keys and values, run over several tokens per text at a time; on a GPU as CUDA graphs.
 
-This file imports none of its siblings: a repository on the Hub carries it in `custom_generate/` too.
+This file imports none of its siblings, because a published model also has a copy of it in `custom_generate/`.
 """
 
 import math
@@ -22,7 +22,7 @@ from transformers.utils import logging
 logger = logging.get_logger(__name__)
 
 GRAPHED_DEVICES = {"cuda"}
-# CUDA graphs that no call uses at the moment, of each model, by shapes. They hold a cache each.
+# For each model, the CUDA graphs that no call uses at the moment, by shape. Each of them holds a cache.
 _GRAPHS: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
 _GRAPHS_LOCK = threading.Lock()
 MAX_GRAPH_SHAPES = 2
@@ -30,11 +30,11 @@ _Model = TypeVar("_Model")
 
 
 class UnsupportedError(ValueError):
-    """What is asked for is to be had of Transformers' own `generate`."""
+    """A request that only Transformers' own `generate` can fulfil."""
 
 
 def unwrap_model(model: _Model) -> _Model:
-    """The model that `torch.compile` was given, or `model` itself: what runs here is not its `forward`."""
+    """Return the model that `torch.compile` wrapped, or `model` itself: a compiled `forward` is not used."""
     return getattr(model, "_orig_mod", model)
 
 
@@ -47,13 +47,13 @@ def check_model(model: PreTrainedModel) -> None:
     devices = sorted({str(weight.device) for weight in model.parameters()})
     if len(devices) > 1 or devices == ["meta"]:
         raise UnsupportedError(
-            f"the model must be on one device, with its weights, got {' and '.join(devices)}; the decoding of "
-            "`generate` itself runs what `device_map` has split"
+            f"the model must have all its weights on one device, got {' and '.join(devices)}; Transformers' own "
+            "`generate` runs a model that `device_map` has split"
         )
 
 
 class Network:
-    """The model on a batch, a block of rows at a time; on a GPU all blocks at the same time, each as a CUDA graph."""
+    """Runs the model over a batch in blocks of rows; on a GPU all blocks at the same time, each as a CUDA graph."""
 
     def __init__(
         self, model: GPT2LMHeadModel, batch_size: int, block_size: int, max_length: int, dtype, num_tokens: int
@@ -67,7 +67,7 @@ class Network:
             self.blocks = [CachedGPT2(model, size, max_length, dtype) for size in self.sizes]
 
     def read(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits `[B, P, V]` of the first tokens `[B, P]` of the texts; equal rows of a block are run once."""
+        """Logits `[B, P, V]` after the first tokens `[B, P]` of the texts. Equal rows of a block are run once."""
         logits = []
         for block, rows in zip(self.blocks, ids.split(self.sizes), strict=True):
             rows, owners = rows.unique(dim=0, return_inverse=True)  # [N, P], [B]
@@ -90,7 +90,7 @@ class Network:
 
 @contextmanager
 def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
-    """A network, whose graphs, if any, are kept for the next call, unless memory is short."""
+    """A network. Its CUDA graphs, if any, are kept for the next call unless this one fails."""
     try:
         network = Network(model, *how)
         yield network
@@ -98,20 +98,20 @@ def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
         if isinstance(error, torch.OutOfMemoryError):
             _GRAPHS.pop(model, None)
         if model.device.type == "cuda":
-            torch.cuda.synchronize(model.device)  # a graph that still runs writes to memory that is given up here
+            torch.cuda.synchronize(model.device)  # a graph that is still running writes to memory that is freed here
         raise
     if model.device.type in GRAPHED_DEVICES:
         _give_back(model, network.blocks)
 
 
 class CachedGPT2:
-    """GPT-2 on windows of tokens, each text's at its own positions, with keys and values kept in one buffer.
+    """GPT-2 that reads several tokens per text, each text at its own positions, and keeps keys and values in a buffer.
 
-    With `static` the shapes, and so the kernels on a GPU, are the same at all steps: attention goes over all
-    positions, of which those behind a token are masked, and finished texts stay.
+    With `static`, the shapes are the same at all steps, and so are the kernels on a GPU: attention goes over all
+    positions, with those after a token masked, and finished texts stay in the batch.
     """
 
-    key: tuple  # what it is kept under, where it is kept
+    key: tuple  # its key in `_GRAPHS`
 
     def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, dtype=None, static: bool = False):
         config, self.lm_head = model.config, model.lm_head
@@ -119,7 +119,7 @@ class CachedGPT2:
         self.batch_size, self.max_length, self.static = batch_size, max_length, static
         dtype = _find_dtype(model, dtype)
         self.blocks = [_Block(block, config, index, dtype) for index, block in enumerate(model.transformer.h)]
-        self.texts = torch.arange(batch_size, device=model.device)  # those that the cache still holds
+        self.texts = torch.arange(batch_size, device=model.device)  # indices of the texts in the cache
         self.cache = _zeros((config.n_layer, batch_size, max_length, 2 * config.n_embd), dtype, model.device)
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -131,12 +131,12 @@ class CachedGPT2:
         return logits.new_zeros(self.batch_size, *logits.shape[1:]).index_copy_(0, self.texts, logits)
 
     def read(self, ids: torch.Tensor, positions: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
-        """The same for rows that are not yet the batch's: row `owners[b]`, `[B]`, becomes text b's in the cache."""
+        """Logits `[N, T, V]` of distinct rows `[N, T]`. In the cache, text b gets row `owners[b]`, `[B]`."""
         return self._run(ids, positions, int(positions.max()) + 1, owners)
 
     def _run(self, ids, positions, num_keys: int, owners: torch.Tensor | None = None) -> torch.Tensor:
         num_texts = len(ids)
-        with torch.autocast(ids.device.type, enabled=False):  # the dtypes are chosen
+        with torch.autocast(ids.device.type, enabled=False):  # dtypes are chosen already
             hidden = self.wte(ids) + self.wpe(positions)  # [N, T, E]
             masked = torch.arange(num_keys, device=ids.device) > positions[:, None, :, None]  # [N, 1, T, keys]
             bias = torch.zeros(masked.shape, device=ids.device, dtype=self.cache.dtype).masked_fill_(masked, -math.inf)
@@ -152,7 +152,7 @@ class CachedGPT2:
         pass
 
     def drop(self, finished: torch.Tensor) -> None:
-        """Leave out finished texts `[B]`, once they are an eighth; the last of the others take their places."""
+        """Drop finished texts, bool `[B]`, once they are an eighth; the last unfinished ones take their places."""
         live = ~finished[self.texts]
         num_live = max(int(live.sum()), 1)
         if self.static or 8 * num_live > 7 * len(live):
@@ -164,12 +164,12 @@ class CachedGPT2:
         self.texts, self.cache = self.texts[:num_live], self.cache[:, :num_live]
 
     def reorder(self, rows: torch.Tensor, num_keys: int) -> None:
-        """Let text b go on from what is held of text `rows[b]`, `[B]`, at the first positions."""
-        for cache in self.cache:  # a block at a time: no second copy of the whole
+        """Copy the first `num_keys` positions of text `rows[b]`, `[B]`, to text b."""
+        for cache in self.cache:  # layer by layer, which needs no second copy of the whole cache
             cache[:, :num_keys] = cache[rows, :num_keys]
 
     def reset(self) -> None:
-        """Forget all texts, and take the weights as they are now."""
+        """Clear the cache and convert the weights again, in case they have changed."""
         self.cache.zero_()
         for block in self.blocks:
             for linear in (block.qkv, block.attention_projection, block.expand, block.project):
@@ -177,7 +177,7 @@ class CachedGPT2:
 
 
 class _GraphedGPT2:
-    """Steps of a static `CachedGPT2` as one CUDA graph: one launch per step, not one for each of its 130 kernels."""
+    """Steps of a static `CachedGPT2` as one CUDA graph: one launch per step instead of one for each of 130 kernels."""
 
     key: tuple
 
@@ -189,7 +189,7 @@ class _GraphedGPT2:
         self.stream, self.graph = torch.cuda.Stream(device), torch.cuda.CUDAGraph()
         self.stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(self.stream):
-            network(*self.inputs)  # libraries set themselves up in a first run, which cannot be captured
+            network(*self.inputs)  # in the first run libraries initialize themselves, which cannot be captured
             self.graph.capture_begin(capture_error_mode="thread_local")
             try:
                 self.logits = network(*self.inputs)  # [N, T, V]
@@ -198,7 +198,7 @@ class _GraphedGPT2:
         self.join()
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Logits, which are there after `join`, and until the next call."""
+        """Logits `[N, T, V]`, valid after `join` and until the next call."""
         self.stream.wait_stream(torch.cuda.current_stream(ids.device))
         with torch.cuda.stream(self.stream):
             self.inputs[0].copy_(ids)
@@ -214,7 +214,7 @@ class _GraphedGPT2:
 
 
 def _take_graph(model, batch_size: int, max_length: int, dtype: torch.dtype, num_tokens: int):
-    """An idle graph of these shapes and weights, or a new one; or the network alone, where it cannot be captured."""
+    """An idle graph of these shapes and weights, or a new one, or the plain network if capturing fails."""
     weights = tuple(weight.data_ptr() for weight in model.parameters())
     key = (batch_size, max_length, dtype, num_tokens, torch.backends.cuda.matmul.fp32_precision, weights)
     with _GRAPHS_LOCK:
@@ -234,19 +234,19 @@ def _capture(network: CachedGPT2, num_tokens: int) -> "_GraphedGPT2 | CachedGPT2
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        logger.warning_once(f"A decoding step cannot be captured as a CUDA graph, and is slower without: {error}")
+        logger.warning_once(f"A decoding step could not be captured as a CUDA graph and runs more slowly: {error}")
         return network
 
 
 def _give_back(model, graphs: list) -> None:
-    """Keep graphs for the next call, unless their shapes have been given up."""
+    """Keep graphs for the next call, unless newer shapes have displaced theirs."""
     with _GRAPHS_LOCK:
         for graph in graphs:
             _GRAPHS.get(model, {}).get(graph.key, []).append(graph)
 
 
 class _Block:
-    """One transformer block, with what does not change from step to step made once."""
+    """One transformer block; what is the same at every step is prepared once."""
 
     def __init__(self, block, config: GPT2Config, index: int, dtype: torch.dtype):
         self.ln_1, self.ln_2, self.dtype = block.ln_1, block.ln_2, dtype
@@ -259,13 +259,13 @@ class _Block:
             self.scale /= index + 1
 
     def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
-        # [N, T, E]; in place, so that the sums of the blocks stay in the model's dtype
+        # [N, T, E]; in place, so that the residual sum stays in the model's dtype
         hidden += self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
         hidden += self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))
         return hidden
 
     def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
-        """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, which first takes new keys and values."""
+        """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, after writing its keys and values there."""
         num_texts, num_tokens, width = hidden.shape
         heads = (self.num_heads, self.head_dim)
         qkv = self.qkv(hidden)  # [N, T, 3·E]
@@ -278,7 +278,7 @@ class _Block:
 
 
 class _Linear:
-    """A `Conv1D` of GPT-2, whose weight is `[in, out]`, in a dtype; a converted weight is `[out, in]`: faster so."""
+    """A `Conv1D` of GPT-2 in a dtype. Its weight is `[in, out]`; a converted one is `[out, in]`, which is faster."""
 
     def __init__(self, layer: Conv1D, dtype: torch.dtype):
         self.layer, self.converted = layer, dtype != layer.weight.dtype
@@ -299,21 +299,21 @@ class _Linear:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether a device has instructions for bfloat16; a CPU without them takes many times as long as for float32."""
+    """Whether a device has instructions for bfloat16. On a CPU without them it is many times slower than float32."""
     return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _find_dtype(model: GPT2LMHeadModel, dtype: torch.dtype | None) -> torch.dtype:
-    """The dtype of products: the one that is asked for, that of autocast where it is on, or the model's."""
+    """The dtype of matrix products: `dtype` if given, else that of autocast if it is on, else the model's."""
     if dtype is None and torch.is_autocast_enabled(model.device.type):
         return torch.get_autocast_dtype(model.device.type)
     return dtype or model.dtype
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Zeros, and not what lies in memory: attention multiplies what is masked by 0, and 0 times NaN is NaN.
+    """Zeros, because attention multiplies masked values by 0, and 0 times a NaN left in memory is NaN.
 
-    On a CPU numpy asks for large pages that are zero already: a third of the time of `torch.zeros`.
+    On a CPU, numpy gets large pages that are already zero, in a third of the time of `torch.zeros`.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
@@ -323,7 +323,7 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 def _gelu(x: torch.Tensor) -> torch.Tensor:
     """x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2.
 
-    As (1 + tanh u) / 2 is the logistic function of 2 u, it takes half as long on a CPU as the fused kernel.
+    (1 + tanh u) / 2 is the logistic function of 2 u. Computed so, it takes half the fused kernel's time on a CPU.
     """
     if x.device.type != "cpu":
         return F.gelu(x, approximate="tanh")

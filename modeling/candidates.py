@@ -31,24 +31,24 @@ from .selection import select_best, select_diverse
 
 logger = logging.get_logger(__name__)
 
-# Candidates are decoded in whole blocks of this size, also where fewer are wanted: the last bits of a matrix product
-# depend on its shape, and with them, now and then, a token. So candidate 3 is the same among 8, 64 and 128.
+# Candidates are decoded in whole blocks of this size, even if fewer are wanted. The last bits of a matrix product
+# depend on its shape, and now and then a token depends on them. So candidate 3 is the same among 8, 64 and 128.
 BLOCK_SIZE = 64
-# How many of them at the same time: a block alone fills a CPU, and a quarter of a GPU.
+# How many blocks run at the same time. One block fills a CPU, but only a quarter of a GPU.
 BLOCKS_TOGETHER = {"cuda": 10}
-# Measured with benchmarks/sampling.py: more drafts per step, and a longer blank beginning, cost what they gain.
+# Measured with benchmarks/sampling.py: more drafts per step, or a longer blank beginning, gain nothing.
 NUM_DRAFT_TOKENS = 5
 BLANK_SHARE = 4 / 15  # 40 of 150 symbols
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Texts that were drawn, their images, and what the classifier says of them.
+    """Texts that were drawn, their images, and the classifier's probabilities.
 
     Attributes:
         texts (`list[str]`, length N): valid texts of 152 characters.
-        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what they are texts of.
-        probabilities (`np.ndarray`, float32 `[N, 10]`): the classifier's, of the digits, or `[N, C]` of C classes.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): the images that the texts describe.
+        probabilities (`np.ndarray`, float32 `[N, 10]`): of the digits, from the classifier; `[N, C]` for C classes.
         seconds (`dict[str, float]`): how long it took to `"generate"` and to `"judge"` them.
     """
 
@@ -58,21 +58,26 @@ class Candidates:
     seconds: dict[str, float]
 
     def take(self, kept: slice) -> "Candidates":
-        """Some of them."""
+        """The candidates in a slice."""
         return Candidates(self.texts[kept], self.images[kept], self.probabilities[kept], self.seconds)
 
     def rank(self, label: int, num_return_sequences: int | None = None) -> np.ndarray:
-        """Indices `[num_return_sequences]` of the best by the probability of a class, the earlier first of equals."""
+        """Indices `[num_return_sequences]` of the candidates with the highest probability of a class, highest first.
+
+        Equal probabilities keep the order of the candidates.
+        """
         return select_best(self.probabilities[:, label], num_return_sequences)
 
     def passed(self, label: int, min_score: float) -> np.ndarray:
-        """Bool `[N]`: which of them the classifier takes for a class, with at least this score."""
-        # what has no ink is no drawing, whatever a classifier makes of it
+        """Bool `[N]`: which candidates the classifier assigns to a class, with at least this score.
+
+        A blank image never passes.
+        """
         has_ink = self.images.any(axis=(1, 2))
         return has_ink & (self.probabilities.argmax(axis=1) == label) & (self.probabilities[:, label] >= min_score)
 
     def select(self, label: int, num_return_sequences: int, selection: str, min_score: float) -> np.ndarray:
-        """Indices `[num_return_sequences]` of those that the pipeline's `__call__` returns for these arguments."""
+        """Indices `[num_return_sequences]` of the candidates that the pipeline's `__call__` returns."""
         if selection == "best":
             return self.rank(label, num_return_sequences)
         passed = self.passed(label, min_score)
@@ -86,10 +91,10 @@ class Candidates:
         selection: str = DEFAULTS["selection"],
         min_score: float = DEFAULTS["min_score"],
     ) -> list[dict[str, Any]]:
-        """What the pipeline's `__call__` returns of candidates of one class, and a warning where too few passed.
+        """The results that the pipeline's `__call__` returns for one class. Warns where too few candidates passed.
 
         Args:
-            label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all.
+            label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all classes.
             num_return_sequences, selection, min_score: see the pipeline's `__call__`.
         """
         chosen = self.select(label, num_return_sequences, selection, min_score)
@@ -97,7 +102,7 @@ class Candidates:
         if selection != "best" and not passed[chosen].all():
             logger.warning(
                 f"{passed.sum()} of {len(passed)} candidates of class {class_names[label]!r} pass with a `min_score` "
-                f"of {min_score:g}; those with the highest scores fill the rest of {len(chosen)} places"
+                f"of {min_score:g}; the highest scores among the others fill the rest of the {len(chosen)} places"
             )
         ranks = np.argsort(self.rank(label)) + 1  # [N]
         return [
@@ -108,11 +113,11 @@ class Candidates:
     def results(
         self, chosen: Sequence[int] | np.ndarray, labels: Sequence[int], class_names: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Some of them as results, without a rank.
+        """Candidates as the pipeline's results, but without `rank` and `passed`.
 
         Args:
-            chosen (`Sequence[int]` or `np.ndarray`, length M): which, in this order.
-            labels (`Sequence[int]`, length M): the class of each; its score is the probability of that.
+            chosen (`Sequence[int]` or `np.ndarray`, length M): their indices, in the order of the results.
+            labels (`Sequence[int]`, length M): the class of each; the score is its probability.
             class_names (`Sequence[str]`): the names of all classes.
         """
         return [
@@ -126,7 +131,7 @@ class Candidates:
         ]
 
     def scores(self, labels: Sequence[int]) -> np.ndarray:
-        """Of each of the N, the probability of its own class, float32 `[N]`."""
+        """The probability of each candidate's own class, float32 `[N]`, for `labels` of length N."""
         return self.probabilities[np.arange(len(self.texts)), np.asarray(labels)]
 
 
@@ -139,22 +144,22 @@ def generate_candidates(
     decoding: str = "exact",
     callback: Callable[[int, np.ndarray], None] | None = None,
 ) -> torch.Tensor:
-    """Generate one text for each label, in blocks of 64, on a GPU several of them at the same time.
+    """Generate one text per label, in blocks of 64. A GPU decodes several blocks at the same time.
 
-    A text is a function of its label and its noise, up to the last bits of matrix products, which depend on what is
-    decoded together: the same lists give the same texts. Where a block does not fit in memory, its halves are decoded
-    one after the other.
+    The same labels and seed keys give the same texts. A text depends on its label and noise, and through the last
+    bits of matrix products on what is decoded together with it. If a block does not fit in memory, its halves are
+    decoded one after the other.
 
     Args:
         model (`GPT2LMHeadModel`): the language model.
-        tokenizer (`MnistTextTokenizer`): names the ids.
-        labels (`Sequence[int]`, length N): numbers of classes, of digits 0 to 9.
-        seed_keys (`Sequence[Sequence[int]]`, length N): what the noise of each depends on; see [`gumbel_noise`].
+        tokenizer (`MnistTextTokenizer`): the tokenizer of the model.
+        labels (`Sequence[int]`, length N): numbers of classes, 0 to 9 for digits.
+        seed_keys (`Sequence[Sequence[int]]`, length N): the seed of each text's noise; see [`gumbel_noise`].
         temperature (`float`, defaults to 0.8): divides the logits.
         decoding (`str`, defaults to `"exact"`): `"exact"`, `"bf16"` or `"generate"`; see the pipeline's `__call__`.
         callback (`Callable[[int, np.ndarray], None]`, *optional*):
-            Called with the index of a block's first text, and uint8 `[B, R, 30]` images of 0 and 1, whenever more rows
-            R are sure in all texts of the block; only at the end where the block was halved.
+            Called with the index of a block's first text and uint8 `[B, R, 30]` images in {0, 1} whenever more rows R
+            are final in all texts of the block; only at the end if the block was halved.
 
     Returns:
         `torch.LongTensor`: `[N, 152]`, ids of valid texts, on the model's device.
@@ -170,13 +175,13 @@ def generate_candidates(
 
 
 def _generate(model, tokenizer, labels, seed_keys, temperature, decoding, callback) -> torch.Tensor:
-    """Ids `[B, 152]`, all decoded at the same time; by halves, where that does not fit in memory."""
+    """Ids `[B, 152]`, all decoded at the same time, or in halves where that does not fit in memory."""
     try:
         return _generate_together(model, tokenizer, labels, seed_keys, temperature, decoding, callback)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error) or len(labels) == 1:
             raise
-    # whole blocks, as long as there are several
+    # split between blocks while there are several
     size = BLOCK_SIZE if len(labels) > BLOCK_SIZE else 1
     half = max(len(labels) // size // 2, 1) * size
     parts = ((labels[:half], seed_keys[:half]), (labels[half:], seed_keys[half:]))
@@ -203,11 +208,11 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
     )
     prompts = torch.tensor([tokenizer.class_ids[label] for label in labels], device=model.device)[:, None]  # [B, 1]
     model = unwrap_model(model)
-    # `generate` takes what a configuration leaves out from that of its model, where anything may stand. So it gets the
-    # same weights in another object; a change in `model` itself would be seen by other threads.
+    # `generate` takes what is missing in a configuration from the model's own, which may contain anything. So it gets
+    # the same weights in another object, because other threads would see a change of `model` itself.
     neutral = copy.copy(model)
     neutral.generation_config = GenerationConfig()
-    # the method of the class: loaded as remote code, the model has one of its own from custom_generate/
+    # the class's method, because remote code replaces the model's own by that of custom_generate/
     given = {"attention_mask": torch.ones_like(prompts), "generation_config": config}
     generate = partial(type(model).generate, neutral, prompts, **given)
     if decoding != "generate":
@@ -215,8 +220,8 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
         try:
             return generate(logits_processor=LogitsProcessorList(processors), **how)
         except UnknownArgumentError as error:
-            # nothing was given but prompts: a newer Transformers has asked `decode` for something in its own way
-            logger.warning_once(f"`generate` of transformers {transformers.__version__} decodes by itself: {error}")
+            # only prompts were given, so the unknown argument comes from a newer Transformers
+            logger.warning_once(f"transformers {transformers.__version__} decodes with its own `generate`: {error}")
     input_ids = generate(logits_processor=LogitsProcessorList([*processors, _NumbersOnly()]))
     if callback is not None:
         callback(input_ids)
@@ -224,24 +229,24 @@ def _generate_together(model, tokenizer, labels, seed_keys, temperature, decodin
 
 
 class _NumbersOnly(LogitsProcessor):
-    """Refuses NaN, which `generate` takes for the best score; `decode` refuses it itself."""
+    """Raises an error for NaN, which `generate` takes for the best score; `decode` checks this itself."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if scores.isnan().any():
-            raise ValueError("the language model must give numbers, got NaN: do its weights overflow?")
+            raise ValueError("the language model must return finite logits, got NaN; its weights may overflow")
         return scores
 
 
 def _decoding_arguments(model, tokenizer, decoding: str, callback: Callable | None) -> dict[str, Any]:
     @wraps(decode)  # `generate` reads its signature
     def decode_model(_, *args, **kwargs) -> torch.Tensor:
-        # not the copy: graphs are kept with the model
+        # `model` and not its copy, because CUDA graphs are kept by model
         return decode(model, *args, **kwargs)
 
     return {
         "custom_generate": decode_model,
         "num_draft_tokens": NUM_DRAFT_TOKENS,
-        # a symbol is guessed to be the one above it, and an image to begin with blank rows
+        # drafts: a symbol is the one above it, and an image begins with blank rows
         "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
         "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
         "block_size": BLOCK_SIZE,
@@ -257,22 +262,22 @@ def judge_images(
     """Let the classifier judge images.
 
     Args:
-        classifier (`MnistCnnForImageClassification`): of images of this size.
-        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is judged.
+        classifier (`MnistCnnForImageClassification`): a classifier of images of this size.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): the images, N of 1 or more.
         temperature (`float`, defaults to 0.8): divides the logits.
 
     Returns:
-        `np.ndarray`: float32 `[N, 10]`, probabilities of the digits, or `[N, C]` of C classes.
+        `np.ndarray`: float32 `[N, 10]`, the probabilities of the digits; `[N, C]` for C classes.
 
     Raises:
-        ValueError: where the classifier gives NaN.
+        ValueError: if the classifier returns NaN.
     """
     pixel_values = torch.from_numpy(images)[:, None].to(classifier.device, classifier.dtype)  # [N, 1, 30, 30]
-    # in blocks here too, so that a score does not depend on how many candidates are judged
+    # in blocks, so that a score does not depend on how many candidates are judged
     logits = torch.cat([classifier(block).logits for block in pixel_values.split(BLOCK_SIZE)])  # [N, 10]
     probabilities = (logits.float() / temperature).softmax(dim=-1).cpu().numpy()
     if np.isnan(probabilities).any():
-        raise ValueError("the classifier must give numbers, got NaN: do its weights overflow?")
+        raise ValueError("the classifier must return finite logits, got NaN; its weights may overflow")
     return probabilities
 
 

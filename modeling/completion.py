@@ -5,14 +5,14 @@ Let A_t be the pixel symbols that agree with the known pixels at step t. What is
 
     p(s_1..s_150 | known pixels, y) ∝ Π_t p(s_t | s_<t, y) 1[s_t ∈ A_t]
 
-where p is what the pipeline draws from: the model's probabilities over the 64 pixel symbols, at a temperature. A
-sampler that only masks symbols draws s_t from p(s_t | s_<t, y) 1[s_t ∈ A_t] / Z_t, where Z_t = Σ_{s ∈ A_t} p(s |
-s_<t, y): it does not know, where it paints, what must come later. Here many texts, the particles, are drawn in that
-way, and each has the product of its Z_t for its weight. This is sequential importance sampling with resampling
-(Doucet, de Freitas and Gordon, "An Introduction to Sequential Monte Carlo Methods", 2001, section 1.3), with the
-proposal whose weights have the least variance (Doucet, Godsill and Andrieu, "On sequential Monte Carlo sampling
-methods for Bayesian filtering", 2000, proposition 2); for language models see Lew et al., "Sequential Monte Carlo
-Steering of Large Language Models using Probabilistic Programs" (2023, arXiv:2306.03081).
+where y is the class and p is what the pipeline draws from: the model's probabilities over the 64 pixel symbols, at a
+temperature. A sampler that only masks symbols draws s_t from p(s_t | s_<t, y) 1[s_t ∈ A_t] / Z_t, where
+Z_t = Σ_{s ∈ A_t} p(s | s_<t, y). It ignores the known pixels that come later. Here many texts, the particles, are
+drawn in this way, and the weight of each is the product of its Z_t. This is sequential importance sampling with
+resampling (Doucet, de Freitas and Gordon, "An Introduction to Sequential Monte Carlo Methods", 2001, section 1.3),
+with the proposal whose weights have the least variance (Doucet, Godsill and Andrieu, "On sequential Monte Carlo
+sampling methods for Bayesian filtering", 2000, proposition 2). For language models see Lew et al., "Sequential Monte
+Carlo Steering of Large Language Models using Probabilistic Programs" (2023, arXiv:2306.03081).
 """
 
 import hashlib
@@ -49,24 +49,24 @@ def complete_images(
     """Complete images of which some pixels are known.
 
     Args:
-        model (`GPT2LMHeadModel`), tokenizer (`MnistTextTokenizer`): the language model, and what names its ids.
-        images (`np.ndarray` or `torch.Tensor`, `[N, 30, 30]` in {0, 1}): what is unknown may have either value.
+        model (`GPT2LMHeadModel`), tokenizer (`MnistTextTokenizer`): the language model and its tokenizer.
+        images (`np.ndarray` or `torch.Tensor`, `[N, 30, 30]` in {0, 1}): unknown pixels may have either value.
         known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
             The pixels that are kept, one or more of each image. By default the upper half, rows 0 to 14.
-        labels (`Sequence[int | None]`, length N): the class of each image; `None` where it may be of any.
+        labels (`Sequence[int | None]`, length N): the class of each image; `None` if it is unknown.
         num_classes (`int`): how many classes there are.
         seed (`int`): the noise of an image depends on it, the known pixels, the mask, the label, and how often the
-            same came before in this call.
-        num_return_sequences (`int`, defaults to 1): R.
+            same combination came before in this call.
+        num_return_sequences (`int`, defaults to 1): R, the number of results per image.
         num_particles (`int`, defaults to 64), temperature (`float`, defaults to 1.0): see [`sample_particles`].
 
     Returns:
-        `list[torch.LongTensor]`: `[R, 152]` for each image, ids of valid texts on the CPU, in no order.
+        `list[torch.LongTensor]`: `[R, 152]` per image, ids of valid texts on the CPU, in no particular order.
 
     Raises:
-        ValueError: for images and masks that do not fit, a mask with no known pixel, and as [`sample_particles`].
+        ValueError: if images and masks do not fit, a mask has no known pixel, or [`sample_particles`] raises one.
     """
-    known_pixels = _read_known_pixels(tokenizer, images, known)  # all before the first is completed
+    known_pixels = _read_known_pixels(tokenizer, images, known)  # checks all images before completing the first
     seen: Counter[bytes] = Counter()
     completed = []
     for of_image, label in zip(known_pixels, labels, strict=True):
@@ -77,7 +77,7 @@ def complete_images(
         input_ids, log_weights = sample_particles(
             model, tokenizer, of_image, candidates, seed_key, num_particles, temperature
         )
-        # the particles have the numbers from 1 on and 0 is that of their resampling
+        # 0 is the seed of the resampling, 1 to P are those of the particles, and P + 1 that of the choice of results
         ((uniform,),) = uniform_noise([(*seed_key, 1 + len(input_ids))], 1)
         completed.append(input_ids[torch.from_numpy(resample(log_weights, num_return_sequences, uniform))])
     return completed
@@ -87,14 +87,13 @@ def _read_known_pixels(tokenizer, images, known) -> list[KnownPixelsLogitsProces
     size = tokenizer.image_size
     if known is None:
         known = np.arange(size)[:, None].repeat(size, axis=1) < size // 2
-    # all together, so that an error names the image
-    KnownPixelsLogitsProcessor(tokenizer, images, known)
+    KnownPixelsLogitsProcessor(tokenizer, images, known)  # all together, so that an error names the image
     masks = check_images(known, tokenizer, "known")
     for index, mask in enumerate(masks):
         if not mask.any():
             raise ValueError(
-                f"`known` must have 1 pixel or more in each mask, got none in mask {index} (to draw without, call the "
-                "pipeline)"
+                f"`known` must have 1 pixel or more in each mask, got none in mask {index}; call the pipeline to draw "
+                "an image without known pixels"
             )
     return [
         KnownPixelsLogitsProcessor(tokenizer, image, masks[index % len(masks)]) for index, image in enumerate(images)
@@ -113,33 +112,33 @@ def sample_particles(
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Draw weighted texts that agree with the known pixels of one image.
 
-    Particles are drawn anew whenever the effective sample size falls below half their number: in proportion to their
-    weights, and with several labels so that half of them are spread evenly over the labels. Symbols that are wholly
-    known are not drawn: the model reads a run of them in one pass, and those in front of the first unknown one once a
-    label.
+    Particles are resampled whenever the effective sample size falls below half their number: in proportion to their
+    weights, and with several labels so that half of them are spread evenly over the labels. Symbols whose six pixels
+    are all known are not drawn: the model reads a run of them in one pass, and those before the first unknown symbol
+    once per label.
 
     Args:
         model (`GPT2LMHeadModel`): the language model.
-        tokenizer (`MnistTextTokenizer`): names the ids.
-        known_pixels (`KnownPixelsLogitsProcessor`): of one image.
-        labels (`Sequence[int]`, length C): the digits that it may be, each as likely as the others before it is seen.
-        seed_key (`Sequence[int]`): what the noise depends on, besides the number of a particle.
+        tokenizer (`MnistTextTokenizer`): the tokenizer of the model.
+        known_pixels (`KnownPixelsLogitsProcessor`): the known pixels of one image.
+        labels (`Sequence[int]`, length C): the classes that the image may have, all equally likely a priori.
+        seed_key (`Sequence[int]`): integers that the noise depends on, besides the number of a particle.
         num_particles (`int`, defaults to 64): P, C or more.
         temperature (`float`, defaults to 1.0): divides the logits of the language model.
 
     Returns:
-        `torch.LongTensor` `[P, 152]` on the CPU, ids of valid texts that agree, and `np.ndarray` float64 `[P]`, the
-        logarithms of their weights. The weights' sum estimates p(known pixels) without bias. Texts of weight 0, where
-        the model leaves none of the symbols that agree, may be no valid ones.
+        `torch.LongTensor` `[P, 152]` on the CPU, ids of valid texts that agree with the known pixels, and `np.ndarray`
+        float64 `[P]`, the logarithms of their weights. The sum of the weights is an unbiased estimate of p(known
+        pixels). A text of weight 0 may be invalid: the model gave all symbols that agree the probability 0.
 
     Raises:
-        ValueError: for a model that is not GPT-2 or not on one device, fewer particles than labels, several images,
-            where the model gives what is known the probability 0 behind all particles, and where its weights give NaN.
+        ValueError: if the model is not GPT-2 or not on one device, if there are fewer particles than labels or several
+            images, or if the model gives NaN or, after all particles, the known pixels the probability 0.
     """
     model = unwrap_model(model)
     check_model(model)
     if num_particles < len(labels):
-        raise ValueError(f"`num_particles` must be {len(labels)} or more, one for each label, got {num_particles}")
+        raise ValueError(f"`num_particles` must be {len(labels)} or more, one per label, got {num_particles}")
     if len(known_pixels.allowed) != 1:
         raise ValueError(f"`known_pixels` must be of one image, got {len(known_pixels.allowed)}")
     particles = _Particles(tokenizer, known_pixels, labels, num_particles)
@@ -165,7 +164,7 @@ def sample_particles(
         if stop not in particles.free:
             continue
         agreeing = agreeing[readers, -1:]
-        # Z_t does not depend on what is drawn at t, so that the draw can come after
+        # Z_t does not depend on the symbol drawn at t, so resampling can come before the draw
         log_scores = particles.log_scores()
         if effective_sample_size(log_scores) < num_particles / 2:
             ancestors = torch.from_numpy(resample(log_scores, num_particles, uniform[stop - 1]))
@@ -178,28 +177,28 @@ def sample_particles(
 
 
 class _Particles:
-    """Texts, of which what is known is already written, and the logarithms of their weights."""
+    """Texts in which the known symbols are already written, and the logarithms of their weights."""
 
     def __init__(self, tokenizer, known_pixels: KnownPixelsLogitsProcessor, labels: Sequence[int], num_particles: int):
         (allowed,) = known_pixels.allowed  # [150, 64]
         symbols = tokenizer.pixel_ids.start + allowed.long().argmax(dim=-1)
         self.ids = torch.empty(num_particles, tokenizer.model_max_length, dtype=torch.int64)
-        # as many of each label as of the others, or one more, which the weights even out
+        # the numbers of texts per label differ by at most one, and the weights make up for that
         self.owners = torch.arange(num_particles) * len(labels) // num_particles
         self.ids[:, 0] = torch.tensor([tokenizer.class_ids[label] for label in labels])[self.owners]
         self.ids[:, 1:-1] = symbols
         self.ids[:, -1] = tokenizer.eos_token_id
         self.log_weights = -np.log(len(labels) * self.owners.bincount().numpy()[self.owners])
         self.free = (1 + (allowed.sum(dim=-1) > 1).nonzero()[:, 0]).tolist()
-        # from the token that was drawn last, over what is known, to the one before the next that is drawn
+        # a span goes from the token drawn last, over known ones, to the one before the next that is drawn
         starts, stops = [0, *self.free], [*self.free, tokenizer.num_pixel_symbols]
         self.spans = [(start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
 
     def rows(self, start: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Particles for the network to read, and which of these each particle is, if not itself."""
+        """Indices `[N]` of particles that the network reads and, if not all are, which of the N each one equals."""
         if start:
             return torch.arange(len(self.ids)), None
-        # so far only the labels tell them apart
+        # at the start particles of one label are equal
         first = torch.searchsorted(self.owners, torch.arange(int(self.owners[-1]) + 1))
         return first, self.owners
 
@@ -207,18 +206,18 @@ class _Particles:
         self.log_weights = self.log_weights + increments
         largest = self.log_weights.max()
         if not np.isfinite(largest):
-            reason = "gives NaN" if np.isnan(largest) else "gives what is known up to there the probability 0"
+            found = "NaN" if np.isnan(largest) else "the probability 0"
             raise ValueError(
-                f"the model {reason} behind all {len(self.ids)} particles at symbol {stop} of the text; the known "
-                "pixels must be ones that it thinks possible (more particles may find a way)"
+                f"the model must give the known pixels a probability above 0, got {found} after all {len(self.ids)} "
+                f"particles at symbol {stop} of the text; more particles may help"
             )
 
     def log_scores(self) -> np.ndarray:
-        """The logarithms of what particles are drawn anew by: half by their weights, half evenly over the labels.
+        """The logarithms of the resampling scores: half by the weights, half evenly over the labels; they sum to 1.
 
-        By weights alone, a label whose share is once small would be lost, and could not come back by what is seen
-        later. Scores other than the weights are those of Liu, Chen and Logvinenko, "A Theoretical Framework for
-        Sequential Importance Sampling with Resampling" (2001). With one label they are the weights, to sum to 1.
+        With the weights alone, a label with a small share would be lost, even if later pixels speak for it. For scores
+        other than the weights see Liu, Chen and Logvinenko, "A Theoretical Framework for Sequential Importance
+        Sampling with Resampling" (2001). With one label they are the normalized weights.
         """
         labels = self.ids[:, 0].unique(return_inverse=True)[1].numpy()
         of_labels = np.full(labels.max() + 1, -np.inf)
@@ -229,34 +228,34 @@ class _Particles:
             return np.where(alive[labels], self.log_weights + shares[labels], -np.inf)
 
     def replace(self, ancestors: torch.Tensor, log_scores: np.ndarray) -> None:
-        """Go on from particles that were drawn by their scores, which sum to 1."""
+        """Continue with the particles `ancestors`, `[P]`, which were drawn by these scores."""
         self.ids = self.ids[ancestors]
         log_weights = self.log_weights[ancestors] - log_scores[ancestors]
         self.log_weights = log_weights - np.log(len(ancestors))
 
 
 def effective_sample_size(log_weights: np.ndarray) -> float:
-    """(Σ w)² / Σ w², 1 to P.
+    """(Σ w)² / Σ w², from 1 to P.
 
-    It is P / (1 + cv²) of Kong, Liu and Wong, "Sequential Imputations and Bayesian Missing Data Problems" (1994).
+    This is P / (1 + cv²) of Kong, Liu and Wong, "Sequential Imputations and Bayesian Missing Data Problems" (1994).
 
     Args:
-        log_weights (`np.ndarray`, float64 `[P]`): not all of them minus infinity.
+        log_weights (`np.ndarray`, float64 `[P]`): logarithms of weights, not all minus infinity.
     """
     weights = np.exp(log_weights - log_weights.max())
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
 def resample(log_weights: np.ndarray, num_samples: int, uniform: float) -> np.ndarray:
-    """Systematic resampling, with points that go around, so that each of them alone is uniform.
+    """Systematic resampling, with points that wrap around, so that each point is uniform in [0, 1).
 
-    Douc, Cappé and Moulines, "Comparison of Resampling Schemes for Particle Filtering" (2005, arXiv:cs/0507025),
+    See Douc, Cappé and Moulines, "Comparison of Resampling Schemes for Particle Filtering" (2005, arXiv:cs/0507025),
     section 2.4, where the same points are in ascending order.
 
     Args:
-        log_weights (`np.ndarray`, float64 `[P]`): not all of them minus infinity.
-        num_samples (`int`): R.
-        uniform (`float`): in (0, 1).
+        log_weights (`np.ndarray`, float64 `[P]`): logarithms of weights, not all minus infinity.
+        num_samples (`int`): R, the number of samples.
+        uniform (`float`): a uniform number in (0, 1).
 
     Returns:
         `np.ndarray`: int64 `[R]` in 0 to P - 1. Each entry is i with the probability w_i / Σ w, and i comes
@@ -264,5 +263,5 @@ def resample(log_weights: np.ndarray, num_samples: int, uniform: float) -> np.nd
     """
     cumulative = np.exp(log_weights - log_weights.max()).cumsum()
     points = (uniform + np.arange(num_samples) / num_samples) % 1
-    # the first sum above the point: never a particle of weight 0
+    # the first sum above the point, which is never that of a particle of weight 0
     return np.searchsorted(cumulative / cumulative[-1], points, side="right")

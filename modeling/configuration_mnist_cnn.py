@@ -12,11 +12,12 @@ class MnistCnnConfig(PreTrainedConfig):
         num_channels (`int`, defaults to 1): channels of an image.
         hidden_sizes (`list[int]`, defaults to `[32, 64, 128]`):
             Channels of each stage; a stage is two 3×3 convolutions and a 2×2 max pooling.
-        hidden_dropout_prob (`float`, defaults to 0.3): dropout before the last, linear layer.
-        kwargs: `id2label` (the ten digits by default; `label2id` follows) and the rest of `PreTrainedConfig`.
+        hidden_dropout_prob (`float`, defaults to 0.3): dropout before the last layer, which is linear.
+        kwargs: arguments of `PreTrainedConfig`. `id2label` is the ten digits by default, and `label2id` its inverse.
 
     Raises:
-        ValueError: for sizes below 1, a dropout outside [0, 1), or more stages than the image can be halved.
+        ValueError: if a size is below 1, the dropout is outside [0, 1), or there are more stages than the image can be
+            halved.
     """
 
     model_type = "mnist_cnn"
@@ -43,10 +44,11 @@ class MnistCnnConfig(PreTrainedConfig):
                 f"and {self.hidden_sizes}"
             )
         if not 0 <= hidden_dropout_prob < 1:
-            raise ValueError(f"`hidden_dropout_prob` must be from 0 to below 1, got {hidden_dropout_prob}")
+            raise ValueError(f"`hidden_dropout_prob` must be at least 0 and below 1, got {hidden_dropout_prob}")
         if image_size >> len(self.hidden_sizes) < 1:
             raise ValueError(
-                f"hidden_sizes has {len(self.hidden_sizes)} stages; {image_size} pixels can't be halved so often"
+                f"`hidden_sizes` must have at most {image_size.bit_length() - 1} stages for an image size of "
+                f"{image_size}, which each stage halves, got {len(self.hidden_sizes)}"
             )
         super().__init__(**kwargs)
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What the pipeline does with images that it is given: complete, score and classify them."""
+"""Methods of the pipeline that complete, score and classify given images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from .sampling_arguments import DEFAULTS, check_completion_arguments, check_labe
 
 
 class GivenImagesMixin:
-    """Methods of [`MnistTextGenerationPipeline`]; they use its models, tokenizer and class names."""
+    """Methods of [`MnistTextGenerationPipeline`] for given images; they use its models, tokenizer and class names."""
 
     model: GPT2LMHeadModel
     tokenizer: PreTrainedTokenizerBase
@@ -36,37 +36,37 @@ class GivenImagesMixin:
         num_particles: int = 64,
         temperature: float = 1.0,
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
-        """Complete images of which some pixels are known, as the model would have gone on.
+        """Complete images of which some pixels are known.
 
-        A result is a draw from p(image | known pixels, label), and without a label from p(image, label | known pixels)
-        with all classes equally likely before. Where the known pixels come first, down to any row, that is exact;
-        otherwise it is the better, the more particles there are (see [`sample_particles`]). Several results of one
-        call come from the same particles: each is such a draw, but they have more in common than those of calls with
-        different seeds, above all where much is unknown and what is known comes late.
+        A result is a draw from p(image | known pixels, label), or without a label from p(image, label | known pixels)
+        with all classes equally likely a priori. With a label, this is exact if all known pixels come before all
+        unknown ones. Otherwise it is an approximation that improves with the number of particles, see
+        [`sample_particles`]. The results of one call come from the same particles, so they are more alike than those
+        of calls with different seeds, above all if much is unknown and the known pixels come late.
 
         Args:
             image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
-                What is unknown may have either value.
+                The images. Unknown pixels may have either value.
             label (`str` or `int`, *optional*): the class, as `__call__` takes it; a sequence of N for N images.
             known (`np.ndarray` or `torch.Tensor`, bool `[30, 30]` or `[N, 30, 30]`, *optional*):
                 The pixels of the image that are kept. By default the upper half, rows 0 to 14.
             seed (`int`, *optional*):
-                The noise of an image depends on the seed, the image's known pixels, its mask, its label, and how often
-                the same came before in this call. By default a seed is drawn from torch's global generator.
-            num_return_sequences (`int`, defaults to 1): how many results per image.
+                From 0 to 2**64 - 1; by default drawn from torch's global generator. The noise of an image depends on
+                the seed, its known pixels, mask and label, and how often the same came before in this call.
+            num_return_sequences (`int`, defaults to 1): how many results per image, at most `num_particles`.
             num_particles (`int`, defaults to 64):
-                How many texts are drawn to choose from; without a label as many as classes, 10, or more. Time and
-                memory grow with it. Where what is known comes last, as with the lower half, 64 are few.
+                How many texts the results are chosen from; without a label, at least the number of classes. Time and
+                memory grow with it. 64 are few if the known pixels come last, as with the lower half.
             temperature (`float`, defaults to 1.0): divides the logits of the language model.
 
         Returns:
-            `list[dict]` for one image, in no order, each with `label`, `generated_text` and `image` as `__call__`
-            gives them, and `score`, the classifier's probability of the result's label. A list of N of them for N
+            `list[dict]` for one image, in no particular order, each with `label`, `generated_text` and `image` as in
+            `__call__`, and `score`, the classifier's probability of the result's label. A list of N such lists for N
             images.
 
         Raises:
-            ValueError: for images, masks, labels and arguments that are not allowed, no known pixel, a language model
-                that is no GPT-2, and known pixels that it thinks impossible.
+            ValueError: if an image, mask, label or argument is not allowed, no pixel is known, the language model is
+                not GPT-2, or it gives the known pixels the probability 0.
         """
         images = check_images(image, self.tokenizer, "image")
         labels = [None] * len(images) if label is None else check_labels(label, len(images), self.class_names)
@@ -86,34 +86,34 @@ class GivenImagesMixin:
         return candidates.results(range(len(texts)), input_ids[:, 0].tolist(), self.class_names)
 
     def log_likelihood(self, images: np.ndarray | torch.Tensor, labels: str | int | Sequence[str | int]) -> np.ndarray:
-        """log p(image | label) under the language model itself: temperature 1, and without the grammar.
+        """log p(image | label) under the language model, at temperature 1 and without the grammar.
 
         Args:
             images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
-                What is scored.
+                The images.
             labels (`str` or `int`, or a sequence of N of them): the class of each image, as `__call__` takes it.
 
         Returns:
-            `np.ndarray`: float64 `[N]`, nats, 0 or less: the sum over the 150 pixel symbols and the end token. One
-            image gives `[1]`.
+            `np.ndarray`: float64 `[N]`, nats, 0 or less: the sum over the 150 pixel symbols and the end token. `[1]`
+            for one image.
 
         Raises:
-            ValueError: for images and labels of another shape, number or value.
+            ValueError: if images or labels have a wrong shape, number or value.
         """
         return log_likelihood(self.model, self._encode_images(images, labels)).numpy()
 
     def classify(self, images: np.ndarray | torch.Tensor) -> np.ndarray:
-        """p(label | image) by Bayes' rule from a likelihood per class, all of them equally likely before.
+        """p(label | image) under the language model, by Bayes' rule with all classes equally likely a priori.
 
         Args:
             images (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
-                What is classified.
+                The images.
 
         Returns:
-            `np.ndarray`: float64 `[N, 10]`, or `[N, C]` of C classes; rows that sum to 1. One image gives `[1, C]`.
+            `np.ndarray`: float64 `[N, C]` for C classes, 10 for digits; each row sums to 1. `[1, C]` for one image.
 
         Raises:
-            ValueError: for images of another shape or value.
+            ValueError: if images have a wrong shape or value.
         """
         images = check_images(images, self.tokenizer, "images")
         num_classes = len(self.class_names)
@@ -121,21 +121,20 @@ class GivenImagesMixin:
         return class_posterior(log_likelihoods).numpy()
 
     def surprise(self, image: np.ndarray | torch.Tensor, label: str | int | Sequence[str | int]) -> np.ndarray:
-        """Where the language model did not expect what it sees: −log p of each symbol, spread over its six pixels.
+        """Map of how unexpected each symbol is to the language model: −log p, spread evenly over its six pixels.
 
-        A pixel has a sixth of its symbol's nats. So a map, with the nats of the end token, which has no pixel, sums to
-        minus the log-likelihood, and a symbol's nats are six times those of each of its pixels.
+        The sum of a map, plus the nats of the end token, which has no pixels, is minus the log-likelihood.
 
         Args:
             image (`np.ndarray` or `torch.Tensor`, `[30, 30]` or `[N, 30, 30]` in {0, 1} or {0, 255}, or PIL images):
-                What is looked at.
+                The images.
             label (`str` or `int`, or a sequence of N of them): the class, as `__call__` takes it.
 
         Returns:
-            `np.ndarray`: float64, the shape of `image`, nats per pixel, 0 or more.
+            `np.ndarray`: float64, `[30, 30]` or `[N, 30, 30]` as `image`, nats per pixel, 0 or more.
 
         Raises:
-            ValueError: for images and labels of another shape, number or value.
+            ValueError: if images or labels have a wrong shape, number or value.
         """
         nats = pixel_nats(self.model, self.tokenizer, self._encode_images(image, label, "image"))
         maps = nats.view(-1, self.tokenizer.image_size, self.tokenizer.image_size).numpy()

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The GPT-2 of the specification, how to sample from it, and the loss of its tokens."""
+"""The GPT-2 of the specification: its configuration, its generation configuration, and the loss per token."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +16,14 @@ def build_language_model_config(
     """The specification's `GPT2Config` for `tokenizer` (6,376,704 parameters), with `overrides`.
 
     Args:
-        tokenizer (`MnistTextTokenizer`): has the vocabulary, and a text's length, which is the context.
+        tokenizer (`MnistTextTokenizer`): has the vocabulary and the length of a text, which is the context.
         class_names (`Sequence[str]`, 2 to 10, *optional*):
-            `id2label` and `label2id`. By default the configuration names no classes, which means the ten digits.
-        overrides: of what [`~transformers.GPT2Config`] takes.
+            For `id2label` and `label2id`. By default the configuration names no classes, which means the ten digits.
+        overrides: arguments of [`~transformers.GPT2Config`].
 
     Raises:
-        ValueError: for an override that makes the vocabulary or the context unfit for the tokenizer, and as
-            `tokenizer.check_class_names`.
+        ValueError: if an override gives a vocabulary or context that does not fit the tokenizer, or
+            `tokenizer.check_class_names` refuses the names.
     """
     sizes = {
         "vocab_size": len(tokenizer),
@@ -42,22 +42,22 @@ def build_language_model_config(
 
 
 def check_language_model_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Raise a `ValueError` unless `config` has the tokenizer's vocabulary, a context that holds one text, and, if any,
-    names of classes that [`read_class_names`] takes."""
+    """Raise a `ValueError` unless `config` has the tokenizer's vocabulary, a context of one text or more, and class
+    names, if any, that [`read_class_names`] accepts. `name` is what the error calls the configuration."""
     vocab_size, context = getattr(config, "vocab_size", None), getattr(config, "max_position_embeddings", None)
     if vocab_size != len(tokenizer):
         raise ValueError(f"{name} must have the tokenizer's vocabulary of {len(tokenizer)}, got {vocab_size!r}")
     if not isinstance(context, int) or context < tokenizer.model_max_length:
         raise ValueError(
-            f"{name} must have a context of {tokenizer.model_max_length} tokens or more, a whole text, got {context!r}"
+            f"{name} must have a context of {tokenizer.model_max_length} tokens (one text) or more, got {context!r}"
         )
     read_class_names(config, tokenizer)
 
 
 def build_generation_config(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    """Sampling as the specification says it: temperature 0.8, from all symbols, up to one text.
+    """Sampling as in the specification: temperature 0.8, from all tokens, up to the length of one text.
 
-    `top_k=0` has to be said: `generate` falls back on 50 where it is left out.
+    `top_k=0` must be explicit, because `generate` uses 50 where it is missing.
     """
     return GenerationConfig(
         do_sample=True,
@@ -73,10 +73,10 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Negative log-likelihood of every predicted token.
 
     Args:
-        logits (`torch.Tensor`, `[N, 152, 75]`): position t predicts the token at t + 1.
-        labels (`torch.Tensor`, int64 `[N, 152]`): the tokens.
+        logits (`torch.Tensor`, float `[N, 152, 75]`): position t predicts the token at t + 1.
+        labels (`torch.Tensor`, int64 `[N, 152]`): the ids of the tokens.
 
     Returns:
-        `torch.Tensor`: float32 `[N, 151]`, nats. By the chain rule, the sum of a row is the nats of its image.
+        `torch.Tensor`: float32 `[N, 151]`, nats. By the chain rule, a row sums to the nats of its image.
     """
     return torch.nn.functional.cross_entropy(logits[:, :-1].float().transpose(1, 2), labels[:, 1:], reduction="none")

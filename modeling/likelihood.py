@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""How likely images are under the language model itself: at temperature 1, and without the grammar."""
+"""Likelihood of images under the language model, at temperature 1 and without the grammar."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,22 @@ from .language_model import token_losses
 
 @torch.no_grad()
 def symbol_nats(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int = 100) -> torch.Tensor:
-    """Negative log-likelihood of every token behind the class digit, which is given and not predicted.
+    """Negative log-likelihood of every token after the class digit, which is given and not predicted.
 
-    It is computed in the precision of the model; under `torch.autocast` the logits are of lower precision, and the
-    losses and their sums are not.
+    Logits have the precision of the model, or of `torch.autocast` where it is on. Losses are computed in float32.
 
     Args:
-        model (`PreTrainedModel`): the language model; dropout is off meanwhile.
+        model (`PreTrainedModel`): the language model. It runs in evaluation mode, without dropout.
         input_ids (`torch.Tensor`, int64 or int32 `[N, T]`, T from 2 to the context):
             Texts from their class digit on; N may be 0.
-        batch_size (`int`, defaults to 100): texts at a time, 1 or more.
+        batch_size (`int`, defaults to 100): texts per forward pass, 1 or more.
 
     Returns:
         `torch.Tensor`: float32 `[N, T - 1]` on the CPU, nats.
 
     Raises:
-        ValueError: for ids of another shape or dtype or beyond the vocabulary, a batch size below 1, and where the
-            model gives NaN.
+        ValueError: if the ids have a wrong shape or dtype or lie beyond the vocabulary, if the batch size is below 1,
+            or if the model returns NaN.
     """
     _check_input_ids(input_ids, model.config)
     if batch_size < 1:
@@ -39,18 +38,18 @@ def symbol_nats(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int
     try:
         for start in range(0, len(input_ids), batch_size):
             batch = input_ids[start : start + batch_size].to(model.device, torch.int64)
-            # a mask of ones changes nothing; without it, `)`, which is the pad token too, brings a warning
+            # a mask of ones changes nothing, but without it Transformers warns of `)`, which is also the pad token
             logits = model(batch, attention_mask=torch.ones_like(batch), use_cache=False).logits  # [B, T, V]
             nats[start : start + batch_size] = token_losses(logits, batch)
     finally:
         model.train(training)
     if nats.isnan().any():
-        raise ValueError("the language model must give numbers, got NaN: are there NaN in its weights?")
+        raise ValueError("the language model must return finite logits, got NaN; its weights may contain NaN")
     return nats
 
 
 def log_likelihood(model: PreTrainedModel, input_ids: torch.Tensor, batch_size: int = 100) -> torch.Tensor:
-    """log p(x | y) of texts: minus the sum of [`symbol_nats`], which takes the same arguments and refuses the same.
+    """log p(x | y) of texts: minus the sum of [`symbol_nats`], with the same arguments and errors.
 
     Returns:
         `torch.Tensor`: float64 `[N]` on the CPU, nats, 0 or less.
@@ -67,7 +66,7 @@ def pixel_nats(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, input
         input_ids (`torch.LongTensor`, `[N, 152]`): ids of valid texts.
 
     Returns:
-        `torch.Tensor`: float64 `[N, 900]` on the CPU, nats; with those of the end token they sum to those of a text.
+        `torch.Tensor`: float64 `[N, 900]` on the CPU, nats. Plus those of the end token, they sum to the text's nats.
     """
     nats = symbol_nats(model, input_ids)[:, :-1].double()  # [N, 150], without the end token
     pixels_per_symbol = tokenizer.image_size**2 // tokenizer.num_pixel_symbols
@@ -81,27 +80,28 @@ def class_log_likelihoods(
     batch_size: int = 100,
     num_classes: int = 10,
 ) -> torch.Tensor:
-    """log p(x | y) of images for each of the classes y, the ten digits by default.
+    """log p(x | y) of images for each class y, by default the ten digits.
 
-    The class is the first token, to which all others attend, so the passes have no work in common.
+    Each class needs a forward pass of its own: it is the first token, to which all others attend.
 
     Args:
         model (`PreTrainedModel`): the language model.
         tokenizer (`MnistTextTokenizer`): writes images as texts.
         images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, N of 1 or more):
-            As [`~MnistTextTokenizer.encode_images`] takes them.
-        batch_size (`int`, defaults to 100): texts at a time, 1 or more.
-        num_classes (`int`, defaults to 10): C, of the classes 0 to C - 1.
+            Images as in [`~MnistTextTokenizer.encode_images`].
+        batch_size (`int`, defaults to 100): texts per forward pass, 1 or more.
+        num_classes (`int`, defaults to 10): C, for the classes 0 to C - 1.
 
     Returns:
         `torch.Tensor`: float64 `[N, C]` on the CPU, nats, 0 or less.
 
     Raises:
-        ValueError: for no image, what [`~MnistTextTokenizer.encode_images`] refuses, and a batch size below 1.
+        ValueError: if there is no image, [`~MnistTextTokenizer.encode_images`] refuses one, or the batch size is
+            below 1.
     """
     texts = tokenizer.encode_images(images, [0] * len(images))
     if not texts:
-        raise ValueError("there must be 1 image or more, got none")
+        raise ValueError("`images` must have 1 image or more, got none")
     input_ids = tokenizer(texts, return_tensors="pt")["input_ids"]
     columns = []
     for class_id in tokenizer.class_ids[:num_classes]:
@@ -116,7 +116,7 @@ def marginal_log_likelihood(
     """log p(x) = log Σ_y p(x | y) p(y).
 
     Args:
-        log_likelihoods (`torch.Tensor`, floating `[N, C]`): log p(x | y), as [`class_log_likelihoods`] gives it.
+        log_likelihoods (`torch.Tensor`, float `[N, C]`): log p(x | y), as returned by [`class_log_likelihoods`].
         log_prior (`torch.Tensor` or a sequence of floats, `[C]`, *optional*):
             log p(y); the probabilities sum to 1. Uniform by default.
 
@@ -124,7 +124,7 @@ def marginal_log_likelihood(
         `torch.Tensor`: float64 `[N]`, nats.
 
     Raises:
-        ValueError: for another shape of `log_likelihoods`, and a prior that is none over C classes.
+        ValueError: if `log_likelihoods` has a wrong shape, or `log_prior` is not a distribution over C classes.
     """
     return _log_joint(log_likelihoods, log_prior).logsumexp(dim=1)
 
@@ -132,7 +132,7 @@ def marginal_log_likelihood(
 def class_posterior(
     log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence[float] | None = None
 ) -> torch.Tensor:
-    """p(y | x) by Bayes' rule, p(x | y) p(y) / p(x); takes and refuses what [`marginal_log_likelihood`] does.
+    """p(y | x) = p(x | y) p(y) / p(x), with the arguments and errors of [`marginal_log_likelihood`].
 
     Returns:
         `torch.Tensor`: float64 `[N, C]`, rows that sum to 1.
@@ -151,7 +151,7 @@ def _log_joint(log_likelihoods: torch.Tensor, log_prior: torch.Tensor | Sequence
     total = float(log_prior.exp().sum())
     if log_prior.shape != (num_classes,) or not abs(total - 1) < 1e-6:
         raise ValueError(
-            f"`log_prior` must be {num_classes} logarithms of probabilities that sum to 1, got shape "
+            f"`log_prior` must be the logarithms of {num_classes} probabilities that sum to 1, got shape "
             f"{list(log_prior.shape)} and a sum of {total:g}"
         )
     return log_likelihoods.double() + log_prior

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""CNN that tells the digit on a binary 30×30 image; it judges what the language model draws."""
+"""CNN that classifies binary 30×30 images; it judges what the language model draws."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from .configuration_mnist_cnn import MnistCnnConfig
 from .weights import load_weights
 
 
-# where a classifier lies beside its language model
+# the folder of the classifier beside its language model
 CLASSIFIER_FOLDER = "classifier"
 
 
@@ -33,7 +33,10 @@ class MnistCnnStage(nn.Sequential):
 
 
 class MnistCnnForImageClassification(PreTrainedModel):
-    """Stages of convolutions and a linear layer over what is left of the image.
+    """Stages of convolutions, then dropout and a linear layer over the flattened features.
+
+    Args:
+        config ([`MnistCnnConfig`]): sizes, dropout and classes.
 
     Examples:
 
@@ -57,8 +60,7 @@ class MnistCnnForImageClassification(PreTrainedModel):
         self.stages = nn.Sequential(*(MnistCnnStage(*pair) for pair in pairwise(channels)))
         size = config.image_size >> len(config.hidden_sizes)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        # a configuration that is built has labels
-        self.classifier = nn.Linear(channels[-1] * size * size, config.num_labels)  # type: ignore[arg-type]
+        self.classifier = nn.Linear(channels[-1] * size * size, config.num_labels)  # type: ignore[arg-type]  # never None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -75,14 +77,14 @@ class MnistCnnForImageClassification(PreTrainedModel):
 
         Args:
             pixel_values (`torch.Tensor`, float `[B, 1, 30, 30]`): images, values {0, 1}.
-            labels (`torch.Tensor`, int64 `[B]`, *optional*): classes; with them the loss, cross-entropy, is computed.
+            labels (`torch.Tensor`, int64 `[B]`, *optional*): classes for the cross-entropy loss.
             kwargs: `return_dict=False` gives a plain tuple.
 
         Returns:
-            `ImageClassifierOutput`: `logits`, float `[B, num_labels]`, and `loss`.
+            `ImageClassifierOutput`: `logits`, float `[B, num_labels]`, and `loss`, float32 `[]` or `None`.
 
         Raises:
-            ValueError: for another shape of `pixel_values`.
+            ValueError: if `pixel_values` have a wrong shape.
         """
         expected = (self.config.num_channels, self.config.image_size, self.config.image_size)
         if pixel_values.ndim != 4 or pixel_values.shape[1:] != expected:
@@ -98,25 +100,25 @@ class MnistCnnForImageClassification(PreTrainedModel):
 def load_classifier(
     source: str, revision: str | None = None, subfolder: str = CLASSIFIER_FOLDER
 ) -> MnistCnnForImageClassification:
-    """Load a classifier, with weights for all of it.
+    """Load a classifier, and check that its weights are complete.
 
     Args:
         source (`str`): a folder, or an id on the Hub.
         revision (`str`, *optional*): a branch, tag or commit on the Hub.
-        subfolder (`str`, defaults to `"classifier"`): where in the source it is.
+        subfolder (`str`, defaults to `"classifier"`): the folder of the classifier in the source.
 
     Raises:
-        ValueError: where there is none, or weights that cannot be read or do not fit.
+        ValueError: if there is no classifier, or its weights cannot be read or do not fit its configuration.
     """
     where = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
     try:
-        # where this file is missing, from_pretrained takes the default configuration and says nothing
+        # without this file, from_pretrained silently takes the default configuration
         if cached_file(source, "config.json", **where) is None:
             raise OSError("it has no config.json")
         return load_weights(MnistCnnForImageClassification, source, f"the classifier of {source}", **where)
     except OSError as error:
         raise ValueError(
-            f"{source} has no classifier in its folder {subfolder!r}; train_classifier.py makes one: {error}"
+            f"{source} must have a classifier in its folder {subfolder!r}; train one with train_classifier.py: {error}"
         ) from error
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Pipeline `mnist-text-gen`: a class in, the best of many drawn images out; and images completed and scored."""
+"""Pipeline `mnist-text-gen`: draws images of a class and returns the best ones; completes and scores given images."""
 
 import inspect
 import os
@@ -36,29 +36,29 @@ from .weights import check_finite, check_own_weights
 TASK = "mnist-text-gen"
 
 
-# what mypy ignores: `Pipeline` is annotated with another class of tokenizers, and methods with arguments of any kind
+# mypy: `Pipeline` is annotated with another tokenizer class, and its methods take arguments of any kind
 class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[misc]
     """Draw handwritten digits: generate candidates, let a classifier judge their images, return the best.
 
-    Digits are the classes of the shipped weights. A classifier whose `id2label` names others, 2 to 10 of them, makes
-    this a pipeline of those, and a tokenizer with another `image_size` one of smaller or larger images: where 30, 150
-    and 152 stand below, it is size, size² / 6 and 2 + size² / 6.
+    The classes of the shipped weights are the ten digits. With a classifier whose `id2label` names 2 to 10 other
+    classes, the pipeline draws those. With a tokenizer of another `image_size`, it draws images of that size: 30, 150
+    and 152 below become size, size² / 6 and 2 + size² / 6.
 
     Args:
         model (`GPT2LMHeadModel`): the language model, with the tokenizer's 75 ids and a context of 152 or more.
-        tokenizer (`MnistTextTokenizer`): goes between images and texts.
+        tokenizer (`MnistTextTokenizer`): converts between images and texts.
         classifier (`MnistCnnForImageClassification`, *optional*):
             Judges the candidates. By default the one in the folder `classifier` beside the language model.
-        kwargs: defaults of the call's arguments, and what [`~transformers.Pipeline`] takes.
+        kwargs: defaults for the arguments of a call, and arguments of [`~transformers.Pipeline`].
 
     Attributes:
-        class_names (`tuple[str, ...]`): the names of the classes 0, 1, and so on, those of the classifier.
-        class_word (`str`): "digit" where they are digits, or "class".
-        commit_hash (`str` or `None`): the commit on the Hub that model and tokenizer were loaded from, if they were.
+        class_names (`tuple[str, ...]`): the names of the classes, in the order of their numbers.
+        class_word (`str`): "digit" if the classes are digits, else "class".
+        commit_hash (`str` or `None`): the commit on the Hub that model and tokenizer were loaded from, if any.
 
     Raises:
-        ValueError: for a language model, tokenizer or classifier that does not fit, or no classifier, weights that
-            are not finite, and those in the folder of the language model that do not fit its configuration.
+        ValueError: if model, tokenizer and classifier do not fit together, there is no classifier, weights are not
+            finite, or weights in the language model's folder do not fit its configuration.
 
     Examples:
 
@@ -73,11 +73,11 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
     ```
     """
 
-    # `Pipeline` has None for them
+    # mypy: `Pipeline` sets them to None
     _load_tokenizer = True  # type: ignore[assignment]
     _load_processor = _load_image_processor = False  # type: ignore[assignment]
     _load_video_processor = _load_feature_extractor = False  # type: ignore[assignment]
-    # what writes card, records and pictures: `mnist_text_gen.publishing` once it is imported; it is no part of a model
+    # `mnist_text_gen.publishing`, which writes card, records and pictures; None in remote code, which does not have it
     publisher: Any = None
 
     def __init__(
@@ -89,14 +89,14 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
     ):
         if not hasattr(tokenizer, "decode_images"):
             raise ValueError(
-                "the tokenizer must be a MnistTextTokenizer, which comes with `import mnist_text_gen` or "
+                "the tokenizer must be a MnistTextTokenizer, which needs `import mnist_text_gen` or "
                 f"`trust_remote_code=True`, got a {type(tokenizer).__name__}"
             )
         name = model.config.name_or_path or "the language model"
         check_language_model_config(model.config, tokenizer, name)
         check_loading_arguments(kwargs.get("batch_size"), kwargs.get("num_workers"))
         source = model.config.name_or_path
-        # of the tokenizer, for the model does not know it
+        # the model does not know its commit, but the tokenizer does
         self.commit_hash = getattr(tokenizer, "commit_hash", None) if tokenizer.name_or_path == source else None
         check_own_weights(unwrap_model(model), self.commit_hash)
         classifier = classifier or self._load_own_classifier(source)
@@ -110,7 +110,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
     def _load_own_classifier(self, source: str | None) -> MnistCnnForImageClassification:
         if not source:
             raise ValueError(
-                "the language model was not loaded from anywhere, so there is no classifier: give classifier="
+                "`classifier` must be given for a language model that was not loaded from a folder or the Hub"
             )
         return load_classifier(source, self.commit_hash)
 
@@ -133,49 +133,49 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]] | PipelineIterator:
         """Draw one digit, or each of several.
 
-        What is not given has the value that [`~transformers.pipeline`] was given, else the default.
+        An argument that is missing has the value that was given to [`~transformers.pipeline`], else its default.
 
         Args:
             digits (`str`, `int`, or an iterable of them):
-                `"0"` to `"9"` or 0 to 9, an integer of any library. Of other classes, names or numbers: `"Bag"`, 8 or
-                `"8"`. A `float` is none, also where it is whole: it comes of a computation, or a missing value.
-            num_candidates (`int`, defaults to 64): how many are generated for a digit.
-            num_return_sequences (`int`, defaults to 8): how many of them are returned.
+                `"0"` to `"9"` or 0 to 9, also as numpy's or torch's integers. For other classes names or numbers:
+                `"Bag"`, 8 or `"8"`. A `float` is an error even if it is whole, because it may be a missing value.
+            num_candidates (`int`, defaults to 64): how many candidates are generated per digit.
+            num_return_sequences (`int`, defaults to 8): how many of them are returned, at most `num_candidates`.
             selection (`str`, defaults to `"best"`):
-                `"best"`: those with the highest scores; `"diverse"`: of those that pass, the best one and then those
-                that differ most, see [`select_diverse`].
+                `"best"` returns the candidates with the highest scores. `"diverse"` returns the best of those that
+                pass and then the ones that differ most, see [`select_diverse`].
             min_score (`float`, defaults to 0.999):
-                A candidate passes that the classifier takes for the digit with at least this score, in [0, 1]. Where
-                too few do, `"diverse"` fills up with the highest scores of the others, and warns.
+                A candidate passes if the classifier assigns it to the digit with at least this score, in [0, 1]. If
+                too few pass, `"diverse"` adds those of the others with the highest scores, and warns.
             temperature (`float`, defaults to 0.8): divides the logits of the language model.
             classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
             decoding (`str`, defaults to `"exact"`):
-                `"exact"`: several tokens per step, in the model's own arithmetic; `"bf16"`: the same with the blocks'
-                products in bfloat16, faster and a little different, where the machine has instructions for it;
-                `"generate"`: Transformers' own loop.
+                `"exact"` decodes several tokens per step, in the model's own dtype. `"bf16"` does the same with
+                bfloat16 products in the transformer blocks, if the machine has instructions for them: it is faster
+                and gives slightly different texts. `"generate"` is Transformers' own loop.
             callback (`Callable[[int, int, np.ndarray], None]`, *optional*):
-                Sees a block of images grow: called with the label, the index of the block's first candidate, and uint8
-                `[64, R, 30]` images of 0 and 1, whenever more rows R are drawn in all of them. With `"generate"`,
-                and where memory is short, it is called once, at the end.
+                Called with the label, the index of a block's first candidate, and uint8 `[64, R, 30]` images in {0, 1}
+                whenever more rows R are drawn in the whole block. With `"generate"`, or if memory is short, it is
+                called once per block, at the end.
             seed (`int`, *optional*):
-                A candidate's noise depends only on the seed, its label, how often the label came before in this call,
-                and its own index. On one device, dtype and number of threads the same seed gives the same images. By
-                default a seed is drawn from torch's global generator.
+                From 0 to 2**64 - 1. The noise of a candidate depends only on the seed, its label, how often the label
+                came before in this call, and its own index. With the same device, dtype and number of threads, a seed
+                always gives the same images. By default a seed is drawn from torch's global generator.
             batch_size (`int`, *optional*):
-                How many digits are drawn at the same time, at most; it changes no result. By default 1 on a CPU and 10
-                on a GPU, and 1 of what has no length or is drawn for a callback.
+                How many digits are drawn at the same time; it changes no result. By default 1 on a CPU and 10 on a
+                GPU, but 1 for an iterable without a length. With a `callback` it is always 1.
             num_workers (`int`, defaults to 0):
-                Processes that read a data set of digits. What has no length is read by this one.
+                Processes that read a data set of digits. An iterable without a length is read by this process.
 
         Returns:
-            `list[dict]` for one digit, best first, each with `label` (`str`, the class's name), `generated_text`
+            `list[dict]` for one digit, best first, each with `label` (`str`, the name of the class), `generated_text`
             (`str`, 152 characters), `image` (`PIL.Image.Image`, 30×30, mode L, 0 or 255), `score` (`float`, the
-            classifier's probability of the digit), `rank` (`int`, the place of the score among all candidates, from 1)
-            and `passed` (`bool`, see `min_score`). A list of them for a list, tuple, array or tensor, and for any
-            other iterable an iterator, which has its length.
+            classifier's probability of the digit), `rank` (`int`, the rank of the score among all candidates, from 1)
+            and `passed` (`bool`, see `min_score`). For a list, tuple, array or tensor a list of such lists, and for
+            any other iterable an iterator over them, which has a length if the iterable does.
 
         Raises:
-            ValueError: for a digit or an argument that is not allowed; it names both.
+            ValueError: if a digit or an argument is not allowed; the error names its value.
         """
         given = {
             "num_candidates": num_candidates,
@@ -196,7 +196,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
         if isinstance(wanted, str | bytes | Mapping) or not is_iterable(wanted):
             return super().__call__(next(number_labels([wanted], self.class_names)), **arguments)
         if isinstance(wanted, list | tuple):
-            # a list is checked whole before the first image is drawn
+            # check a whole list before drawing its first image
             wanted = [item["label"] for item in number_labels(wanted, self.class_names)]
         num_workers = self._num_workers if num_workers is None else num_workers
         how = (num_workers or 0, batch_size or self._batch_size, DEFAULTS | self._forward_params | arguments)
@@ -229,15 +229,15 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
         decoding: str = "exact",
         callback: Callable[[int, int, np.ndarray], None] | None = None,
     ) -> Candidates:
-        """Generate candidates of a digit, decode them and judge their images; what `__call__` ranks.
+        """Generate candidates of a digit, decode them and judge their images. `__call__` ranks these candidates.
 
         Args:
-            label (`int`): the number of the class, of digits 0 to 9.
-            occurrence (`int`, defaults to 0): tells apart the draws of one label with one seed.
+            label (`int`): the number of the class, 0 to 9 for digits.
+            occurrence (`int`, defaults to 0): distinguishes draws of the same label with the same seed.
             num_candidates, temperature, classifier_temperature, seed, decoding, callback: see `__call__`.
 
         Returns:
-            `Candidates`: N of them, in the order of their indices.
+            [`Candidates`]: `num_candidates` of them, in the order of their indices.
         """
         items = [{"label": label, "occurrence": occurrence}]
         how = (num_candidates, temperature, classifier_temperature, seed, decoding, callback)
@@ -246,8 +246,8 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
     def sample_items(
         self, items, num_candidates, temperature, classifier_temperature, seed, decoding, callback
     ) -> list[Candidates]:
-        """[`sample`] for several `{"label": int, "occurrence": int}`, which are drawn at the same time."""
-        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE  # of each item, in whole blocks
+        """[`sample`] for several items `{"label": int, "occurrence": int}` at the same time."""
+        num_drawn = -(-num_candidates // BLOCK_SIZE) * BLOCK_SIZE  # per item, in whole blocks
         seed_keys = [(seed, *item.values(), index) for item in items for index in range(num_drawn)]
         labels = [item["label"] for item in items for _ in range(num_drawn)]
         show = None if callback is None else lambda start, images: callback(labels[0], start, images)
@@ -264,19 +264,19 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
         decoding: str = "exact",
         callback: Callable[[int, np.ndarray], None] | None = None,
     ) -> Candidates:
-        """Generate one candidate for each label, decode and judge them.
+        """Generate one candidate per label, decode and judge them.
 
         Args:
             labels, seed_keys, temperature, decoding, callback: see [`generate_candidates`].
             classifier_temperature (`float`, defaults to 0.8): divides the logits of the classifier.
 
         Returns:
-            `Candidates`: N of them.
+            [`Candidates`]: one per label, in this order.
         """
         start = time.perf_counter()
         input_ids = generate_candidates(
             self.model, self.tokenizer, labels, seed_keys, temperature, decoding, callback
-        ).cpu()  # so that whatever a device still has to do counts as generating
+        ).cpu()  # waits for the device, so that all its work counts as generating
         generated = time.perf_counter()
         texts = self.tokenizer.batch_decode(input_ids)
         images = self.tokenizer.decode_images(texts)
@@ -285,18 +285,18 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
         return Candidates(texts, images, probabilities, seconds)
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs) -> None:
-        """Save all that loads the pipeline again: model, tokenizer, code, and the classifier in its folder.
+        """Save everything that the pipeline is loaded from: model, tokenizer, code, and the classifier in its folder.
 
-        Where the package `mnist_text_gen` is imported, also the card, the records and the pictures.
+        If the package `mnist_text_gen` is imported, this also saves the card, the records and the pictures.
 
         Args:
-            save_directory (`str` or `os.PathLike`): a folder, made where it is missing.
+            save_directory (`str` or `os.PathLike`): a folder, which is created if it is missing.
             push_to_hub (`bool`, defaults to `False`):
-                Also publish it, as `repo_id` or the folder's name.
-            kwargs: what `save_pretrained` of the models takes, and the arguments of `push_to_hub`.
+                Also publish it, as `repo_id` or under the folder's name.
+            kwargs: arguments of `save_pretrained` of the models, and of `push_to_hub`.
 
         Raises:
-            ValueError: for a path that is a file.
+            ValueError: if `save_directory` is a file.
         """
         folder = Path(save_directory)
         if folder.is_file():
@@ -317,13 +317,13 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
             self.push_to_hub(repo_id, **publishing)
 
     def push_to_hub(self, repo_id: str, **kwargs) -> CommitInfo:
-        """Publish what `save_pretrained` saves on the Hub.
+        """Publish on the Hub what `save_pretrained` saves.
 
-        Where the package `mnist_text_gen` is imported, [`~mnist_text_gen.publishing.push_pipeline`] does it, else
+        This calls [`~mnist_text_gen.publishing.push_pipeline`] if the package `mnist_text_gen` is imported, else
         Transformers' own [`~transformers.utils.PushToHubMixin.push_to_hub`].
 
         Args:
-            repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token; made where it is missing.
+            repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token; it is created if it is missing.
             kwargs: `commit_message`, `commit_description`, `private`, `token`, `revision`, `create_pr`,
                 `max_shard_size` and `tags`.
 
@@ -335,8 +335,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
         return self.publisher.push_pipeline(self, repo_id, **kwargs)
 
 
-# Registered here and not in the package, so that the pipeline can be saved again, with its code, where it was itself
-# loaded as remote code.
+# Registered here and not in `__init__.py`, so that a pipeline that was loaded as remote code can be saved again.
 PIPELINE_REGISTRY.register_pipeline(
     TASK, pipeline_class=MnistTextGenerationPipeline, pt_model=AutoModelForCausalLM, type="text"
 )

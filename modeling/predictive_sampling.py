@@ -1,13 +1,14 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Decode GPT-2 several tokens per step, token for token what one at a time gives.
+"""Decode GPT-2 several tokens per step, with the same result as one token per step.
 
-Once the noise of a sample is fixed, the next token is a function of the tokens before it: the one of the largest score
-plus noise. So it can be guessed and checked, as a greedy token can. A step runs the model over the last sure token and
-a few drafts behind it, keeps the drafts that come out as they went in and the first token behind them, and takes what
-came out further on as the next drafts. This is predictive sampling (Wiggers and Hoogeboom, "Predictive Sampling with
-Forecasting Autoregressive Models", 2020, algorithm 1). A step reads weights and cache once for all its tokens.
+Once the noise of a sample is fixed, the next token is a function of the tokens before it: the one with the largest
+sum of score and noise. So it can be guessed and checked, like a token of greedy decoding. A step runs the model over
+the last final token and a few drafts after it. It keeps the drafts that the model confirms and the first token after
+them, and takes the model's later tokens as the next drafts. This is predictive sampling (Wiggers and Hoogeboom,
+"Predictive Sampling with Forecasting Autoregressive Models", 2020, algorithm 1). It is fast because a step reads
+weights and cache once for all its tokens.
 
-A repository on the Hub carries this file as `custom_generate/generate.py`, and beside it the one that it imports.
+A published model has a copy of this file, `custom_generate/generate.py`, beside a copy of the one that it imports.
 """
 
 import itertools
@@ -37,27 +38,27 @@ from transformers import (
 from .cached_gpt2 import Network, UnsupportedError, borrow_network, check_model, unwrap_model
 
 
-# On a GPU the host waits for the lengths of the texts once in this many steps, and launches the others ahead.
+# After this many steps the host waits for a GPU to report the lengths of the texts; meanwhile it launches ahead.
 STEPS_PER_CHECK = {"cuda": 4}
-# What these make of a score depends on the scores beside it, and not on the tokens before it.
+# These processors look only at the scores of a position, not at the tokens before it.
 CONTEXT_FREE_PROCESSORS = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper, MinPLogitsWarper)
 
 
 class UnknownArgumentError(UnsupportedError):
-    """`generate` gives an argument that is not known here: the user's, or one of a newer Transformers' own."""
+    """`generate` passed an argument that `decode` does not know: from the user, or from a newer Transformers."""
 
 
 def generate(*args, model: PreTrainedModel, **kwargs) -> torch.Tensor:
-    """What `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
+    """The function that `model.generate(..., custom_generate="owner/repository", trust_remote_code=True)` calls.
 
-    Transformers also puts it in the place of `model.generate` where a model is loaded with `trust_remote_code=True`
-    from a repository that carries this file. The class still has its own, and what `decode` does not do (beams,
-    padding, streamers, other stopping criteria, ...) is left to it.
+    Transformers also replaces `model.generate` by it if a model is loaded with `trust_remote_code=True` from a
+    repository that has this file. The class keeps its own `generate`, which does what `decode` cannot: beams, padding,
+    streamers, other stopping criteria, and so on.
     """
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
-    plain: Any = unwrap_model(model)  # with a `generate`, as it is called by that
+    plain: Any = unwrap_model(model)
     stock = partial(type(plain).generate, plain, *args, **kwargs)
-    # with these, `generate` itself does not get as far as `decode`
+    # with these arguments, `generate` would not call `decode`
     if kwargs.keys() & {"custom_generate", "streamer", "assistant_model", "tokenizer"}:
         return stock()
     try:
@@ -87,39 +88,40 @@ def decode(
 ) -> torch.Tensor:
     """Continue prompts: `model.generate(input_ids, custom_generate=decode, seeds=[0, 1], ...)`.
 
-    Temperature, top-k and top-p are those of the generation configuration, and any logits processors are applied. One
-    that has a method `at_positions(positions, scores)` beside `__call__`, int64 `[B, T]` and float `[B, T, V]`, sees a
-    step's tokens together, and so do Transformers' temperature, top-k, top-p and min-p. With any other processor a
-    step is one token.
+    Temperature, top-k and top-p are those of the generation configuration, and any logits processors are applied. A
+    processor that also has a method `at_positions(positions, scores)`, for int64 `[B, T]` and float `[B, T, V]`,
+    processes all tokens of a step together, and so do Transformers' temperature, top-k, top-p and min-p. With any
+    other processor, a step is one token.
 
     Args:
-        model (`GPT2LMHeadModel`): any sizes, device and dtype.
-        input_ids (`torch.LongTensor`, `[B, P]`): prompts of equal length, not padded.
+        model (`GPT2LMHeadModel`): of any sizes, device and dtype.
+        input_ids (`torch.LongTensor`, `[B, P]`): prompts of equal length, without padding.
         logits_processor, stopping_criteria, generation_config:
-            What `generate` prepares. Beams and stopping criteria of one's own are refused.
+            As prepared by `generate`. Beams and custom stopping criteria are errors.
         seeds (`Sequence[int]`, length B, *optional*):
-            For `do_sample`, one per prompt. Noise depends on nothing else. By default drawn from torch's generator.
-        num_draft_tokens (`int`, defaults to 3): drafts per step; 0 decodes one token at a time.
-        draft_lookback (`int`, defaults to 1): a token nothing is known of is guessed to be the one so far before it.
+            For `do_sample`, one per prompt, 0 or more; noise depends on nothing else. By default drawn from torch's
+            generator.
+        num_draft_tokens (`int`, defaults to 3): drafts per step; 0 decodes one token per step.
+        draft_lookback (`int`, defaults to 1): a first draft copies the token this many positions before it.
         prefix_draft (`Sequence[int]`):
             Tokens that many continuations start with. The model runs over them once for all equal prompts.
         block_size (`int`, *optional*):
-            The model runs over this many rows at a time, so that a text does not depend on how many others there are:
-            the last bits of a product depend on its shape. By default over all of them.
+            The model runs over this many rows at a time. A text then does not depend on the number of the others,
+            although the last bits of a product depend on its shape. By default all rows are one block.
         linear_dtype (`torch.dtype`, *optional*):
-            The dtype of the transformer blocks' products, keys and values; faster, and not exact. By default that of
-            `torch.autocast` where it is on, or the model's.
+            The dtype of products, keys and values in the transformer blocks. A lower one is faster and not exact. By
+            default that of `torch.autocast` if it is on, else the model's.
         callback (`Callable[[torch.LongTensor], None]`, *optional*):
-            Called with `[B, T]` ids whenever more tokens of all rows are sure, T growing. It is what a streamer is to
-            `generate`, which keeps that from decoding functions of others.
+            Called with ids `[B, T]` whenever more tokens T are final in all rows. It replaces a streamer, which
+            `generate` does not pass on to custom decoding functions.
 
     Returns:
-        `torch.LongTensor`: `[B, P + N]`, prompts and continuations, filled with the pad token behind an end token.
+        `torch.LongTensor`: `[B, P + N]`, prompts and continuations, filled with the pad token after an end token.
 
     Raises:
-        ValueError: for a model that is not GPT-2 or not on one device, a context that is too short, padding,
-            positions, embeddings or a cache of one's own, beams, other stopping criteria, a wrong number of seeds, a
-            negative seed or count, and where all tokens are masked or scores are not numbers.
+        ValueError: if the model is not GPT-2 or not on one device, the context is too short, prompts are padded,
+            positions, embeddings or a cache are given, beams or other stopping criteria are set, the number of seeds
+            is wrong, a seed or count is negative, all tokens are masked, or scores are not numbers.
     """
     model = unwrap_model(model)
     _check_request(model, stopping_criteria, generation_config)
@@ -135,11 +137,11 @@ def decode(
         batch_size, start = input_ids.shape
         processors.append(SeededGumbelNoise(seeds, batch_size, start, generation_config.max_length, model))
     elif seeds is not None:
-        raise ValueError("`seeds` must be left out where do_sample is False")
+        raise ValueError("`seeds` must not be given if `do_sample` is False")
     if not all(_is_positionwise(processor) for processor in processors):
         num_draft_tokens, prefix_draft = 0, ()
     texts = _Texts(input_ids, generation_config, draft_lookback)
-    # a function that watches the texts, or that each of them goes through, has to see them step by step
+    # a callback, and a processor that sees single tokens, must run after every step
     steps_per_check = STEPS_PER_CHECK.get(input_ids.device.type, 1) if callback is None and num_draft_tokens else 1
     shapes = (len(input_ids), block_size or len(input_ids), texts.max_length, linear_dtype, num_draft_tokens + 1)
     with borrow_network(model, *shapes) as network:
@@ -162,36 +164,36 @@ def _check_request(model, stopping_criteria, config: GenerationConfig) -> None:
     check_model(model)
     if config.max_length > model.config.n_positions:
         raise UnsupportedError(
-            f"`max_length` must be at most the context, {model.config.n_positions}, got {config.max_length}"
+            f"`max_length` must be at most {model.config.n_positions}, the model's context, got {config.max_length}"
         )
     if config.num_beams != 1 or config.return_dict_in_generate:
         raise UnsupportedError(
-            "num_beams and return_dict_in_generate must not be set: there is one text of ids per prompt"
+            "`num_beams` must be 1 and `return_dict_in_generate` False: `decode` returns one text per prompt, as ids"
         )
     for criterion in stopping_criteria:
         if not isinstance(criterion, MaxLengthCriteria | EosTokenCriteria):
             raise UnsupportedError(
-                f"stopping criteria must be max_length and eos_token_id, got {type(criterion).__name__}"
+                f"stopping criteria must be `max_length` and `eos_token_id`, got {type(criterion).__name__}"
             )
 
 
 def _check_model_kwargs(
     input_ids, attention_mask=None, position_ids=None, use_cache=None, logits_to_keep=None, **others
 ) -> None:
-    """Refuse what would change the logits and is not read here; `generate` itself adds the named ones.
+    """Refuse arguments that would change the logits but are not used here; `generate` itself adds the named ones.
 
-    It also adds an empty cache, whose name depends on the version of Transformers: `past_key_values`, then `cache`.
+    It also adds an empty cache, named `past_key_values` or `cache` depending on the version of Transformers.
     """
     if attention_mask is not None and not attention_mask.all():
-        raise UnsupportedError("prompts must be of equal length, with no padding, got zeros in the attention mask")
+        raise UnsupportedError("prompts must have equal length, without padding, got zeros in `attention_mask`")
     if position_ids is not None and (position_ids != torch.arange(input_ids.shape[1], device=input_ids.device)).any():
-        raise UnsupportedError(f"`position_ids` must be 0, 1, 2, ..., got {position_ids[0].tolist()[:4]} at first")
+        raise UnsupportedError(f"`position_ids` must be 0, 1, 2, ..., got {position_ids[0].tolist()[:4]} first")
     for name, value in others.items():
         if isinstance(value, Cache):
             if value.get_seq_length():
                 raise UnsupportedError(f"`{name}` must be an empty cache, got one of {value.get_seq_length()} tokens")
         elif value is not None:
-            raise UnknownArgumentError(f"`{name}` must not be given: prompts are input_ids of equal length")
+            raise UnknownArgumentError(f"`{name}` must not be given: prompts are `input_ids` of equal length")
 
 
 def _check_count(name: str, value: int, smallest: int, largest: float = math.inf) -> None:
@@ -201,9 +203,9 @@ def _check_count(name: str, value: int, smallest: int, largest: float = math.inf
 
 
 class SeededGumbelNoise:
-    """Gumbel noise, each row's from its own seed: argmax(scores + noise) ~ softmax(scores).
+    """Gumbel noise with a seed per row: argmax(scores + noise) ~ softmax(scores).
 
-    The Gumbel-max trick: Maddison, Tarlow and Minka, "A* Sampling" (2014), section 2.
+    This is the Gumbel-max trick: Maddison, Tarlow and Minka, "A* Sampling" (2014), section 2.
     """
 
     def __init__(self, seeds: Sequence[int] | None, batch_size: int, start: int, stop: int, model: PreTrainedModel):
@@ -234,7 +236,7 @@ def _is_positionwise(processor) -> bool:
 
 
 def _extend(processors: list, texts: "_Texts", positions: torch.Tensor, logits: torch.Tensor) -> None:
-    """Take the best token at each of the positions `[B, T]`, from their logits `[B, T, V]`, as far as it is sure."""
+    """From logits `[B, T, V]`, take the best tokens at positions `[B, T]`: the first ones are final, others drafts."""
     scores = logits.float()
     for processor in processors:
         if hasattr(processor, "at_positions"):
@@ -246,13 +248,13 @@ def _extend(processors: list, texts: "_Texts", positions: torch.Tensor, logits: 
     best, tokens = scores.max(dim=-1)  # [B, T]
     lengths = texts.lengths[:, None]
     texts.accept(positions, tokens)
-    # only what is kept has to make sense: a draft may be wrong, and stand behind an end token
+    # only tokens that are kept need a finite score: a draft may be wrong, or stand after an end token
     wrong = ~best.isfinite() & (positions >= lengths) & (positions < texts.lengths[:, None])
     texts.unchecked.append((wrong, best, positions))
 
 
 def _read_prompts(network: Network, texts: "_Texts", processors: list, prefix_draft: Sequence[int]) -> None:
-    """The first step: all prompts and the drafts behind them."""
+    """The first step: run the model over all prompts and the drafts after them."""
     first = texts.prompts.shape[1] - 1
     prefix_draft = prefix_draft[: texts.max_length - texts.prompts.shape[1] - 1]
     drafts = torch.tensor(prefix_draft, dtype=torch.int64, device=texts.ids.device).expand(len(texts.ids), -1)
@@ -264,7 +266,7 @@ def _read_prompts(network: Network, texts: "_Texts", processors: list, prefix_dr
 
 
 class _Texts:
-    """The texts of a batch: of each, how many tokens are sure, and behind them drafts."""
+    """The texts of a batch: `lengths` `[B]` tokens of each are final, and drafts follow them."""
 
     def __init__(self, prompts: torch.Tensor, config: GenerationConfig, lookback: int):
         self.prompts, self.max_length, self.lookback = prompts, config.max_length, lookback
@@ -278,26 +280,29 @@ class _Texts:
         self.lengths = torch.full((batch_size,), length, device=prompts.device)
         self.ends = torch.full((batch_size,), config.max_length, device=prompts.device)
         self.known = self.lengths.clone()
-        # of each step: which scores are wrong, the scores, and their positions, [B, T] each
+        # for each step: which scores are wrong, the scores, and their positions, [B, T] each
         self.unchecked: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def check_finished(self) -> torch.Tensor:
-        """Which texts `[B]` are finished. What was wrong since the last check is an error now: to ask is to wait."""
+        """Which texts are finished, bool `[B]`. Raises an error for wrong scores since the last call.
+
+        It waits for the device, so it is not called at every step.
+        """
         unchecked, self.unchecked = self.unchecked, []
         if torch.stack([wrong.any() for wrong, _, _ in unchecked]).any():
             wrong, best, positions = next(step for step in unchecked if step[0].any())
             row, column = wrong.nonzero()[0].tolist()
             raise ValueError(
                 f"the best score must be finite, got {best[row, column].item()} in text {row} at position "
-                f"{positions[row, column].item()} (were all tokens masked, or do the weights give NaN?)"
+                f"{positions[row, column].item()}; all tokens may be masked, or the weights may give NaN"
             )
         return self.lengths >= self.ends
 
     def window(self, size: int) -> torch.Tensor:
-        """Positions `[B, size]` of the last sure token and the drafts behind it; beyond the end, the last repeats."""
+        """Positions `[B, size]` of the last final token and the drafts after it; at the end, the last one repeats."""
         offsets = torch.arange(size, device=self.ids.device)
         positions = (self.lengths[:, None] - 1 + offsets).clamp(max=self.max_length - 2)
-        # a guess may rest on a guess: go back until something is known
+        # the token to copy may itself be unknown: go back until a token is known
         steps_back = ((positions - self.known[:, None]) // self.lookback + 1).clamp(min=0)
         self.write(positions, self.take((positions - steps_back * self.lookback).clamp(min=0)))
         return positions
@@ -309,9 +314,9 @@ class _Texts:
         self.ids[self.rows, positions] = tokens
 
     def accept(self, positions: torch.Tensor, tokens: torch.Tensor) -> None:
-        """Keep the tokens `[B, T]` that follow equal drafts; the others, at their positions `[B, T]`, are drafts."""
+        """Keep tokens `[B, T]` as long as all drafts before them were right; write the others as the next drafts."""
         right = tokens[:, :-1] == self.take(positions[:, :-1])
-        # columns that repeat the last position draft nothing
+        # columns that repeat the last position have no draft
         right &= positions[:, 1:] > positions[:, :-1]
         num_sure = right.long().cumprod(dim=1).sum(dim=1) + 1
         live = self.lengths < self.ends
@@ -329,7 +334,7 @@ class _Texts:
         self.lengths = torch.minimum(self.lengths, self.ends)
 
     def sure(self) -> torch.Tensor:
-        """The ids `[B, T]` of as many positions as are sure in all texts that have not ended."""
+        """The ids `[B, T]` of the positions that are final in all texts."""
         length = int(torch.where(self.lengths < self.ends, self.lengths, self.max_length).min())
         return self.result()[:, :length]
 

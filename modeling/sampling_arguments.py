@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The arguments of the pipeline's calls: their defaults, and what they may be."""
+"""The arguments of the pipeline's calls: defaults and checks."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -25,18 +25,26 @@ DEFAULTS: dict[str, Any] = {
     "decoding": "exact",
     "callback": None,
 }
-# which of the candidates are returned; the others say how they are drawn
+# the arguments that choose among candidates; the others say how candidates are drawn
 CHOICE = ("num_return_sequences", "selection", "min_score")
-# what a `transformers.Pipeline` takes besides
+# further arguments, of a `transformers.Pipeline`
 LOADING = ("batch_size", "num_workers")
 
 
 def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
-    """Check the arguments of a call, alone and, where `fill` adds the defaults of the missing ones, together.
+    """Check the arguments of a call.
+
+    Args:
+        fill (`bool`, defaults to `True`): also add the defaults of missing arguments, and check all of them together.
+        arguments: arguments of the pipeline's `__call__`.
+
+    Returns:
+        `dict[str, Any]`: the arguments.
 
     Raises:
-        ValueError: for an argument that does not exist, a count below 1, a temperature that is not above 0 and finite,
-            a seed outside 0 to 2**64 - 1, a `min_score` outside [0, 1], and more images to return than candidates.
+        ValueError: if an argument does not exist, a count is below 1, a temperature is not finite or not above 0, the
+            seed is outside 0 to 2**64 - 1, `min_score` is outside [0, 1], `decoding`, `selection` or `callback` is not
+            allowed, or `num_return_sequences` is above `num_candidates`.
     """
     for name, value in arguments.items():
         if name not in DEFAULTS:
@@ -68,7 +76,7 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
 def check_completion_arguments(
     seed: int | None, temperature: float, num_return_sequences: int, num_particles: int
 ) -> None:
-    """Check the arguments of `complete`, as [`check_sampling_arguments`] those of a call."""
+    """Check the arguments of `complete`; see [`check_sampling_arguments`]."""
     _check_seed(seed)
     _check_temperature(temperature, "temperature")
     _check_count(num_return_sequences, "num_return_sequences")
@@ -80,7 +88,7 @@ def check_completion_arguments(
 
 
 def check_loading_arguments(batch_size: int | None, num_workers: int | None) -> None:
-    """Check what a [`~transformers.Pipeline`] takes besides, at the start and in a call; `None` is not given."""
+    """Check further arguments, of a [`~transformers.Pipeline`]; `None` means that one is not given."""
     if batch_size is not None:
         _check_count(batch_size, "batch_size")
     if num_workers is not None and num_workers != 0:
@@ -88,12 +96,12 @@ def check_loading_arguments(batch_size: int | None, num_workers: int | None) -> 
 
 
 def to_python(labels: Any) -> Any:
-    """The numbers of an array, a tensor or a scalar of either as Python's own, in lists; anything else as it is."""
+    """Arrays, tensors and their scalars as Python numbers, in lists; other values are returned as they are."""
     return labels.tolist() if hasattr(labels, "tolist") else labels
 
 
 def check_labels(labels: str | int | Sequence[str | int], num_images: int, class_names: Sequence[str]) -> list[int]:
-    """The numbers of the classes of `num_images` images, by name or number; one class alone is that of one image."""
+    """The numbers of the classes of `num_images` images, from names or numbers; a single class is for one image."""
     wanted = to_python(labels)
     wanted = wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     numbers = [find_class(to_python(name_or_number), class_names) for name_or_number in wanted]

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Which candidates are kept of those that were judged: the best, or good ones that differ most from each other."""
+"""Selection among judged candidates: the best ones, or good ones that differ most from each other."""
 
 from typing import Literal, get_args
 
@@ -11,10 +11,10 @@ SELECTIONS = get_args(Selection)
 
 
 def select_best(scores: np.ndarray, number: int | None = None) -> np.ndarray:
-    """Indices of the highest scores, highest first, and the earlier first of equals.
+    """Indices of the highest scores, highest first. Equal scores keep their order.
 
     Args:
-        scores (`np.ndarray`, `[N]`): a score for each candidate.
+        scores (`np.ndarray`, float `[N]`): one score per candidate.
         number (`int`, *optional*): how many are selected; all by default.
 
     Returns:
@@ -24,17 +24,17 @@ def select_best(scores: np.ndarray, number: int | None = None) -> np.ndarray:
 
 
 def select_diverse(scores: np.ndarray, images: np.ndarray, passed: np.ndarray, number: int) -> np.ndarray:
-    """Indices of candidates that differ most: the best one, then always the one farthest from those that are selected.
+    """Indices of candidates that differ most: the best one, then always the one farthest from those selected so far.
 
-    That is the farthest-point heuristic of Gonzalez (1985, Theoretical Computer Science 38, pages 293 to 306): of all
-    selections it makes the smallest distance to the nearest selected one at least half as large as possible. The
-    distance is the number of pixels that differ. Of equally far ones, the one with the higher score is taken.
+    This is the farthest-point heuristic of Gonzalez (1985, Theoretical Computer Science 38, pages 293 to 306). Its
+    smallest distance between two selected candidates is at least half of the largest that any selection could have.
+    The distance is the number of pixels that differ. Of equally far candidates, it takes the one with a higher score.
 
     Args:
-        scores (`np.ndarray`, `[N]`): a score for each candidate.
+        scores (`np.ndarray`, float `[N]`): one score per candidate.
         images (`np.ndarray`, uint8 `[N, S, S]` in {0, 1}): the candidates.
-        passed (`np.ndarray`, bool `[N]`): which of them may be selected. Where they are too few, the others with the
-            highest scores fill the places that are left.
+        passed (`np.ndarray`, bool `[N]`): which candidates may be selected. If there are too few, the others with the
+            highest scores fill the remaining places.
         number (`int`): how many are selected, 1 to N.
 
     Returns:
@@ -47,7 +47,7 @@ def select_diverse(scores: np.ndarray, images: np.ndarray, passed: np.ndarray, n
         selected = [0]
         nearest = _count_differences(pixels, pixels[0])  # [G], to the nearest selected one
         while len(selected) < number:
-            nearest[selected] = -1  # two equal images may both be left
+            nearest[selected] = -1  # never select twice, even if only copies of selected images are left
             selected.append(int(nearest.argmax()))
             nearest = np.minimum(nearest, _count_differences(pixels, pixels[selected[-1]]))
         good = good[np.sort(selected)]
@@ -55,5 +55,5 @@ def select_diverse(scores: np.ndarray, images: np.ndarray, passed: np.ndarray, n
 
 
 def _count_differences(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Pixels in which each of `[G, P]` differs from `[P]`."""
+    """How many pixels of each image `[G, P]` differ from one image `[P]`, float32 `[G]`."""
     return np.abs(images - image).sum(axis=1)

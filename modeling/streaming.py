@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""A run of the pipeline over many classes: read in their order, and drawn several at the same time."""
+"""Runs of the pipeline over many classes, which are read in order and drawn several at a time."""
 
 import itertools
 from collections import Counter
@@ -15,27 +15,26 @@ from .sampling_arguments import CHOICE, to_python
 
 
 class DrawnOutputs:
-    """What the pipeline's `_forward` gives for one class after the other; it has the length of the classes.
+    """Iterates over the outputs of the pipeline's `_forward`, one per class.
 
     Args:
-        pipe (`MnistTextGenerationPipeline`): draws.
+        pipe (`MnistTextGenerationPipeline`): draws the classes.
         classes (`Iterable[str | int]`): names or numbers.
-        num_workers (`int`): processes that read a data set of them. They are counted here, so that no result depends
-            on it.
-        batch_size (`int`, *optional*): how many are drawn at the same time.
-        arguments (`dict`): all of a call.
+        num_workers (`int`): processes that read a data set of classes. It changes no result.
+        batch_size (`int`, *optional*): how many classes are drawn at the same time.
+        arguments (`dict`): all arguments of a call.
     """
 
-    classes: Any  # a data set of torch has a length and indices, and need not be an `Iterable`
+    classes: Any  # torch's data sets have a length and indices, but need not be `Iterable`
 
     def __init__(
         self, pipe: Any, classes: Iterable[str | int], num_workers: int, batch_size: int | None, arguments: dict
     ):
         self.pipe, self.classes, self.num_workers, self.arguments = pipe, classes, num_workers, dict(arguments)
         self.choice = {name: self.arguments.pop(name) for name in CHOICE}
-        # what has no length may be waiting for the result before it gives the next class
+        # an iterable without a length may wait for a result before it yields the next class
         default = BLOCKS_TOGETHER.get(pipe.device.type, 1) if isinstance(classes, Sized) else 1
-        # a callback sees one class grow
+        # a callback follows one class at a time
         self.batch_size = 1 if arguments["callback"] is not None else batch_size or default
 
     def __len__(self) -> int:
@@ -54,14 +53,14 @@ class DrawnOutputs:
         if isinstance(self.classes, IterableDataset) or not has_places:
             return self.classes
         if not self.num_workers:
-            # torch's data sets need not say where they end but by their length
+            # torch's data sets may raise no IndexError at their end
             return (self.classes[index] for index in range(len(self.classes)))
         return DataLoader(
             self.classes,
             batch_size=None,
             collate_fn=_as_it_is,
             num_workers=self.num_workers,
-            generator=torch.Generator(),  # its own, for a loader takes a number from the global one
+            generator=torch.Generator(),  # otherwise the loader would draw from the global one
         )
 
 
@@ -75,7 +74,7 @@ def number_labels(classes: Iterable[str | int], class_names: Sequence[str]) -> I
 
 
 def is_iterable(value: Any) -> bool:
-    """Whether a `for` goes over it; over torch's data sets it does by `__getitem__`."""
+    """Whether a `for` loop accepts a value; torch's data sets may have only `__getitem__`."""
     return isinstance(value, Iterable) or hasattr(value, "__getitem__")
 
 

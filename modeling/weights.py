@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Weights that somebody else wrote: held against their configuration before a model is built of either."""
+"""Checks of weights from elsewhere against their configuration, before a model is built."""
 
 import json
 from collections.abc import Iterator
@@ -21,13 +21,12 @@ _Model = TypeVar("_Model", bound=PreTrainedModel)
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what damaged files raise, of whatever type, into a `ValueError` that says whose they are."""
+    """Turn exceptions that damaged files cause into a `ValueError` that names their source."""
     try:
         yield
     except (ValueError, OSError):
         raise
-    except Exception as error:
-        # sizes, types and values in these files are anybody's, and libraries compute with them
+    except Exception as error:  # a library may raise anything for wrong sizes, types and values
         raise ValueError(
             f"{name} must be a folder or a Hub id with a model that can be read, got {type(error).__name__}: {error}"
         ) from error
@@ -41,18 +40,21 @@ def load_weights(
     subfolder: str = "",
     **options: Any,
 ) -> _Model:
-    """`from_pretrained` for a model that has weights for all of it, and for nothing else.
+    """`from_pretrained`, with a check that the weights are exactly those that the configuration needs.
 
     Args:
-        model_class (`type[PreTrainedModel]` or `AutoModelForCausalLM`): what is loaded.
+        model_class (`type[PreTrainedModel]` or `AutoModelForCausalLM`): the class of the model.
         source (`str`): a folder, or an id on the Hub.
-        name (`str`, *optional*): what an error calls it; the source by default.
-        revision (`str`, *optional*), subfolder (`str`, *optional*): where in the source the model is.
-        options: what `from_pretrained` takes besides.
+        name (`str`, *optional*): what an error calls the model; the source by default.
+        revision (`str`, *optional*), subfolder (`str`, *optional*): where the model is in the source.
+        options: further arguments of `from_pretrained`.
+
+    Returns:
+        The model, an instance of `model_class`.
 
     Raises:
-        ValueError: for what [`check_weights`] and [`check_finite`] refuse, and files that cannot be read as a model.
-        OSError: for a model that is not there.
+        ValueError: if [`check_weights`] or [`check_finite`] raises one, or the files cannot be read as a model.
+        OSError: if the model does not exist.
     """
     name = name or repr(source)
     where: dict[str, Any] = {"subfolder": subfolder, **({"revision": revision} if revision else {})}
@@ -64,11 +66,10 @@ def load_weights(
 
 
 def check_weights(model_class: type[Any], source: str, name: str, **where: Any) -> None:
-    """Raise a `ValueError` unless the weights in `source` are, by name and shape, what its `config.json` asks for.
+    """Raise a `ValueError` unless the names and shapes of the weights in `source` are those of its `config.json`.
 
-    The class is a `PreTrainedModel` or `AutoModelForCausalLM`. Transformers warns of a layer without weights and draws
-    them at random. Only the weights' header is read, and no memory is taken for the model. Where there are no
-    safetensors, nothing is checked.
+    Transformers itself only warns of missing weights, and draws them at random. This reads only the header of the
+    weights, and the model takes no memory. If there is no safetensors file, nothing is checked.
     """
     shapes = _read_shapes(source, **where)
     if shapes is None:
@@ -76,7 +77,7 @@ def check_weights(model_class: type[Any], source: str, name: str, **where: Any) 
     is_auto = not issubclass(model_class, PreTrainedModel)
     config_class = AutoConfig if is_auto else model_class.config_class
     config = config_class.from_pretrained(source, **where)
-    # a model on the meta device takes no memory, and still time for each layer
+    # a model on the meta device takes no memory, but each layer still takes time
     num_layers = getattr(config, "num_hidden_layers", 1)
     if num_layers > len(shapes):
         raise ValueError(
@@ -88,7 +89,7 @@ def check_weights(model_class: type[Any], source: str, name: str, **where: Any) 
 
 
 def _read_shapes(source: str, **where) -> dict[str, list[int]] | None:
-    """Name to shape of all weights in a folder or on the Hub, without reading them."""
+    """Names and shapes of all weights in a folder or on the Hub, read from the headers of their files."""
     where = {**where, "_raise_exceptions_for_missing_entries": False}
     files = [cached_file(source, WEIGHTS_FILE, **where)]
     if files == [None]:
@@ -108,12 +109,12 @@ def _compare(model: PreTrainedModel, shapes: dict[str, list[int]], name: str) ->
     prefix = f"{model.base_model_prefix}."
     found = {key.removeprefix(prefix): shape for key, shape in shapes.items()}
     wanted = {key.removeprefix(prefix): list(tensor.shape) for key, tensor in model.state_dict().items()}
-    # of two names for one tensor, as those of tied weights, a file holds one or both
+    # tied weights have two names for one tensor, and a file has one of them or both
     needed = [key.removeprefix(prefix) for key, _ in [*model.named_parameters(), *model.named_buffers()]]
     ignored = model._keys_to_ignore_on_load_unexpected or ()
     problems = [f"no {key}" for key in needed if key in wanted and key not in found]
     problems += [
-        f"{key}, which it has no place for"
+        f"{key}, which the model does not have"
         for key in found
         if key not in wanted and not any(key.endswith(ending) for ending in ignored)
     ]
@@ -128,24 +129,23 @@ def _compare(model: PreTrainedModel, shapes: dict[str, list[int]], name: str) ->
 
 @torch.no_grad()
 def check_finite(model: nn.Module, name: str) -> None:
-    """Raise a `ValueError` for weights that are not numbers, or infinite."""
+    """Raise a `ValueError` if a weight is NaN or infinite."""
     for key, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not tensor.is_meta and not tensor.isfinite().all():
             raise ValueError(f"{name} must have finite weights, got NaN or infinity in {key}")
 
 
 def check_own_weights(model: PreTrainedModel, revision: str | None) -> None:
-    """[`check_weights`] of where Transformers has loaded a model from, as far as that can be known.
+    """[`check_weights`] for the source of a model that Transformers has already loaded, if the source is known.
 
-    It has then warned at most. A model whose configuration is not that of its source is somebody's own work.
+    A model whose configuration differs from that of its source is not checked, because it was changed on purpose.
     """
     source = model.config.name_or_path
     where = {"revision": revision, "local_files_only": True, "_raise_exceptions_for_missing_entries": False}
     try:
         path = source and cached_file(source, "config.json", **where)
     except OSError:
-        # no folder, and no name that the Hub knows
-        path = None
+        path = None  # neither a folder nor an id on the Hub
     if not path:
         return
     of_source = type(model.config).from_pretrained(Path(path).parent)

@@ -1,8 +1,15 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 import doctest
 import importlib
+import re
+from pathlib import Path
 
 import pytest
+
+import mnist_text_gen
+
+
+ROOT = Path(__file__).parent.parent
 
 
 class FencedParser(doctest.DocTestParser):
@@ -26,3 +33,11 @@ def test_examples_in_docstrings_run(module, num_examples):
     for examples in doctest.DocTestFinder(parser=FencedParser()).find(importlib.import_module(module)):
         runner.run(examples)
     assert (runner.failures, runner.tries) == (0, num_examples)
+
+
+def test_the_index_of_the_docs_lists_the_public_names_with_their_files():
+    text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \[`(\w+)`\]\(\.\./(\S+)\) \|", text, flags=re.MULTILINE))
+    assert sorted(rows) == mnist_text_gen.__all__
+    for name, path in rows.items():
+        assert re.search(rf"^(class|def) {name}\b", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)

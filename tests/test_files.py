@@ -148,7 +148,7 @@ def test_part_of_what_a_killed_run_has_put_in_place_is_not_read(tmp_path, tiny_f
     before = sorted(path.name for path in folder.iterdir())
     (folder / ".complete-x").mkdir()
     (folder / last).rename(folder / ".complete-x" / last)
-    with pytest.raises(ValueError, match=f"{re.escape(str(folder))}.* got a part of them"):
+    with pytest.raises(ValueError, match=f"{re.escape(str(folder))}.* got only some of them"):
         load(str(folder))
     with locked_folder(folder):
         pass
@@ -186,7 +186,7 @@ def test_folder_that_is_removed_while_it_is_locked_is_not_made_again(tmp_path, r
 def test_processes_of_a_run_share_a_folder_and_each_keeps_out_the_next_run(tmp_path):
     with locked_folder(tmp_path, rank=1):  # the first has died
         (tmp_path / ".staging-of-rank-1").mkdir()
-        with pytest.raises(ValueError, match="where one is at work"), locked_folder(tmp_path):
+        with pytest.raises(ValueError, match="which another run"), locked_folder(tmp_path):
             pytest.fail("the block must not run")
         assert {path.name for path in tmp_path.iterdir()} == {".lock-1", ".staging-of-rank-1"}
     with locked_folder(tmp_path), locked_folder(tmp_path, rank=1), locked_folder(tmp_path, rank=2):
@@ -217,7 +217,7 @@ def holder(tmp_path):
 
 
 def test_folder_of_another_process_is_refused_until_it_ends(tmp_path, holder):
-    with pytest.raises(ValueError, match=r"^`output_dir` must be .*, got '.*run', where one is at work"):
+    with pytest.raises(ValueError, match=r"^`output_dir` must be .*, got '.*run', which another run"):
         locked_folder(tmp_path / "run").__enter__()
     holder.communicate("")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]

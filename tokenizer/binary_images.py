@@ -1,7 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Images as binary pixels: what may be given, how it is scaled and rounded, and six pixels packed into one value.
+"""Images as binary pixels: reading, checking, scaling, rounding, and packing six pixels into one value.
 
-It imports nothing of the package: it travels to the Hub with the tokenizer.
+This file imports nothing from the package, because it is uploaded to the Hub with the tokenizer.
 """
 
 import math
@@ -13,29 +13,29 @@ from PIL import Image
 
 
 PIXELS_PER_SYMBOL = 6
-IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # no symbol goes over the end of a row
+IMAGE_SIZES = range(6, 49, PIXELS_PER_SYMBOL)  # a row is a whole number of symbols
 IMAGE_SIZE = 30
 _GREY_SIZE = 28
-# Interpolating in float32 takes 30 * 30 * 4 bytes per image; blocks keep that in the processor's cache.
+# Images per interpolation: in float32 they take 30 * 30 * 4 bytes each, and a block fits in the processor's cache.
 _BLOCK = 1024
 
 
 def check_image_size(image_size: int) -> None:
-    """Raise a `ValueError` unless the text form can hold images of this height and width."""
+    """Raise a `ValueError` unless the text form supports images of this height and width."""
     if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
         raise ValueError(f"`image_size` must be one of {', '.join(map(str, IMAGE_SIZES))}, got {image_size!r}")
 
 
 def scale_images(images: np.ndarray, image_size: int = IMAGE_SIZE) -> np.ndarray:
-    """Scale grey images to the size of the text form: bilinear interpolation (`align_corners=False`) in float32.
+    """Scale grey images to the size of the text form by bilinear interpolation (`align_corners=False`) in float32.
 
-    Larger images are smoothed on the way, so that no line is lost between the pixels (`antialias=True`); images of
-    that size are taken as they are. It runs on the CPU: a pixel may lie right at 0.5, where another order of additions
-    would round it to the other side.
+    Larger images are smoothed (`antialias=True`), so that no line is lost between the pixels. Images of the right size
+    keep their values. It always runs on the CPU: a pixel may be so close to 0.5 that another order of additions would
+    round it the other way.
 
     Args:
         images (`np.ndarray`, `[N, S, S]`): integers in [0, 255], or floats in [0, 1].
-        image_size (`int`, defaults to 30): height and width of what is returned.
+        image_size (`int`, defaults to 30): height and width of the returned images.
 
     Returns:
         `np.ndarray`: float32 `[N, image_size, image_size]` in [0, 1].
@@ -56,25 +56,25 @@ def scale_images(images: np.ndarray, image_size: int = IMAGE_SIZE) -> np.ndarray
 
 
 def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
-    """Scale 28×28 images to 30×30 and round them to {0, 1}; images that are 30×30 and binary stay as they are.
+    """Scale 28×28 images to 30×30 and round them to {0, 1}. Images of 30×30 must be binary and keep their pixels.
 
     Args:
         images (`np.ndarray` or `torch.Tensor`, shape `[N, 28, 28]` or `[N, image_size, image_size]`):
-            28×28, for an image size of 30 only: integers in [0, 255], or floats in [0, 1]. Else any dtype, values 0
-            and 1 only, or 0 and 255 only. A `PIL.Image.Image` or a list of them is taken too, see [`read_pixels`].
-        image_size (`int`, defaults to 30): height and width of what is returned, one of `IMAGE_SIZES`.
+            28×28 only for an image size of 30, as integers in [0, 255] or floats in [0, 1]. Other images have any
+            dtype, and values 0 and 1 only, or 0 and 255 only. PIL images are also accepted, see [`read_pixels`].
+        image_size (`int`, defaults to 30): height and width of the returned images, one of `IMAGE_SIZES`.
 
     Returns:
         `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
 
     Raises:
-        ValueError: for another size or shape, for a value out of range (NaN too), with the index of the image, and for
-            28×28 integers of which none is above 1, unless all are 0: divided by 255 they would be blank.
+        ValueError: if the size, shape or dtype is wrong, a value is NaN or out of range (the error has the image's
+            index), or the largest of 28×28 integers is 1, because divided by 255 they would be blank.
     """
     images = read_pixels(images)
     if isinstance(images, torch.Tensor):
         images = images.detach().cpu()
-        # numpy has no bfloat16; float32 holds every 16-bit float exactly.
+        # numpy has no bfloat16, and float32 represents every 16-bit float exactly
         images = (images.float() if images.is_floating_point() else images).numpy()
     images = np.asarray(images)
     check_image_size(image_size)
@@ -97,8 +97,8 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
             )
         if images.max(initial=0) == 1:
             raise ValueError(
-                "images of 28×28 must be integers in [0, 255] or floats in [0, 1], got integers with no value above "
-                "1, which would be blank"
+                "images of 28×28 must be integers in [0, 255] or floats in [0, 1], got integers of at most 1, which "
+                "would be blank"
             )
     binary = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)
     for start in range(0, len(images), _BLOCK):
@@ -108,10 +108,10 @@ def binarize_images(images, image_size: int = IMAGE_SIZE) -> np.ndarray:
 
 
 def read_pixels(images):
-    """A `PIL.Image.Image`, or a list or tuple of them, as uint8 `[N, H, W]` in 0 to 255; anything else as it is.
+    """A `PIL.Image.Image`, or a list or tuple of them, as uint8 `[N, H, W]` in [0, 255]; other values are unchanged.
 
     Raises:
-        ValueError: for images of another mode than 1, L, P and RGB, and for images of several sizes.
+        ValueError: if the mode of an image is not 1, L, P or RGB, or the sizes of the images differ.
     """
     images = [images] if isinstance(images, Image.Image) else images
     if not isinstance(images, list | tuple) or not any(isinstance(image, Image.Image) for image in images):
@@ -122,16 +122,16 @@ def read_pixels(images):
             raise ValueError(f"image {index} must be a PIL image of mode 1, L, P or RGB, got {found}")
         if image.size != images[0].size:
             raise ValueError(
-                f"images must be of one size, got {image.size} of image {index} and {images[0].size} of image 0"
+                f"images must have the same size, got {image.size} for image {index} and {images[0].size} for image 0"
             )
-    # a palette has colours
+    # L from a palette would be indices, so its colours come first
     return np.stack(
         [np.asarray((image.convert("RGB") if image.mode == "P" else image).convert("L")) for image in images]
     )
 
 
 def _read_binary(images: np.ndarray) -> np.ndarray:
-    """Images `[N, S, S]` of the values 0 and 1, or 0 and 255, in {0, 1}."""
+    """Images `[N, S, S]` with the values 0 and 1, or 0 and 255, as uint8 in {0, 1}."""
     ink = images.max(axis=(1, 2), initial=0, keepdims=True) if images.dtype.kind != "b" else np.True_
     white = np.where(ink == 255, ink, 1)  # [N, 1, 1]
     size = images.shape[1]
@@ -148,14 +148,14 @@ def _check_values(images: np.ndarray, allowed: np.ndarray, rule: str) -> None:
 
 
 def pack_pixels(images: np.ndarray) -> np.ndarray:
-    """Pack binary images, uint8 `[N, S, S]` in {0, 1}, into symbol values, uint8 `[N, S² / 6]` in 0 to 63."""
+    """Pack binary images, uint8 `[N, S, S]` in {0, 1}, into values of symbols, uint8 `[N, S² / 6]` from 0 to 63."""
     bits = images.reshape(len(images), images.shape[1] * images.shape[2] // PIXELS_PER_SYMBOL, PIXELS_PER_SYMBOL)
-    # packbits fills the last two of the eight bits with zeros
+    # packbits puts six bits in front, and zeros in the last two
     return np.packbits(bits, axis=-1)[..., 0] >> 2
 
 
 def unpack_pixels(symbols: np.ndarray) -> np.ndarray:
-    """Unpack symbol values, uint8 `[N, S² / 6]` in 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
+    """Unpack values of symbols, uint8 `[N, S² / 6]` from 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
     bits = np.unpackbits(np.left_shift(symbols, 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
     image_size = math.isqrt(symbols.shape[1] * PIXELS_PER_SYMBOL)
     return bits.reshape(len(symbols), image_size, image_size)

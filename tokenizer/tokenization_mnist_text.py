@@ -1,15 +1,15 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Text form of an MNIST image, and the tokenizer that owns it.
+"""Text form of an MNIST image, and its tokenizer.
 
-A text is 152 characters: the class digit, 150 pixel symbols, and `)`. Six pixels, row by row, most significant first,
-are one symbol, so that 900 binary pixels are 150 symbols of the 64 from `:` (all six off) to `y` (all six on). ASCII
-and ids run without a gap: class digits are ASCII 48-57 with ids 0-9, pixel symbols are ASCII 58-121 with ids 10-73,
-and `)` has the one id that is left, 74.
+A text has 152 characters: the class digit, 150 pixel symbols, and `)`. Six pixels, row by row and most significant
+first, are one symbol. So 900 binary pixels are 150 of the 64 symbols from `:` (all six off) to `y` (all six on). ASCII
+codes and ids have no gap: class digits are ASCII 48-57 with ids 0-9, pixel symbols are ASCII 58-121 with ids 10-73,
+and `)` has the last id, 74.
 
-That is the default. A `MnistTextTokenizer(image_size=...)` writes images of another size that six divides: a text of
-theirs is 2 + image_size² / 6 characters of the same 75.
+`MnistTextTokenizer(image_size=...)` is for images of another size that is divisible by 6. Their texts have
+2 + image_size² / 6 characters of the same 75.
 
-This file imports only its sibling: both also travel to the Hub, as the tokenizer's remote code.
+This file imports only its sibling, because both are also uploaded to the Hub as remote code of the tokenizer.
 """
 
 import re
@@ -51,48 +51,48 @@ _PIXEL_RUN = re.compile(r"[:-y]*")
 
 
 def get_text_length(image_size: int) -> int:
-    """Characters of the text of an image: the class digit, the pixels, and the end token."""
+    """The number of characters of a text: the class digit, the pixel symbols, and the end token."""
     return 1 + image_size * image_size // PIXELS_PER_SYMBOL + 1
 
 
 def normalize_class_name(name: str) -> str:
-    """A name in Unicode's normal form NFC: composed, as on Linux, and decomposed, as on a Mac, it is the same."""
+    """A name in Unicode's normal form NFC, which makes composed names (Linux) and decomposed ones (macOS) equal."""
     return unicodedata.normalize("NFC", name)
 
 
 def check_class_names(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The names of the classes that the class symbols stand for, each as [`normalize_class_name`] gives it.
+    """Check the names of the classes 0, 1, and so on, and return them in Unicode's normal form NFC.
 
     Args:
-        class_names (`Sequence[str]`, 2 to 10): unique, of printable characters.
+        class_names (`Sequence[str]`, 2 to 10): different names of printable characters.
 
     Raises:
-        ValueError: for another number of them, and for a name that is none, or is there twice.
+        ValueError: if there are fewer than 2 or more than 10 names, or one is blank, not printable, or there twice.
     """
     names = tuple(normalize_class_name(name) if isinstance(name, str) else name for name in class_names)
     if isinstance(class_names, str) or not 2 <= len(names) <= len(CLASS_SYMBOLS):
         listed = ", ".join(map(repr, names))
         found = repr(class_names) if isinstance(class_names, str) else f"{len(names)}: {listed}"
         raise ValueError(
-            f"`class_names` must be 2 to {len(CLASS_SYMBOLS)} names, since each needs a class symbol, got {found}"
+            f"`class_names` must be 2 to {len(CLASS_SYMBOLS)} names, because each needs a class symbol, got {found}"
         )
     for label, name in enumerate(names):
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise ValueError(f"the name of class {label} must be text on one line, got {name!r}")
         if name in names[:label]:
-            raise ValueError(f"names of classes must differ, got {name!r} for classes {names.index(name)} and {label}")
+            raise ValueError(f"class names must differ, got {name!r} for classes {names.index(name)} and {label}")
     return names
 
 
 def check_text(text: str, partial: bool = False, name: str = "text", image_size: int = IMAGE_SIZE) -> None:
-    """Raise a `ValueError` that names the first character that breaks the text form, and its position.
+    """Raise a `ValueError` with the first character that breaks the text form and its position, if there is one.
 
     Args:
         text (`str`): the text to check.
         partial (`bool`, defaults to `False`):
-            Also allow a text that stops, with `)` or without, anywhere after its class digit.
+            Also allow a text that stops anywhere after its class digit, with or without `)`.
         name (`str`, defaults to `"text"`): what the error calls the text.
-        image_size (`int`, defaults to 30): height and width of the image that it is the text of.
+        image_size (`int`, defaults to 30): height and width of the image.
     """
     text_length = get_text_length(image_size)
     if not isinstance(text, str):
@@ -114,32 +114,32 @@ def check_text(text: str, partial: bool = False, name: str = "text", image_size:
     if position < len(text):
         allowed = "nothing" if position == text_length else allowed
         raise ValueError(f"{name} must have {allowed} at position {position}, got {text[position]!r}")
-    raise ValueError(f"{name} stops at position {position} of {text_length}; there must be {allowed}")
+    raise ValueError(f"{name} stops at position {position} of {text_length}, where it must have {allowed}")
 
 
 class MnistTextTokenizer(PreTrainedTokenizerFast):
-    """Tokenizer of the text form of MNIST images: one character, one token, 75 ids.
+    """Tokenizer of the text form of MNIST images: one token per character, 75 ids.
 
-    `encode_images` and `decode_images` go between images and texts, the usual methods between texts and ids. No token
-    is added or prepended. `)` ends a text, and pads: all texts are equally long, so padding serves prompts only.
+    `encode_images` and `decode_images` convert between images and texts, the usual methods between texts and ids. No
+    special token is added. `)` ends a text and is also the pad token; only prompts of different length need padding.
 
-    Train with `default_data_collator` and `labels` that are the `input_ids`, as [`load_corpus`] gives them. The stock
-    `DataCollatorForLanguageModeling` masks the pad token in the labels, and that is `)`: a model that is trained with
-    it never learns to end a text. `)` cannot be another token than the pad token: there are 75, and each has its use.
+    Train with `default_data_collator` and `labels` equal to `input_ids`, as in the data of [`load_corpus`]. The stock
+    `DataCollatorForLanguageModeling` masks the pad token in the labels, so its models never learn to end a text. There
+    is no separate pad token because the vocabulary has 75 tokens, each with another use.
 
     Args:
         image_size (`int`, defaults to 30):
             Height and width of an image: 6, 12, 18, 24, 30, 36, 42 or 48. It is saved in `tokenizer_config.json`.
-        kwargs: passed on to `PreTrainedTokenizerFast`. The vocabulary is the class's own.
+        kwargs: arguments of `PreTrainedTokenizerFast`. The vocabulary cannot be changed.
 
     Attributes:
-        num_pixel_symbols (`int`): in a text, image_size² / 6: 150.
+        num_pixel_symbols (`int`): the number of pixel symbols of a text, image_size² / 6: 150.
         model_max_length (`int`): the length of a text, 2 + image_size² / 6: 152.
-        commit_hash (`str` or `None`): the commit on the Hub that it was loaded from, if it was.
+        commit_hash (`str` or `None`): the commit on the Hub that the tokenizer was loaded from, if any.
 
     Raises:
-        ValueError: for another image size, a `vocab` (or a saved `tokenizer.json`) that is not the class's, and a
-            `model_max_length` that is not the length of a text.
+        ValueError: if the image size is not allowed, a `vocab` (or saved `tokenizer.json`) is not the text form's, or
+            `model_max_length` is not the length of a text.
 
     Examples:
 
@@ -162,7 +162,7 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
 
     vocab_files_names = {"tokenizer_file": "tokenizer.json"}
     model_input_names = ["input_ids", "attention_mask"]
-    # what decoding needs to know of the text form; remote code can't import this module's constants across folders
+    # for decoding: as remote code, modeling/ cannot import this module's constants
     class_ids = range(len(CLASS_SYMBOLS))
     pixel_ids = range(len(CLASS_SYMBOLS), len(CLASS_SYMBOLS) + len(PIXEL_SYMBOLS))
     check_class_names = staticmethod(check_class_names)
@@ -177,15 +177,15 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             vocab = Tokenizer.from_file(str(kwargs["tokenizer_file"])).get_vocab()
         if vocab is not None and dict(vocab) != VOCAB:
             raise ValueError(
-                f"a vocabulary of {len(vocab)} symbols was given; {type(self).__name__} has its own of {len(VOCAB)}: "
-                "ASCII 48 to 121, and ')'"
+                f"the vocabulary of a {type(self).__name__} must be its {len(VOCAB)} symbols, ASCII 48 to 121 and "
+                f"')', got one of {len(vocab)} symbols"
             )
         self.commit_hash = kwargs.pop("commit_hash", None)
         for name in ("tokenizer_file", "tokenizer_object", "merges"):
             kwargs.pop(name, None)
         if kwargs.get("model_max_length", text_length) != text_length:
             raise ValueError(
-                f"`model_max_length` must be {text_length}, the length of a text of images of {image_size} pixels, "
+                f"`model_max_length` must be {text_length}, the length of a text for an image size of {image_size}, "
                 f"got {kwargs['model_max_length']}"
             )
         kwargs = {
@@ -196,31 +196,31 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
             "clean_up_tokenization_spaces": False,
         } | kwargs
         super().__init__(tokenizer_object=_build_backend(), image_size=self.image_size, **kwargs)
-        # how it was loaded here is nothing that others should read in its tokenizer_config.json
+        # tokenizer_config.json must not say how the tokenizer was loaded here
         for name in ("is_local", "local_files_only"):
             self.init_kwargs.pop(name, None)
 
     @classmethod
-    def convert_to_native_format(cls, **kwargs):  # type: ignore[override]  # whatever it is given goes on
-        # The revision that a pipeline is loaded with reaches neither it nor its model. The cache has the commit in its
-        # paths, and they come no further than here.
+    def convert_to_native_format(cls, **kwargs):  # type: ignore[override]  # passes on all arguments
+        # A pipeline does not know the revision that it is loaded with. The cache has the commit in its paths, and this
+        # is the last method that gets a path.
         commit_hash = extract_commit_hash(kwargs.get("tokenizer_file"), None)
         return {**super().convert_to_native_format(**kwargs), "commit_hash": commit_hash}
 
     def encode_images(self, images, labels: Sequence[int] | np.ndarray | torch.Tensor) -> list[str]:
-        """Write images as texts.
+        """Convert images to texts.
 
         Args:
-            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, or PIL images, one or a list):
-                See [`binarize_images`]; with another image size, `[N, image_size, image_size]` in {0, 1}, or in
-                {0, 255}.
+            images (`np.ndarray` or `torch.Tensor`, `[N, 28, 28]` or `[N, 30, 30]`, or one or a list of PIL images):
+                28×28 as integers in [0, 255] or floats in [0, 1]; 30×30 in {0, 1} or {0, 255}. With another image
+                size, only `[N, image_size, image_size]` in {0, 1} or {0, 255}.
             labels (`Sequence[int]`, `np.ndarray` or `torch.Tensor`, length N): the class of each image, 0 to 9.
 
         Returns:
             `list[str]`: N texts of `model_max_length` characters.
 
         Raises:
-            ValueError: for another shape or value of `images`, a label out of range, or another number of labels.
+            ValueError: if `images` have a wrong shape or value, a label is out of range, or there are not N labels.
         """
         binary = binarize_images(images, self.image_size)
         classes = _check_labels(labels, len(binary))
@@ -235,19 +235,19 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
     read_pixels = staticmethod(read_pixels)
 
     def decode_images(self, texts: Sequence[str], partial: bool = False) -> np.ndarray:
-        """Read texts as images.
+        """Convert texts to images.
 
         Args:
             texts (`Sequence[str]`, length N): texts of `model_max_length` characters.
             partial (`bool`, defaults to `False`):
-                Also take texts that stop, with `)` or without, after their class digit or any pixel symbol; the
-                missing pixels are 0.
+                Also accept texts that stop after their class digit or any pixel symbol, with or without `)`. Missing
+                pixels are 0.
 
         Returns:
             `np.ndarray`: uint8 `[N, image_size, image_size]`, values {0, 1}.
 
         Raises:
-            ValueError: for a text that is not in the form; it names the text, the character and the position.
+            ValueError: if a text is not valid; the error has the text's index, the character and its position.
         """
         if isinstance(texts, str):
             raise ValueError("`texts` must be a list of str, got one str")
@@ -273,14 +273,14 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
         return super().add_special_tokens(special_tokens_dict, *args, **kwargs)
 
     def convert_tokens_to_ids(self, tokens):
-        """As in `PreTrainedTokenizerFast`, but an unknown token is a `ValueError` and not `None`."""
+        """As in `PreTrainedTokenizerFast`, but an unknown token is a `ValueError` instead of `None`."""
         for position, token in enumerate([tokens] if isinstance(tokens, str) else tokens or []):
             if token not in VOCAB:
                 raise ValueError(f"token {token!r} at position {position} is not one of the 75: '0' to 'y', and ')'")
         return super().convert_tokens_to_ids(tokens)
 
-    def _encode_plus(self, text, text_pair=None, **kwargs):  # type: ignore[override]  # whatever it is given goes on
-        # The backend's own error for an unknown character names neither the character nor the place.
+    def _encode_plus(self, text, text_pair=None, **kwargs):  # type: ignore[override]  # passes on all arguments
+        # the backend's own error has neither the unknown character nor its position
         for value in (text, text_pair):
             texts = [value] if isinstance(value, str) else value or []
             for index, item in enumerate(texts):
@@ -292,11 +292,11 @@ class MnistTextTokenizer(PreTrainedTokenizerFast):
 
 
 def _check_transformers() -> None:
-    """Warn where Transformers lacks the one private method that is overridden here, and so never calls it."""
+    """Warn if Transformers does not have the private method that is overridden here, and so never calls it."""
     if not hasattr(PreTrainedTokenizerFast, "_encode_plus"):
         logger.warning(
-            f"transformers {transformers_version} has no PreTrainedTokenizerFast._encode_plus: a text that "
-            "`truncation=True` cuts is not refused"
+            f"transformers {transformers_version} has no PreTrainedTokenizerFast._encode_plus, so `truncation=True` "
+            "may cut a text without an error"
         )
 
 
@@ -304,7 +304,7 @@ _check_transformers()
 
 
 def _build_backend() -> Tokenizer:
-    # WordLevel without an unknown token fails on a foreign character; BPE without merges would drop it.
+    # WordLevel without an unknown token fails on an unknown character; BPE without merges would drop it
     backend = Tokenizer(models.WordLevel(VOCAB))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
@@ -313,10 +313,7 @@ def _build_backend() -> Tokenizer:
 
 def _check_token(token) -> None:
     if str(token) not in VOCAB:
-        raise ValueError(
-            f"a token must be one of the 75 of the text form, '0' to 'y' and ')', got {str(token)!r}; a text has no "
-            "other"
-        )
+        raise ValueError(f"a token must be one of the 75 of the text form, '0' to 'y' and ')', got {str(token)!r}")
 
 
 def _check_symbols(text: str, name: str) -> None:
@@ -332,17 +329,17 @@ def _check_not_truncated(encoded) -> None:
         if encoding.overflowing:
             dropped = sum(len(piece) for piece in encoding.overflowing)
             raise ValueError(
-                f"truncation to {len(encoding)} tokens would drop {dropped} of text {index}, its end token among "
-                "them; a text is never cut: leave truncation off"
+                f"`truncation` must be off, because a text cannot be cut, got {len(encoding)} tokens of text {index} "
+                f"and {dropped} that would be dropped"
             )
 
 
 def _check_labels(labels: Sequence[int] | np.ndarray | torch.Tensor, num_images: int) -> np.ndarray:
     classes = np.asarray(labels.cpu() if isinstance(labels, torch.Tensor) else labels)
     if classes.shape != (num_images,):
-        raise ValueError(f"labels have shape {list(classes.shape)}; {num_images} images need [{num_images}]")
+        raise ValueError(f"`labels` must have shape [{num_images}], one per image, got {list(classes.shape)}")
     if num_images and classes.dtype.kind not in "ui":
-        raise ValueError(f"labels must be integers from 0 to 9, got {classes.dtype}")
+        raise ValueError(f"`labels` must be integers from 0 to 9, got {classes.dtype}")
     wrong = np.flatnonzero((classes < 0) | (classes > 9))
     if len(wrong):
         raise ValueError(f"label {wrong[0]} must be from 0 to 9, got {classes[wrong[0]]}")

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Share of images that a classifier takes for the wanted class, with exact intervals, per class, and as a table."""
+"""Share of images that a classifier assigns to the wanted class, with exact intervals, per class, and as a table."""
 
 from numbers import Integral, Real
 
@@ -10,8 +10,8 @@ from scipy.stats import binomtest
 
 
 _DESCRIPTION = """
-Share of generated images that a classifier takes for the wanted class, with an exact binomial interval, over all and
-for each class, and the table of which class was taken for which.
+Share of generated images that a classifier assigns to the wanted class, with an exact binomial interval, in total and
+per class, and the confusion table of wanted and assigned classes.
 """
 
 _CITATION = """
@@ -28,23 +28,23 @@ _CITATION = """
 
 _KWARGS_DESCRIPTION = """
 Args:
-    predictions (list of int, 0 to num_classes - 1): the class that the classifier takes each image for.
-    references (list of int, 0 to num_classes - 1): the class that was wanted of each image.
+    predictions (list of int, 0 to num_classes - 1): the class that the classifier assigns to each image.
+    references (list of int, 0 to num_classes - 1): the wanted class of each image.
     num_classes (int, defaults to 10): number of classes.
-    confidence_level (float, defaults to 0.95): of the intervals, above 0 and below 1.
+    confidence_level (float, defaults to 0.95): level of the intervals, above 0 and below 1.
 
 Returns:
-    class_agreement (float): share of images that are taken for the wanted class, in [0, 1].
+    class_agreement (float): share of images that the classifier assigns to the wanted class, in [0, 1].
     interval (list of 2 float): exact interval of that share (Clopper and Pearson, 1934).
     num_samples (int): number of images.
-    per_class (list of num_classes dict): class_agreement, interval and num_samples of the images of which that class
-        was wanted; for a class without images, the first two are None.
-    confusion (list of num_classes lists of num_classes int): number of images, a row for each wanted class, a column
-        for each class that they are taken for.
+    per_class (list of num_classes dict): class_agreement, interval and num_samples for the images of each wanted
+        class; for a class without images, the first two are None.
+    confusion (list of num_classes lists of num_classes int): number of images, with one row per wanted class and one
+        column per assigned class.
 
 Raises:
-    ValueError: for no images, another number of references than predictions, a class that is no integer from 0 to
-        num_classes - 1, and a num_classes or confidence_level out of range.
+    ValueError: if there are no images, references are not as many as predictions, a class is not an integer from 0 to
+        num_classes - 1, or num_classes or confidence_level is out of range.
 
 Examples:
     >>> import evaluate
@@ -62,25 +62,25 @@ class ClassAgreement(evaluate.Metric):
             citation=_CITATION,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features(
-                # evaluate would cut a probability of 0.9 to the integer 0 and say nothing
+                # with integers, evaluate would silently cut a probability of 0.9 to 0
                 {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
             ),
         )
 
     def add_batch(self, **inputs):
-        """Add classes to those that `compute` looks at."""  # evaluate adds more to this docstring
-        # before evaluate makes True and "1" a 1 in its columns, and says nothing
+        """Add classes for `compute`."""  # evaluate adds more to this docstring
+        # evaluate would silently turn True and "1" into 1
         for name in ("predictions", "references"):
             check_numbers(name, inputs.get(name))
         super().add_batch(**inputs)
 
     def _compute(self, predictions, references, num_classes=10, confidence_level=0.95):
         if not isinstance(num_classes, Integral) or isinstance(num_classes, bool) or num_classes < 1:
-            raise ValueError(f"`num_classes` must be an int, 1 or more, got {num_classes!r}")
+            raise ValueError(f"`num_classes` must be an integer of 1 or more, got {num_classes!r}")
         if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
             raise ValueError(f"`confidence_level` must be a number above 0 and below 1, got {confidence_level!r}")
         if not predictions:
-            raise ValueError("there must be 1 prediction or more, got none")
+            raise ValueError("`predictions` must have 1 class or more, got none")
         taken_for = _check_classes(predictions, num_classes, "predictions")
         wanted = _check_classes(references, num_classes, "references")
         confusion = np.bincount(wanted * num_classes + taken_for, minlength=num_classes**2)
@@ -94,7 +94,7 @@ class ClassAgreement(evaluate.Metric):
 
 
 def check_numbers(name, values):
-    """Raise a ValueError for the first value that is no number."""
+    """Raise a ValueError for the first value that is not a number."""
     for index, value in enumerate(np.asarray(values, dtype=object).flat):
         if not isinstance(value, Real) or isinstance(value, bool):
             raise ValueError(f"`{name}[{index}]` must be a whole number, got {value!r}")

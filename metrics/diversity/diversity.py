@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""How far generated binary images are from the training images and from each other, beside real test images."""
+"""Distances of generated binary images to the training images and to each other, beside those of real test images."""
 
 from collections import Counter
 from numbers import Integral, Real
@@ -12,9 +12,9 @@ from sklearn.metrics import pairwise_distances_argmin_min
 
 
 _DESCRIPTION = """
-Diversity of generated binary images: the distance of each to its nearest training image (is it a copy?), and the
-distance of pairs of one class, both in pixels that differ, beside the same figures of real images that the model never
-saw.
+Diversity of generated binary images: the distance of each image to its nearest training image, which shows copies, and
+the distance of pairs of a class. Distances are numbers of pixels that differ. The same figures of real images that the
+model never saw are for comparison.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -24,32 +24,33 @@ Args:
     train_images (array or nested list [M, H, W]): the training images.
     test_images (array or nested list [K, H, W]): real images that the model never saw.
     test_labels (list of int, [K]): their classes, the same ones as in labels.
-    copy_distance (int, *optional*): largest distance to a training image that makes a near-copy, in pixels. The
-        default is the 1st percentile over the test images, so about 1 % of these are near-copies: the smallest
-        distance with 1 % or more.
-    return_neighbours (bool, defaults to False): whether to return each image's nearest training image too.
+    copy_distance (int, *optional*): largest distance to a training image that counts as a near-copy, in pixels. The
+        default is the 1st percentile over the test images, the smallest distance that makes near-copies of 1 % of
+        them or more.
+    return_neighbours (bool, defaults to False): whether to also return each image's nearest training image.
 
 Returns:
-    copy_distance (int): as given or found.
+    copy_distance (int): the given distance, or the default.
     generated, test (dict): the same figures of the generated and of the test images:
         num_images (int): how many there are.
         nearest_distance_mean, nearest_distance_median (float): distance to the nearest training image, in pixels that
             differ.
-        near_copy_rate, exact_copy_rate (float): share of images at most copy_distance, and 0, from a training image.
-        near_copy_interval, exact_copy_interval (list of two floats): their exact binomial intervals of 95 % (Clopper
-            and Pearson, 1934, Biometrika 26(4)).
-        repeated_rate (float): share of images that occur more than once among them.
-        pairwise_distance (float): mean over classes of the mean distance of all pairs of different images of one
-            class. With n images, and p the share of them in which a pixel is 1, that is the sum over the pixels of
-            2 p (1 - p) n / (n - 1): of the n (n - 1) ordered pairs, 2 (p n) ((1 - p) n) differ in the pixel.
-        pairwise_distance_per_class (dict of str to float): the same of each class.
+        near_copy_rate, exact_copy_rate (float): share of images whose distance to a training image is at most
+            copy_distance, or 0.
+        near_copy_interval, exact_copy_interval (list of two floats): exact 95 % intervals of these shares (Clopper and
+            Pearson, 1934, Biometrika 26(4)).
+        repeated_rate (float): share of images that occur more than once.
+        pairwise_distance (float): mean over the classes of the mean distance of all pairs of different images of a
+            class. If a class has n images, and a pixel is 1 in a share p of them, that mean distance is the sum over
+            the pixels of 2 p (1 - p) n / (n - 1): of the n (n - 1) ordered pairs, 2 (p n) ((1 - p) n) differ there.
+        pairwise_distance_per_class (dict of str to float): that mean distance for each class.
         nearest_indices, nearest_distances (list of int, [N] or [K]): each image's nearest training image (the first of
             equally near ones), and its distance; only with return_neighbours.
 
 Raises:
-    ValueError: where images aren't [N, H, W] of one size with values 0 and 1; where there isn't one label per image,
-        a whole number; where a class has one image, or only labels or only test_labels have it; where copy_distance is
-        no whole number, or negative.
+    ValueError: if images are not [N, H, W] of the same size with values 0 and 1; there is not one integer label per
+        image; a class has only one image, or is only in labels or only in test_labels; or copy_distance is not an
+        integer of 0 or more.
 
 Examples:
     >>> import evaluate
@@ -68,19 +69,19 @@ Examples:
 
 class Diversity(evaluate.Metric):
     def _info(self):
-        # no second form with flat images: with two forms evaluate 0.4.6 answers bad input with a KeyError
+        # no second form with flat images, because with two forms evaluate 0.4.6 raises a KeyError for wrong inputs
         image = datasets.Sequence(datasets.Sequence(datasets.Value("uint8")))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
             citation="",
             inputs_description=_KWARGS_DESCRIPTION,
-            # evaluate would cut 3.7 to the integer 3 and say nothing
+            # with integers, evaluate would silently cut 3.7 to 3
             features=datasets.Features({"predictions": image, "labels": datasets.Value("float64")}),
         )
 
     def add_batch(self, **inputs):
-        """Add images and labels to those that `compute` looks at."""  # evaluate adds more to this docstring
-        # before evaluate makes True and "1" a 1 in its columns, and says nothing
+        """Add images and labels for `compute`."""  # evaluate adds more to this docstring
+        # evaluate would silently turn True and "1" into 1
         check_numbers("labels", inputs.get("labels"))
         super().add_batch(**inputs)
 
@@ -127,9 +128,9 @@ def check_images(name, images, predictions=None):
     try:
         images = np.asarray(images)
     except ValueError as error:
-        raise ValueError(f"{name} differ in their size: {error}") from error
+        raise ValueError(f"`{name}` must have images of the same size, got an error: {error}") from error
     if images.ndim != 3 or not images.size:
-        raise ValueError(f"`{name}` must have shape [N, H, W], none of them 0, got {list(images.shape)}")
+        raise ValueError(f"`{name}` must have shape [N, H, W], all of them above 0, got {list(images.shape)}")
     if predictions is not None and images.shape[1:] != predictions.shape[1:]:
         raise ValueError(
             f"`{name}` must have the size of `predictions`, {list(predictions.shape[1:])}, got "
@@ -138,12 +139,12 @@ def check_images(name, images, predictions=None):
     bad = (images != 0) & (images != 1)
     if bad.any():
         position = tuple(np.argwhere(bad)[0])
-        raise ValueError(f"`{name}` must hold 0 and 1, got {images[position]} in image {position[0]}")
+        raise ValueError(f"`{name}` must have values 0 and 1, got {images[position]} in image {position[0]}")
     return images.astype(np.float32)
 
 
 def check_numbers(name, values):
-    """Raise a ValueError for the first value that is no number."""
+    """Raise a ValueError for the first value that is not a number."""
     for index, value in enumerate(np.asarray(values, dtype=object).flat):
         if not isinstance(value, Real) or isinstance(value, bool):
             raise ValueError(f"`{name}[{index}]` must be a whole number, got {value!r}")
@@ -162,20 +163,20 @@ def check_labels(name, labels, images):
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 2:
             raise ValueError(
-                f"`{name}` must have each class twice or more, since pairs are compared, got class {label} once"
+                f"`{name}` must have each class twice or more, because pairs are compared, got class {label} once"
             )
     return labels
 
 
 def nearest_training_images(images, train_images):
-    """Index of, and distance to, the nearest training image of each image, two int64 `[N]`.
+    """The index of each image's nearest training image, and its distance, both int64 `[N]`.
 
     Args:
         images (`np.ndarray`): float32 `[N, H, W]` in {0, 1}.
         train_images (`np.ndarray`): float32 `[M, H, W]` in {0, 1}.
     """
-    # On {0, 1} the squared Euclidean distance is the number of pixels that differ, and scikit-learn takes blocks of a
-    # matrix product for it, in float64. For metric="hamming" it goes pixel by pixel, which took 12 times as long.
+    # For values {0, 1} the squared Euclidean distance is the number of pixels that differ, and scikit-learn computes
+    # it by matrix products in float64. metric="hamming" compares pixel by pixel, which took 12 times as long.
     indices, distances = pairwise_distances_argmin_min(
         images.reshape(len(images), -1), train_images.reshape(len(train_images), -1), metric="sqeuclidean"
     )
@@ -204,6 +205,6 @@ def describe(images, labels, distances, copy_distance):
 
 
 def pairwise_distance(images):
-    """Mean distance of all pairs of different images of `[n, H, W]`, n above 1, from the means of the pixels."""
+    """Mean distance of all pairs of different images, `[n, H, W]` with n above 1, from the means of the pixels."""
     means = images.mean(axis=0, dtype=np.float64)
     return float((2 * means * (1 - means)).sum() * len(images) / (len(images) - 1))

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The page of the metric's Space: features in, the distance and its floor out."""
+"""The page of the metric's Space: from features to the distance and its floor."""
 
 import json
 from pathlib import Path
@@ -26,9 +26,9 @@ def compute(predictions: str, references: str, floor_references: str, num_folds:
 page = gr.Interface(
     compute,
     inputs=[
-        gr.Textbox("[[0.0], [2.0], [1.0], [4.0]]", label="predictions: a list of features for each generated image"),
-        gr.Textbox("[[3.0], [5.0], [4.0], [7.0]]", label="references: the same for as many real images"),
-        gr.Textbox("[[2.0], [4.0], [3.0], [5.0]]", label="floor_references: the same for as many other real images"),
+        gr.Textbox("[[0.0], [2.0], [1.0], [4.0]]", label="predictions: one list of features per generated image"),
+        gr.Textbox("[[3.0], [5.0], [4.0], [7.0]]", label="references: the features of as many real images"),
+        gr.Textbox("[[2.0], [4.0], [3.0], [5.0]]", label="floor_references: those of as many other real images"),
         gr.Number(0, label="num_folds of the jackknife; 0 gives no intervals", minimum=0, precision=0),
     ],
     outputs=gr.JSON(label="frechet_distance, floor, ratio, and their intervals"),

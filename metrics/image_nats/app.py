@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The page of the metric's Space: token losses in, nats and bits out."""
+"""The page of the metric's Space: from token losses to nats and bits."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def compute(token_losses: str, num_pixels: float) -> dict[str, float]:
 page = gr.Interface(
     compute,
     inputs=[
-        gr.Textbox("[[1.0, 2.0], [3.0, 0.0]]", label="token_losses: a list of nats for each image"),
+        gr.Textbox("[[1.0, 2.0], [3.0, 0.0]]", label="token_losses: one list of nats per image"),
         gr.Number(900, label="num_pixels", minimum=1, precision=0),
     ],
     outputs=gr.JSON(label="nats_per_image, bits_per_pixel"),

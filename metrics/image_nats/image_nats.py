@@ -10,7 +10,7 @@ import numpy as np
 
 
 _DESCRIPTION = """
-Negative log-likelihood of an image under a model of its tokens, by the chain rule the sum of the tokens' losses.
+Negative log-likelihood of an image under a model of its tokens: by the chain rule, the sum of the tokens' losses.
 """
 
 _KWARGS_DESCRIPTION = """
@@ -20,11 +20,11 @@ Args:
 
 Returns:
     nats_per_image (float): mean over the images of the summed losses.
-    bits_per_pixel (float): the same in bits, divided by the number of pixels.
+    bits_per_pixel (float): nats_per_image / ln 2 / num_pixels.
 
 Raises:
-    ValueError: where token_losses aren't [N, T] with N and T above 0, or hold a negative value, NaN or infinity; where
-        num_pixels is no integer, or less than 1.
+    ValueError: if token_losses are not [N, T] with N and T above 0, or contain a negative value, NaN or infinity; or
+        num_pixels is not an integer of 1 or more.
 
 Examples:
     >>> import evaluate
@@ -50,6 +50,6 @@ class ImageNats(evaluate.Metric):
         if not np.isfinite(losses).all() or (losses < 0).any():
             raise ValueError("`token_losses` must be nats of 0 or more, got a negative value, NaN or infinity")
         if not isinstance(num_pixels, Integral) or isinstance(num_pixels, bool) or num_pixels < 1:
-            raise ValueError(f"`num_pixels` must be an integer, 1 or more, got {num_pixels!r}")
+            raise ValueError(f"`num_pixels` must be an integer of 1 or more, got {num_pixels!r}")
         nats = float(losses.sum(axis=1).mean())
         return {"nats_per_image": nats, "bits_per_pixel": nats / math.log(2) / num_pixels}

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 _DESCRIPTION = """
 Share of texts that are valid images of their class digit: the digit, the pixel symbols (150 for 30×30 pixels), `)`,
-and nothing else. Each other text counts for the first error in reading order.
+and nothing else. For each other text, its first error is counted.
 """
 
 _CITATION = """
@@ -29,7 +29,7 @@ _CITATION = """
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (list of str): texts.
-    references (list of int, 0 to 9): the class digit that was wanted of each text.
+    references (list of int, 0 to 9): the wanted class digit of each text.
     image_size (int, defaults to 30): height and width of the images: 6, 12, 18, 24, 30, 36, 42 or 48. A text has
         image_size² / 6 pixel symbols.
 
@@ -37,11 +37,11 @@ Returns:
     validity (float): share of texts that are valid images of their class digit, in [0, 1].
     interval (list of 2 float): exact 95 % interval of that share (Clopper and Pearson, 1934).
     num_samples (int): number of texts.
-    errors (dict of str to int): number of texts for each kind of error; with the valid ones they are all texts.
+    errors (dict of str to int): number of texts with each kind of error; errors and valid texts add up to num_samples.
 
 Raises:
-    ValueError: for no texts, another number of references than texts, a text that is no str, a reference that is no
-        integer from 0 to 9, and another image_size.
+    ValueError: if there are no texts, references are not as many as texts, a text is not a str, a reference is not an
+        integer from 0 to 9, or image_size is not allowed.
 
 Examples:
     >>> import evaluate
@@ -52,7 +52,7 @@ Examples:
     (0.5, 1)
 """
 
-# the text form, as the tokenizer of mnist-text-gen writes it
+# the text form, as in the tokenizer of mnist-text-gen
 CLASS_SYMBOLS = "0123456789"
 PIXEL_SYMBOLS = "".join(map(chr, range(58, 122)))  # ":" to "y"
 END_SYMBOL = ")"
@@ -98,14 +98,14 @@ def find_error(text: str, label: int, image_size: int = 30) -> str | None:
 
 
 def check_numbers(name, values):
-    """Raise a ValueError for the first value that is no number."""
+    """Raise a ValueError for the first value that is not a number."""
     for index, value in enumerate(np.asarray(values, dtype=object).flat):
         if not isinstance(value, Real) or isinstance(value, bool):
             raise ValueError(f"`{name}[{index}]` must be a whole number, got {value!r}")
 
 
 def check_texts(name, texts):
-    """Raise a ValueError for the first text that is no str, and for one str in the place of a list."""
+    """Raise a ValueError for the first text that is not a str, and for one str instead of a list."""
     if isinstance(texts, str):
         raise ValueError(f"`{name}` must be a list of str, got one str")
     for index, text in enumerate(np.asarray(texts, dtype=object).flat):
@@ -120,14 +120,14 @@ class MnistTextValidity(evaluate.Metric):
             citation=_CITATION,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features(
-                # evaluate would cut 0.9 to the integer 0 and say nothing
+                # with integers, evaluate would silently cut 0.9 to 0
                 {"predictions": datasets.Value("string"), "references": datasets.Value("float64")}
             ),
         )
 
     def add_batch(self, **inputs):
-        """Add texts and digits to those that `compute` looks at."""  # evaluate adds more to this docstring
-        # before evaluate makes True and "1" a 1, and None a text, in its columns, and says nothing
+        """Add texts and digits for `compute`."""  # evaluate adds more to this docstring
+        # evaluate would silently turn True and "1" into 1, and None into a text
         check_texts("predictions", inputs.get("predictions"))
         check_numbers("references", inputs.get("references"))
         super().add_batch(**inputs)
@@ -136,7 +136,7 @@ class MnistTextValidity(evaluate.Metric):
         if not isinstance(image_size, Integral) or isinstance(image_size, bool) or image_size not in IMAGE_SIZES:
             raise ValueError(f"`image_size` must be 6, 12, 18, 24, 30, 36, 42 or 48, got {image_size!r}")
         if not predictions:
-            raise ValueError("there must be 1 prediction or more, got none")
+            raise ValueError("`predictions` must have 1 text or more, got none")
         labels = np.asarray(references, dtype=np.float64)
         wrong = np.flatnonzero(~np.isin(labels, range(len(CLASS_SYMBOLS))))
         if wrong.size:

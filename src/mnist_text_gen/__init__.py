@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Draws handwritten digits as text. Importing this registers tokenizer, classifier and pipeline with Transformers."""
+"""Handwritten digits, drawn as text. Importing this registers tokenizer, classifier and pipeline with Transformers."""
 
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -37,24 +37,23 @@ __all__ = [
     "load_pipeline",
 ]
 
-# AutoTokenizer finds a class by the name in tokenizer_config.json once it is registered for any configuration. Not for
-# GPT2Config: that would change the tokenizer of every GPT-2.
+# AutoTokenizer finds a class by its name in tokenizer_config.json once the class is registered for any configuration.
+# GPT2Config would be wrong: it would change the tokenizer of every GPT-2.
 AutoTokenizer.register(MnistCnnConfig, fast_tokenizer_class=MnistTextTokenizer)
 
-# A new dictionary: the one that the pipeline class holds is written into config.json, where a path of this machine has
-# no place.
+# A new dictionary, because the old one is written into config.json, which must not have a path of this machine.
 PIPELINE_REGISTRY.supported_tasks[TASK] = {
     **PIPELINE_REGISTRY.supported_tasks[TASK],
     "default": {"model": (str(SHIPPED_CHECKPOINT), "main")},
 }
 
 
-# A published model carries the pipeline's code, and not that of cards and uploads.
+# A published model has the code of the pipeline, but not that of cards and uploads.
 MnistTextGenerationPipeline.publisher = publishing
 
 
 def __getattr__(name: str):
-    # `datasets` takes as long to import as all the rest, and drawing a digit does not need it.
+    # importing `datasets` takes as long as everything else together, and drawing a digit does not need it
     if name in ("load_corpus", "load_images"):
         from . import data
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Pictures of results, a contact sheet and dots for the terminal, and texts that are safe to show."""
+"""Contact sheets of results, images as dots for the terminal, and texts that are safe to print."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 
-_SIDE = 120  # screen pixels of an image, about
+_SIDE = 120  # about the width of an image, in screen pixels
 _MARGIN = 10
 _CAPTION = 22
 _COLUMNS = 8
-# Dots of a braille character by row and column, as bits: the Unicode Standard, chapter "Braille Patterns".
+# The bit of each dot of a braille character, by row and column: the Unicode Standard, chapter "Braille Patterns".
 _BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _BRAILLE_BLANK = 0x2800
-_NO_CHARACTER = "\uffff"  # for which a font draws its empty box
+_NO_CHARACTER = "\uffff"  # a font draws its empty box for it
 
 
 def show_text(text: str) -> str:
-    """A text from anywhere, for the terminal: what is not printable is escaped, as in `\\x1b`, `\\n` and `\\u202e`.
+    """Make a text safe to print: characters that are not printable are escaped, as in `\\x1b`, `\\n` and `\\u202e`.
 
-    File names, class names and values of configurations can hold sequences that a terminal obeys.
+    File names, class names and values of configurations may contain sequences that a terminal would execute.
     """
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 
@@ -32,13 +32,13 @@ def _escape(char: str) -> str:
 
 
 def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
-    """Draw the images of a pipeline's results, eight per row, each over its score.
+    """Draw the images of a pipeline's results, eight per row, with the score under each.
 
-    Where all are of one class, and it is no digit, its name stands above: who sees a 7 need not read that it is one.
+    If all results have the same label and it is not a digit, the label is the title.
 
     Args:
         results (`Sequence[dict]`, 1 or more):
-            With `image` (PIL, mode L), `score` (float in [0, 1]) and, where it has a name, `label`.
+            With `image` (PIL, mode L), `score` (`float` in [0, 1]) and, optionally, `label` (`str`).
 
     Returns:
         `PIL.Image.Image`: mode L.
@@ -52,15 +52,15 @@ def draw_contact_sheet(results: Sequence[dict[str, Any]]) -> Image.Image:
 def draw_grid(
     images: Sequence[Image.Image], captions: Sequence[str], num_columns: int = _COLUMNS, title: str = ""
 ) -> Image.Image:
-    """Draw images in rows, each over its caption.
+    """Draw images in rows, with a caption under each.
+
+    A character that the font does not have is written as its number, such as `\\u732b`.
 
     Args:
-        images (`Sequence[PIL.Image.Image]`, 1 or more): square, of one size, mode L.
-        captions (`Sequence[str]`): one per image; what is wider than its column is cut.
+        images (`Sequence[PIL.Image.Image]`, 1 or more): square images of the same size, mode L.
+        captions (`Sequence[str]`): one per image; a caption that is wider than its column is cut.
         num_columns (`int`, defaults to 8): images per row, 1 or more.
         title (`str`, *optional*): a line above all images.
-
-    A character that the font lacks is written as its number, `\\u732b`, so that two of them are told apart.
 
     Returns:
         `PIL.Image.Image`: mode L.
@@ -89,7 +89,7 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def _write(text: str, font: _Font) -> str:
-    """The text, with the number of a character in the place of one that the font lacks."""
+    """The text, with the number of each character that the font does not have in its place."""
     return "".join(char if _has(font, char) else _escape(char) for char in text)
 
 
@@ -98,10 +98,9 @@ def _has(font: _Font, char: str) -> bool:
 
 
 def _fit(text: str, font: _Font, width: int) -> str:
-    """As much of a text as fits into `width` screen pixels."""
+    """The beginning of a text that fits into `width` screen pixels, with dots if it is cut."""
     if font.getlength(text) <= width:
         return text
-    # a dot, for the font has no ellipsis
     fitting = [end for end in range(len(text)) if font.getlength(f"{text[:end]}...") <= width]
     return f"{text[: max(fitting, default=0)]}..."
 
@@ -112,9 +111,9 @@ def is_digit(name: str) -> bool:
 
 
 def format_score(score: float) -> str:
-    """A probability as a percentage, rounded down, so that it says 100 only where it is 1.
+    """A probability as a percentage, rounded down: only a probability of 1 becomes 100 %.
 
-    One that is nearly 1 has up to six decimals, enough to tell it from the next: the best are all 99.99 %.
+    It has two decimals, and up to six if it is nearly 1, because the best candidates would all have 99.99 %.
     """
     missing = 1 - float(score)
     decimals = min(-math.floor(math.log10(missing)) - 1, 6) if 0 < missing < 1e-4 else 2
@@ -124,14 +123,14 @@ def format_score(score: float) -> str:
 
 
 def draw_dots(images: Sequence[Image.Image], width: int) -> str:
-    """Draw images beside each other in braille characters, as many of the first as fit into `width` columns.
+    """Draw images side by side in braille characters, as many as fit into `width` columns.
 
     Args:
-        images (`Sequence[PIL.Image.Image]`): mode L, of one height; a pixel from 128 on is a dot.
-        width (`int`): columns of the terminal; one image is drawn however few they are.
+        images (`Sequence[PIL.Image.Image]`, 1 or more): of the same size, mode L; a pixel of 128 or more is a dot.
+        width (`int`): columns of the terminal; the first image is drawn even if it is wider.
 
     Returns:
-        `str`: lines of braille characters, each 2×4 pixels.
+        `str`: lines of braille characters, each for 2×4 pixels.
     """
     drawn = [_to_braille(np.asarray(image) >= 128) for image in images]
     fitting = max(1, (width + 1) // (drawn[0].shape[1] + 1))
@@ -139,7 +138,7 @@ def draw_dots(images: Sequence[Image.Image], width: int) -> str:
 
 
 def _to_braille(dots: np.ndarray) -> np.ndarray:
-    """Bool `[H, W]` to code points `[H/4, W/2]`, rounded up."""
+    """Bool `[H, W]` to code points `[H / 4, W / 2]`, with both sizes rounded up."""
     height, width = dots.shape
     dots = np.pad(dots, ((0, -height % 4), (0, -width % 2)))
     cells = dots.reshape(dots.shape[0] // 4, 4, dots.shape[1] // 2, 2)

@@ -1,9 +1,9 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Files that belong together appear together: all new or all old; and folders that only one run writes to.
+"""Writing of files that belong together, so that readers see all new ones or all old ones, and locks of folders.
 
-New files are written into `.staging-…` inside their target. Once all of them are on the disk, one rename to
-`.complete-…` says so; after it they are moved to their places. Whoever locks a folder first tidies up behind runs that
-were killed: what is staged is dropped, what is complete is moved. Until then `check_whole` keeps readers away.
+New files are written into a folder `.staging-…` inside their target. Once all of them are on the disk, that folder is
+renamed to `.complete-…`, and then the files are moved to their places. A run that locks a target first cleans up after
+runs that were killed: it removes staged files and moves complete ones. Until then `check_whole` refuses the target.
 """
 
 import errno
@@ -28,16 +28,19 @@ STAGING_PREFIX = ".staging-"
 _COMPLETE_PREFIX = ".complete-"
 _LOCK_FILE = ".lock"
 _locks: dict[Path, int] = {}  # the files that this process has locked, and their descriptors
-# What a disk answers without saying for which file.
+# errors of a disk that come without the name of a file
 _ERRORS_OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> Path:
-    """Make `folder`, or raise a `ValueError` that says why it can't be written to."""
+    """Create `folder` if it is missing, or raise a `ValueError` that says why it cannot be written to.
+
+    `name` is the argument that the error names.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # a file system without nameless files may keep it, if the process is killed now
+        # the prefix, because some file systems would keep the file if the process is killed now
         with tempfile.TemporaryFile(dir=folder, prefix=STAGING_PREFIX):
             return folder
     except OSError as error:
@@ -48,12 +51,12 @@ def check_output_folder(folder: str | os.PathLike, name: str = "output_dir") -> 
 
 @contextmanager
 def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
-    """Give a new folder inside `target`; move what it holds into `target` at the end, or drop it after an error.
+    """Yield a new folder inside `target`. At the end its files move into `target`; after an error they are removed.
 
-    Files of the same name are replaced, others in `target`, and in its folders, stay. At no moment are old and new
-    files there together: the old ones go before the first new one comes. They come in the order of their names, and go
-    in the reverse one: a part of a data set may have `test` without `train`, which no one takes for the whole. A
-    process that is killed in between leaves the rest to the next one that locks the folder.
+    Files of the same name are replaced, and other files in `target` and its folders stay. Old and new files are never
+    there together: all old ones are removed before the first new one arrives. New files arrive in the order of their
+    names, and old ones are removed in reverse order, so that a data set never has `train` without `test`. If the
+    process is killed meanwhile, the next one that locks the folder moves the rest.
 
     Raises:
         ValueError: if `target` cannot be written to.
@@ -72,13 +75,13 @@ def staged_folder(target: str | os.PathLike) -> Iterator[Path]:
         _place(complete, target)
     except BaseException as error:
         remove_entry(staging)
-        if not isinstance(error, Exception):  # a signal; moves that have begun take no time
+        if not isinstance(error, Exception):  # a signal: finish the moves if they have begun, which takes no time
             _place(complete, target)
         raise
 
 
 def _check_places(staging: Path, target: Path) -> None:
-    """Raise before anything is moved, for afterwards there is no way back."""
+    """Raise an error before anything is moved, because a move cannot be undone."""
     for path in staging.rglob("*"):
         place = target / path.relative_to(staging)
         if place.is_dir() and not path.is_dir():
@@ -88,10 +91,10 @@ def _check_places(staging: Path, target: Path) -> None:
 
 
 def _place(complete: Path, target: Path) -> None:
-    """Move all files of a complete folder to their places in `target`; or the rest of them, if that had begun."""
+    """Move the files of a complete folder, or those that are left in it, to their places in `target`."""
     sizes = {path: path.stat().st_size for path in sorted(complete.rglob("*")) if path.is_file()}
     places = {path: target / path.relative_to(complete) for path in sizes}
-    if len(sizes) > 1:  # a single one is replaced by its rename
+    if len(sizes) > 1:  # a single file is replaced by its rename
         for place in reversed(places.values()):
             place.unlink(missing_ok=True)
     for path, place in places.items():
@@ -99,32 +102,32 @@ def _place(complete: Path, target: Path) -> None:
         path.replace(place)
     for path, place in places.items():
         if place.stat().st_size != sizes[path]:
-            raise OSError(errno.EIO, "not what was written", str(place))
+            raise OSError(errno.EIO, "it differs from what was written", str(place))
     for folder in {target, *(place.parent for place in places.values())}:
         sync_entry(folder)
     remove_entry(complete)
 
 
 def check_whole(folder: str | os.PathLike) -> None:
-    """Raise a `ValueError` if files that belong together have only partly arrived in `folder`; all else passes."""
+    """Raise a `ValueError` if a run has moved only some of its files into `folder`."""
     if any(path.is_dir() for path in Path(folder).glob(f"{_COMPLETE_PREFIX}*")):
         raise ValueError(
-            f"{str(folder)!r} must be read when all of its files are there, got a part of them: a run is putting them "
-            "in place, or was killed while it did; the same command, started again, ends that"
+            f"{str(folder)!r} must have all of its files, got only some of them: a run is moving them there, or was "
+            "killed while it did. The same command, started again, moves the rest"
         )
 
 
 def sync_folder(folder: str | os.PathLike) -> None:
-    """Have every file and folder in `folder` on the disk, and not only in memory, before anything is renamed."""
+    """Flush every file and folder in `folder` from memory to the disk."""
     for path in [Path(folder), *Path(folder).rglob("*")]:
         sync_entry(path)
 
 
 def sync_entry(path: str | os.PathLike) -> None:
-    """Have one file on the disk, or the names in one folder."""
+    """Flush one file, or the names in one folder, to the disk."""
     if os.name == "nt" and os.path.isdir(path):
-        return  # Windows opens none, and keeps the names itself
-    # nor does Windows sync a file that is open for reading alone
+        return  # Windows cannot open folders, and flushes names itself
+    # Windows cannot flush a file that is open only for reading
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -133,7 +136,7 @@ def sync_entry(path: str | os.PathLike) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of what a file holds. As `hashlib.file_digest`, which Python 3.10 lacks."""
+    """SHA-256 of a file's content. Python 3.10 does not have `hashlib.file_digest`."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
@@ -142,7 +145,7 @@ def hash_file(path: Path) -> str:
 
 
 def remove_entry(path: str | os.PathLike) -> None:
-    """Remove a file, a link (and not what it leads to), or a folder with all that is in it; or nothing."""
+    """Remove a file, a link (but not its target), or a folder with its content, if it exists."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -153,10 +156,10 @@ def remove_entry(path: str | os.PathLike) -> None:
 def write_parquet(data_set: Any, path: Path) -> None:
     """Write a `datasets.Dataset` into one parquet file, and read it back.
 
-    The file is opened here: `datasets` reads `::`, `~` and `[ ]` in a name in its own way.
+    The file is opened here, because `datasets` gives `::`, `~` and `[ ]` in a name a meaning.
 
     Raises:
-        OSError: if the file does not hold what was to be written.
+        OSError: if the file does not have all rows.
     """
     import pyarrow.parquet
 
@@ -165,21 +168,21 @@ def write_parquet(data_set: Any, path: Path) -> None:
         data_set.to_parquet(file)
     with path.open("rb") as file:
         if pyarrow.parquet.ParquetFile(file).read().num_rows != len(data_set):
-            raise OSError(errno.EIO, f"holds not the {len(data_set)} rows that were written", str(path))
+            raise OSError(errno.EIO, f"it does not have the {len(data_set)} rows that were written", str(path))
 
 
 @contextmanager
 def locked_folder(folder: str | os.PathLike, name: str = "output_dir", rank: int = 0) -> Iterator[Path]:
-    """Keep `folder` from other runs that lock it too, until the block ends or this process dies, however it does.
+    """Lock `folder` against other runs until the block ends or this process dies in any way.
 
-    The folder is made where it is missing, and removed at the end if nothing was put into it. What killed runs have
-    left in it is tidied up. Of several processes that are one run, the first enters before the others do; each of them
-    has a lock of its own, so that those which outlive the first keep out the next run.
+    The folder is created if it is missing, and removed at the end if it is empty. The files of killed runs are cleaned
+    up. If a run has several processes, the first one must enter before the others. Each has its own lock, so that
+    processes that outlive the first one still keep the next run out.
 
     Args:
-        folder (`str` or `os.PathLike`): what only one run may write to.
+        folder (`str` or `os.PathLike`): the folder.
         name (`str`, defaults to `"output_dir"`): the argument that an error names.
-        rank (`int`, defaults to 0): which of the processes of the run this is.
+        rank (`int`, defaults to 0): the rank of this process in its run.
 
     Raises:
         ValueError: if another run has locked the folder, or it cannot be written to.
@@ -194,8 +197,8 @@ def locked_folder(folder: str | os.PathLike, name: str = "output_dir", rank: int
         try:
             if not locked or (rank == 0 and not _tidy_up(folder)):
                 raise ValueError(
-                    f"`{name}` must be a folder that no other run writes to, got {str(folder)!r}, where one is at "
-                    "work; wait for its end, or give another folder"
+                    f"`{name}` must be a folder that no other run writes to, got {str(folder)!r}, which another run "
+                    "has locked; wait for its end, or choose another folder"
                 )
             yield folder
             check_lock(folder)
@@ -207,26 +210,26 @@ def locked_folder(folder: str | os.PathLike, name: str = "output_dir", rank: int
             error.filename = str(folder)
         raise
     finally:
-        with suppress(OSError):  # something is in it
+        with suppress(OSError):  # it is not empty
             for made_folder in made:
                 made_folder.rmdir()
 
 
 def check_lock(folder: str | os.PathLike) -> None:
-    """Raise an `OSError` if this process has locked `folder`, and it is another one by now, or none."""
+    """Raise an `OSError` if this process has locked `folder` and it was removed or replaced since."""
     for path, descriptor in list(_locks.items()):
         removed = path.parent == Path(os.path.abspath(folder)) and not _is_open_at(descriptor, path)
-        if removed and path in _locks:  # else another thread has just unlocked it
+        if removed and path in _locks:  # otherwise another thread has just unlocked it
             raise OSError(f"{folder} was removed or replaced while this run was writing to it")
 
 
 def is_lock(path: Path) -> bool:
-    """Whether a file is only there because a run is at work, or was killed."""
+    """Whether a file is the lock of a run that is active or was killed."""
     return path.name == _LOCK_FILE or path.name.startswith(f"{_LOCK_FILE}-")
 
 
 def _tidy_up(folder: Path) -> bool:
-    """Finish or remove what killed runs have left; `False` if a process of another run still lives."""
+    """Move or remove the files that killed runs have left; `False` if a process of another run is still alive."""
     for path in folder.glob(f"{_LOCK_FILE}-*"):
         path = Path(os.path.abspath(path))
         if not _lock(path):
@@ -243,7 +246,7 @@ def _tidy_up(folder: Path) -> bool:
 
 
 def _lock(path: Path) -> bool:
-    """Open a file and lock it; `False` if another process, or another part of this one, has it."""
+    """Open a file and lock it; `False` if another process, or this one, has already locked it."""
     while True:
         if path.is_symlink():
             path.unlink()
@@ -266,7 +269,7 @@ def _lock(path: Path) -> bool:
 def _is_open_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:  # there is none, or no folder, or another thread has just closed it
+    except OSError:  # file or folder are missing, or another thread has just closed the descriptor
         return False
 
 
@@ -274,7 +277,7 @@ def _unlock(path: Path) -> None:
     descriptor = _locks.pop(path, None)
     if descriptor is None:  # a forked process has no lock
         return
-    if sys.platform == "win32":  # it removes no open file: neither this one, nor one that another run has just opened
+    if sys.platform == "win32":  # it cannot remove an open file, whether this process or another run has it open
         os.close(descriptor)
         with suppress(PermissionError):
             path.unlink(missing_ok=True)
@@ -291,5 +294,5 @@ def _leave_locks() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # a forked process, such as a worker of a data loader, would keep the lock of one that has died
+    # otherwise a forked process, such as a worker of a data loader, would keep the lock after its parent has died
     os.register_at_fork(after_in_child=_leave_locks)

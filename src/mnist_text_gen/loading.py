@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Load a pipeline from a folder or the Hub with the code of this package, so that no other code has to be trusted."""
+"""Load a pipeline from a folder or the Hub with the code of this package, without trusting any other code."""
 
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,24 @@ def load_pipeline(
     classifier: MnistCnnForImageClassification | None = None,
     **kwargs: Any,
 ) -> MnistTextGenerationPipeline:
-    """Load a pipeline, also from a folder or repository with code of its own, which is neither run nor read.
+    """Load a pipeline with the code of this package. Code in the folder or repository is never run.
 
-    `pipeline("mnist-text-gen", model=...)` asks for `trust_remote_code=True` wherever `pipe.save_pretrained` has
-    written: Transformers finds the name of the pipeline's code in `config.json` and goes by that, though a pipeline of
-    the same name is registered.
+    `pipeline("mnist-text-gen", model=...)` instead asks for `trust_remote_code=True` for every folder that
+    `pipe.save_pretrained` has written: Transformers uses the pipeline's code that `config.json` names, even though a
+    pipeline of the same name is registered.
 
     Args:
         model_name_or_path (`str` or `Path`, *optional*):
             Folder or Hub id of a language model with its classifier; the shipped weights by default.
-        device (`torch.device`, `str` or `int`, *optional*): where it draws, as [`~transformers.pipeline`] takes it.
-        classifier (`MnistCnnForImageClassification`, *optional*): in the place of the one beside the language model.
-        kwargs: what [`MnistTextGenerationPipeline`] takes besides.
+        device (`torch.device`, `str` or `int`, *optional*): the device, as in [`~transformers.pipeline`].
+        classifier (`MnistCnnForImageClassification`, *optional*): replaces the one beside the language model.
+        kwargs: further arguments of [`MnistTextGenerationPipeline`].
+
+    Returns:
+        [`MnistTextGenerationPipeline`]: ready to draw.
 
     Raises:
-        ValueError: where there is no language model, tokenizer or classifier that can be read and fit together.
+        ValueError: if the language model, tokenizer or classifier is missing, cannot be read, or does not fit.
 
     Example:
 
@@ -56,9 +59,9 @@ def load_pipeline(
     except OSError as error:
         raise ValueError(f"{message}: {error}") from error
     if device is not None:
-        # among several processes a pipeline leaves its model where it is, whatever device it is given
-        model.to(device)  # type: ignore[arg-type]  # annotated as a function, and not as a method
-    return pipeline(  # type: ignore[call-overload]  # of tasks that Transformers has itself
+        # in a run of several processes, a pipeline does not move its model to the device that it is given
+        model.to(device)  # type: ignore[arg-type]  # annotated as a function instead of a method
+    return pipeline(  # type: ignore[call-overload]  # annotated only for Transformers' own tasks
         TASK,
         model=model,
         tokenizer=tokenizer,

@@ -92,7 +92,7 @@ def test_choice_is_the_best_on_held_out_images_and_the_last_fit_sees_all(example
     assert fits == [(1, 27, 7), (4, 27, 7), (9, 27, 7), (4, 30, 7)]
     assert model.choice == record["choice"] == 4
     assert record["held_out_nats"] == {"1": 300.0, "4": 150.0, "9": 900.0}
-    with pytest.raises(ValueError, match="10 or more, of which a tenth is held out, got 9"):
+    with pytest.raises(ValueError, match="10 or more, because a tenth is held out, got 9"):
         baselines.fit_baseline(baseline, examples.take(slice(9)))
 
 

@@ -180,7 +180,7 @@ def test_likelihoods_are_kept_by_weights_images_and_precision_and_a_cut_off_run_
     assert read()[1] == 0
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ValueError, match=r"likelihoods-.* cannot be read; remove it"):
+    with pytest.raises(ValueError, match=r"likelihoods-.* must be a safetensors file, got an error; remove"):
         read()
 
 

@@ -106,6 +106,6 @@ def test_interval_of_a_difference_is_newcombes():
 
 def test_too_few_samples_are_refused_and_nothing_is_written(tiny_checkpoint, tmp_path):
     pool = Samples(["0"] * 10, np.arange(10), np.ones(10))
-    with pytest.raises(ValueError, match="the samples must hold 64 or more candidates of each digit, got 1"):
+    with pytest.raises(ValueError, match="`samples` must have 64 or more candidates of each digit, got 1"):
         quality_report.write_report(tiny_checkpoint, pool, None, tmp_path / "report")
     assert not (tmp_path / "report").exists()

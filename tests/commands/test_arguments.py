@@ -182,7 +182,7 @@ def test_images_and_weights_that_are_not_there_are_named_and_leave_nothing(refus
     (tmp_path / "empty").mkdir()
     options = ["--output_dir", tmp_path / "out", "--do_train", "--use_cpu"]
     line = refusal_of(command, *options, "--dataset_name", tmp_path / "empty")
-    assert str(tmp_path / "empty") in line and "has no folder of images" in line
+    assert str(tmp_path / "empty") in line and "got no folder of images" in line
     options += ["--num_train_samples", 4, "--num_eval_samples", 4]
     weights = str(tmp_path / "weights")
     assert weights in refusal_of(command, *options, "--dataset_name", "mnist-5k", "--model_name_or_path", weights)
@@ -233,12 +233,12 @@ def test_option_or_value_that_does_not_fit_is_named(error_of, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ("dish: [stew\n", "meal.yaml is not YAML"),
-        ("dish: stew: soup\n", "is not YAML"),
-        ("? [dish]\n: stew\n", "is not YAML"),
-        ("- dish\n- stew\n", "meal.yaml holds a list; a recipe is a mapping"),
-        ("stew\n", "holds a str; a recipe is a mapping"),
-        ("", "holds a NoneType; a recipe is a mapping"),
+        ("dish: [stew\n", "meal.yaml must be YAML"),
+        ("dish: stew: soup\n", "must be YAML, got an error: "),
+        ("? [dish]\n: stew\n", "must be YAML, got an error: "),
+        ("- dish\n- stew\n", "meal.yaml must be a mapping of options to values, got a list"),
+        ("stew\n", "must be a mapping of options to values, got a str"),
+        ("", "must be a mapping of options to values, got a NoneType"),
         (b"dish: \xff\xfe\n", "decode"),
         ("servings: many\n", "--servings"),
         ("dish: stew\nspice: curry\n", "--spice"),
@@ -247,7 +247,7 @@ def test_option_or_value_that_does_not_fit_is_named(error_of, tmp_path, monkeypa
         ("base: other.yaml\n", "the `base` of a recipe must not lead back to it"),
         ("base: missing.yaml\n", "missing.yaml"),
         ("base: [a.yaml, b.yaml]\n", "`base` must be the file name of a recipe, got ['a.yaml', 'b.yaml']"),
-        ("base: list.yaml\n", "list.yaml holds a list; a recipe is a mapping"),
+        ("base: list.yaml\n", "list.yaml must be a mapping of options to values, got a list"),
         ("base:\n", "`base` must be the file name of a recipe, got ''"),
     ],
 )

@@ -68,16 +68,16 @@ def test_data_set_is_itself_a_source_whose_card_names_neither_mnist_nor_the_mach
 @pytest.mark.parametrize(
     ("options", "how"),
     [
-        ([], "scaled to 30×30 by bilinear interpolation, rounded to {0, 1}, and"),
+        ([], "scaled to 30×30 by bilinear interpolation, rounded to {0, 1}, as text"),
         (
             ["--binarization", "otsu", "--image_size", "24"],
             "scaled to 24×24 by bilinear interpolation with smoothing, 1 "
-            "where it is brighter than its threshold by Otsu's method, and",
+            "where it is brighter than its threshold by Otsu's method, as text",
         ),
-        (["--binarization", "threshold", "--threshold", "0.3"], "1 where it is brighter than 0.3 of white, and"),
+        (["--binarization", "threshold", "--threshold", "0.3"], "1 where it is brighter than 0.3 of white, as text"),
         (
             ["--binarization", "sampled"],
-            "each pixel drawn as 1 with its grey value for probability and put into a blank border of 30×30, and",
+            "each pixel drawn as 1 with its grey value as probability and put into a blank border of 30×30, as text",
         ),
     ],
 )
@@ -107,7 +107,7 @@ def test_images_of_another_size_are_written_as_they_are(tmp_path):
     (folder / "a" / "x.png").write_bytes(b"")
     build(tmp_path / "out", folder, "--image_size", 24, "--skip_broken_images", "true")
     front_matter, card = read_card(tmp_path / "out")
-    assert "PNG, 24×24, grey" in card and "the image, rounded to {0, 1}, and" in card and "0 a, 1 b |" in card
+    assert "PNG, 24×24, grey" in card and "the image, rounded to {0, 1}, as text" in card and "0 a, 1 b |" in card
     assert "license" not in front_matter and str(tmp_path) not in card
     rows = load_dataset(str(tmp_path / "out"))
     written = {np.asarray(row["image"]).tobytes(): row["text"] for split in rows.values() for row in split}
@@ -125,8 +125,8 @@ def test_images_of_another_size_are_written_as_they_are(tmp_path):
         (["--push_to_hub_id", "a/b/c"], ["a/b/c"]),
         (["--push_to_hub_id", "you/texts"], ["offline"]),
         (["--image_size", "28"], ["`image_size` must be one of 6, 12, 18, 24, 30, 36, 42, 48, got 28"]),
-        (["--threshold", "0.5"], ["`threshold` must be left out with binarization 'rounded', got 0.5"]),
-        (["--class_names", "a", "b"], ["class_names has 2 names; needed are 10"]),
+        (["--threshold", "0.5"], ["`threshold` must not be given with binarization 'rounded', got 0.5"]),
+        (["--class_names", "a", "b"], ["`class_names` must be 10 names, "]),
         (["--binarization", "sampled", "--image_size", "24"], ["`image_size` must be a multiple of 6", "got 24"]),
     ],
 )

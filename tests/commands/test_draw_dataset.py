@@ -236,7 +236,7 @@ def test_selection_keeps_eight_of_64_candidates_of_a_digit(write, pipe, selectio
 
 def test_a_group_of_which_too_few_are_good_is_drawn_again(error_of, write):
     line = error_of("--selection", "diverse", "--min_score", 0.999, "--max_attempts", 2)
-    assert "`min_score` must be what 8 of 64 candidates of each class reach, got 0.999, and images 0 to 7" in line
+    assert "`min_score` must be a score that 8 of 64 candidates of each class reach, got 0.999: images 0 to 7" in line
     # without a min_score they are filled up
     assert len(rows_of(write("--selection", "diverse", "--num_images", 3, name="filled"))) == 3
 
@@ -255,7 +255,7 @@ def test_rejected_image_is_the_next_attempt_that_passes(pipe):
 
 def test_min_score_that_is_never_reached_ends_with_one_line(error_of, tmp_path):
     line = error_of("--min_score", 0.999999, "--max_attempts", 3)
-    assert "`min_score` must be one that the model reaches, got 0.999999: image " in line
+    assert "`min_score` must be a score that the model reaches, got 0.999999: image " in line
     assert "after 3 attempts (`max_attempts`)" in line
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["generation.json"]
 
@@ -308,7 +308,7 @@ def test_shards_that_are_missing_or_cut_off_are_drawn_again(write, copied, spoil
     assert read_bytes(copied) == whole
     assert not (copied / ".staging-left").exists()
     captured = capsys.readouterr()
-    assert captured.out.startswith("20 images in 3 shards: 8 drawn now, in ")
+    assert captured.out.startswith("20 images in 3 shards: 8 drawn now in ")
     assert "8/8" in captured.err
 
 
@@ -372,14 +372,14 @@ def test_folder_that_is_removed_while_drawing_is_an_error_and_not_made_again(err
 def test_shard_that_is_not_there_at_the_end_is_named(copied):
     settings = draw_dataset.Settings(**json.loads((copied / "generation.json").read_text()))
     (copied / "data" / "train-00001-of-00003.parquet").unlink()
-    with pytest.raises(ValueError, match=r"train-00001-of-00003.parquet is missing or is not what was written"):
+    with pytest.raises(ValueError, match=r"train-00001-of-00003.parquet is missing or differs from what was written"):
         draw_dataset.finish_folder(copied, settings)
 
 
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (("--seed", "1"), ["`seed` must be 0, with which ", "got 1;"]),
+        (("--seed", "1"), ["`seed` must be 0, as for the images ", "got 1;"]),
         (("--class_shares", *"1111111111"), ["`classes` must be ", "got None;"]),
         (("--min_score", "0"), ["`min_score` must be None, ", "got 0.0;"]),
         (("--decoding", "bf16"), ["`decoding` must be 'exact', ", "got 'bf16';"]),
@@ -411,7 +411,7 @@ def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name)
     (tmp_path / "out" / name).parent.mkdir(parents=True)
     (tmp_path / "out" / name).write_text("mine")
     line = error_of()
-    assert "`output_dir` must be an empty folder, a new one, or that of a run that was cut off, got " in line
+    assert "`output_dir` must be a new or empty folder, or that of a run that was interrupted, got " in line
     assert f"{str(tmp_path / 'out')!r}, which has {name.split('/')[0]!r}" in line
     assert read_bytes(tmp_path / "out") == {name: b"mine"}
 
@@ -421,9 +421,9 @@ def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name)
     [
         (("--num_images", "0"), ["`num_images` must be an integer of 1 or more, got 0"]),
         (("--max_attempts", "0"), ["`max_attempts` must be an integer of 1 or more, got 0"]),
-        (("--min_score", "nan"), ["`min_score` must be from 0 to below 1, got nan"]),
+        (("--min_score", "nan"), ["`min_score` must be at least 0 and below 1, got nan"]),
         (("--class_shares", "1", "2"), ["`class_shares` must be 10 finite numbers of 0 or more", "got [1.0, 2.0]"]),
-        (("--class_shares", *"0000000000"), ["`class_shares` must be 10 finite", "with a sum above 0, got [0.0,"]),
+        (("--class_shares", *"0000000000"), ["`class_shares` must be 10 finite", "whose sum is above 0, got [0.0,"]),
         (("--class_shares", "-1", *"111111111"), ["numbers of 0 or more", "got [-1.0,"]),
         (("--class_shares", *["1e308"] * 10), ["10 finite numbers", "got [1e+308,"]),
         (("--push_to_hub_id", "a/b/c"), ["a/b/c"]),
@@ -438,7 +438,7 @@ def test_bad_option_is_refused_by_name_before_anything_is_written(error_of, tmp_
 
 def test_packages_that_are_missing_are_named(error_of, tmp_path, monkeypatch):
     monkeypatch.setattr(draw_dataset, "PACKAGES", ("accelerate", "no_such_package"))
-    assert "drawing a data set needs no_such_package, not installed here; the extra 'train' has them" in error_of()
+    assert "no_such_package must be installed to draw a data set; pip install" in error_of()
     assert not (tmp_path / "out").exists()
 
 

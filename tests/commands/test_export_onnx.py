@@ -154,12 +154,12 @@ def test_export_that_differs_from_torch_is_refused_and_leaves_nothing(
     folder = tiny_checkpoint / "classifier" if part == "classifier" else tiny_checkpoint
     scale(folder, model_class, name, 1.01)
     line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", tmp_path / "out")
-    assert f"the logits of the exported {part} must be torch's within 1e-04, got a difference of " in line
+    assert f"the logits of the exported {part} must agree with torch's to within 1e-04, got a difference of " in line
     assert not (tmp_path / "out").exists()
 
 
 def test_difference_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="must be torch's within 1e-04, got a difference of nan"):
+    with pytest.raises(ValueError, match="must agree with torch's to within 1e-04, got a difference of nan"):
         export_onnx.check_difference([1e-6, float("nan"), 2e-6], "classifier")
     assert export_onnx.check_difference([1e-6, 1e-4], "classifier") == 1e-4
 
@@ -173,14 +173,14 @@ def test_other_models_and_too_few_packages_are_refused_by_name(refusal_of, tiny_
     find = export_onnx.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *at: None if name == "onnx" else find(name, *at))
     line = refusal_of(export_onnx, *options)
-    assert 'onnx is not installed; pip install "mnist-text-gen[onnx]" brings it' in line
+    assert 'onnx must be installed; pip install "mnist-text-gen[onnx]" installs it' in line
     assert not list(Path(tmp_path, "out").rglob("*"))
 
 
 def test_folder_of_the_model_is_no_place_for_the_export(refusal_of, tiny_checkpoint):
     before = read_bytes(tiny_checkpoint)
     line = refusal_of(export_onnx, "--model_name_or_path", tiny_checkpoint, "--output_dir", f"{tiny_checkpoint}/.")
-    assert "`output_dir` must be another folder than the model's, got" in line
+    assert "`output_dir` must not be the folder of the model, got" in line
     assert read_bytes(tiny_checkpoint) == before
 
 

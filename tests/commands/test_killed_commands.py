@@ -64,7 +64,7 @@ def test_second_run_in_an_output_folder_is_told_so(refusal_of, tmp_path, model, 
     options += [] if command is build_dataset else ["--model_name_or_path", model]
     with locked_folder(tmp_path / "out"):
         line = refusal_of(command, "--output_dir", tmp_path / "out", *options)
-        assert f"got {str(tmp_path / 'out')!r}, where one is at work" in line
+        assert f"got {str(tmp_path / 'out')!r}, which another run" in line
         assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
 
 

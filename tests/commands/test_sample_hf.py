@@ -96,7 +96,7 @@ def test_other_files_in_the_folder_stay_and_old_sheets_are_replaced(draw, tmp_pa
         (("--classifier_temperature", "0"), ["`classifier_temperature` must be a finite number above 0, got 0.0"]),
         (("--seed", str(2**64)), [f"`seed` must be an integer from 0 to 2**64 - 1, or None, got {2**64}"]),
         (("--save_texts", "csv"), ["--save_texts", "'csv'", "jsonl"]),
-        (("--num_images=5",), ["num_images is no option here", "mnist-text-gen-draw-dataset"]),
+        (("--num_images=5",), ["`num_images` must not be given", "mnist-text-gen-draw-dataset"]),
     ],
 )
 def test_bad_option_is_refused_by_name_before_anything_is_written(refusal_of, tiny_files, tmp_path, options, found):
@@ -114,9 +114,9 @@ def replace_language_model(checkpoint, **sizes):
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        (lambda folder: shutil.rmtree(folder / "classifier"), ["no classifier", "'classifier'"]),
+        (lambda folder: shutil.rmtree(folder / "classifier"), ["must have a classifier", "'classifier'"]),
         (lambda folder: replace_language_model(folder, vocab_size=80), ["vocabulary of 75, got 80"]),
-        (lambda folder: replace_language_model(folder, n_positions=100), ["context of 152 tokens or more, "]),
+        (lambda folder: replace_language_model(folder, n_positions=100), ["context of 152 tokens (one text)"]),
         (lambda folder: (folder / "model.safetensors").unlink(), ["model.safetensors"]),
         (lambda folder: shutil.rmtree(folder) or folder.write_text("a file"), ["must be a folder or a Hub id "]),
         (shutil.rmtree, []),
@@ -147,7 +147,7 @@ def test_classes_are_drawn_by_name_into_files_of_their_numbers(draw, named_files
     assert [line.split(" in ")[0] for line in lines[:-1]] == [
         f"{title}: 4 candidates" for title in ("2 (Bag)", "0 (T-shirt/top)", "2-2 (Bag)")
     ]
-    assert all("of them for the class; best: " in line for line in lines[:-1])
+    assert all("of them for the wanted class; best: " in line for line in lines[:-1])
     assert lines[-1].startswith("12 candidates: ") and lines[-1].endswith(f"Contact sheets are in {output_dir}.")
 
 

@@ -97,9 +97,9 @@ def test_hidden_sizes_and_dropout_make_the_model(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"dropout": 1}, ["`hidden_dropout_prob` must be from 0 to below 1, got 1.0"]),
+        ({"dropout": 1}, ["`hidden_dropout_prob` must be at least 0 and below 1, got 1.0"]),
         ({"hidden_sizes": 0}, ["`hidden_sizes` must be 1 or more", "and [0]"]),
-        ({"hidden_sizes": (4, 4, 4, 4, 4)}, ["hidden_sizes has 5 stages"]),
+        ({"hidden_sizes": (4, 4, 4, 4, 4)}, ["`hidden_sizes` must have at most 4 stages"]),
         ({"hidden_sizes": "many"}, ["--hidden_sizes", "'many'"]),
         ({"layout": "aligned"}, ["--layout"]),
     ],

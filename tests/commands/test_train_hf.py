@@ -184,7 +184,7 @@ def test_adam_is_torchs_own_with_the_arguments_of_the_trainer(tiny_model, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"dropout": 1}, ["`dropout` must be from 0 to below 1, got 1.0"]),
+        ({"dropout": 1}, ["`dropout` must be at least 0 and below 1, got 1.0"]),
         ({"muon_learning_rate": "nan"}, ["`muon_learning_rate` must be above 0, got nan"]),
         ({"optimizer": "sgd"}, ["--optimizer", "'sgd'", "adam", "muon"]),
         ({"initialization": "zero"}, ["--initialization", "'zero'", "text_form"]),
@@ -206,7 +206,6 @@ def test_weights_that_do_not_fit_are_refused_and_leave_nothing(refusal_of, tmp_p
         train_hf, *small_options(tmp_path / "out", do_train=True, model_name_or_path=tmp_path / "weights")
     )
     assert (
-        str(tmp_path / "weights") in line
-        and "must have a context of 152 tokens or more, a whole text, got 100" in line
+        str(tmp_path / "weights") in line and "must have a context of 152 tokens (one text) or more, got 100" in line
     )
     assert names(tmp_path) == {"weights"}

@@ -160,7 +160,7 @@ def test_sampled_images_of_a_size_without_such_a_border_are_refused(size, image_
         ({"binarization": "threshold", "threshold": 0.0}, "^`threshold` must be .*, got 0.0$"),
         ({"binarization": "threshold", "threshold": 1.0}, "^`threshold` must be .*, got 1.0$"),
         ({"binarization": "threshold", "threshold": float("nan")}, "^`threshold` must be .*, got nan$"),
-        ({"binarization": "otsu", "threshold": 0.5}, "^`threshold` must be left out .* 'otsu', got 0.5$"),
+        ({"binarization": "otsu", "threshold": 0.5}, "^`threshold` must not be given .* 'otsu', got 0.5$"),
     ],
 )
 def test_wrong_ways_to_make_images_binary_are_refused(images, options, message):

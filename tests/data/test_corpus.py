@@ -155,8 +155,8 @@ def test_sampled_test_images_are_the_same_for_every_seed_and_have_keys_of_their_
 OF_BOTH = [
     ({"num_train_samples": 21}, "^`num_train_samples` must be from 1 to 20, the images .*, got 21$"),
     ({"num_eval_samples": 0}, "^`num_eval_samples` must be from 1 to 10, the images .*, got 0$"),
-    ({"augmentation": -1}, "^`augmentation` must be 0 or more, .*, got -1 in the aligned one$"),
-    ({"augmentation": float("nan")}, "^`augmentation` must be 0 or more, .*, got nan in the aligned one$"),
+    ({"augmentation": -1}, "^`augmentation` must be 0 or more, .*, got -1 in the aligned layout$"),
+    ({"augmentation": float("nan")}, "^`augmentation` must be 0 or more, .*, got nan in the aligned layout$"),
     ({"binarization": "grey"}, "^`binarization` must be 'rounded', 'threshold', 'otsu' or 'sampled', got 'grey'$"),
 ]
 OF_TEXTS = [
@@ -222,7 +222,7 @@ def with_values(mnist_5k, low, high):
 )
 def test_a_source_that_becomes_blank_is_refused_with_its_number_and_an_option(mnist_5k, load, values):
     splits = with_values(mnist_5k, *values)
-    with pytest.raises(ValueError, match=r"^40 of 40 images are blank, .* 'rounded'; .* see --binarization otsu$"):
+    with pytest.raises(ValueError, match=r"^40 of 40 images are blank, .* 'rounded'; .* try --binarization otsu$"):
         load(splits, num_train_samples=30)
     if values[0] != values[1]:
         load(splits, num_train_samples=30, binarization="otsu")
@@ -249,7 +249,7 @@ def test_more_ink_than_paper_names_invert_which_gives_the_texts_of_bright_ink(mn
         load_corpus(dark, **options)
         load_image_corpus(dark, **options)
     assert [record.getMessage().split(",")[0] for record in caplog.records] == [
-        "40 of 40 images have more ink than paper"
+        "40 of 40 images have more ink (bright pixels) than paper; for dark ink on bright paper"
     ] * 2
     assert all("--invert" in record.getMessage() for record in caplog.records)
     caplog.clear()

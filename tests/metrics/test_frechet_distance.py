@@ -109,13 +109,13 @@ FEATURES = {"predictions": [[0.0], [2.0]], "references": [[3.0], [5.0]], "floor_
     [
         ({"predictions": [[0.0]]}, r"number of predictions \(1\) and references \(2\)"),
         ({"predictions": [[0.0]], "references": [[1.0]]}, r"`predictions` must have shape \[N, D\] .*, got \[1, 1\]"),
-        ({"predictions": [[0.0], [1.0, 2.0]]}, r"predictions are not \[N, D\] numbers: .*inhomogeneous"),
+        ({"predictions": [[0.0], [1.0, 2.0]]}, r"`predictions` must be numbers of shape \[N, D\], .*inhomogeneous"),
         ({"references": [[0.0, 1.0], [2.0, 3.0]]}, r"`references` must have the shape .*, got \[2, 2\]"),
-        ({"references": [[0.0], [math.nan]]}, "`references` must be finite, got NaN or infinity, first in row 1"),
-        ({"floor_references": [["a"], ["b"]]}, r"floor_references are not \[N, D\] numbers: .*'a'"),
+        ({"references": [[0.0], [math.nan]]}, "`references` must be finite, got NaN or infinity in row 1"),
+        ({"floor_references": [["a"], ["b"]]}, r"`floor_references` must be numbers of shape \[N, D\], .*'a'"),
         ({"floor_references": [[5.0], [3.0]]}, "`floor_references` must be other real images than `references`"),
         ({"num_folds": 2}, "`num_folds` must be 0, or from 2 to half of the 2 images, got 2"),
-        ({"seed": -1}, "`seed` must be an integer, 0 or more, got -1"),
+        ({"seed": -1}, "`seed` must be an integer of 0 or more, got -1"),
     ],
 )
 def test_input_that_is_not_allowed_is_refused(frechet_distance, change, message):

@@ -60,5 +60,5 @@ def test_losses_that_are_no_losses_are_refused(image_nats, token_losses, message
 
 @pytest.mark.parametrize("num_pixels", [0, 2.5, None, True])
 def test_number_of_pixels_that_is_none_is_refused(image_nats, num_pixels):
-    with pytest.raises(ValueError, match=f"`num_pixels` must be an integer, 1 or more, got {num_pixels!r}"):
+    with pytest.raises(ValueError, match=f"`num_pixels` must be an integer of 1 or more, got {num_pixels!r}"):
         image_nats.compute(token_losses=[[1.0]], num_pixels=num_pixels)

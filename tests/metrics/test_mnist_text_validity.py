@@ -151,7 +151,7 @@ def test_batches_add_up_to_the_whole(validity):
 @pytest.mark.parametrize(
     ("predictions", "references", "message"),
     [
-        ([], [], "there must be 1 prediction or more, got none"),
+        ([], [], "`predictions` must have 1 text or more, got none"),
         ([BLANK_TEXT, "5"], [5], r"number of predictions \(2\) and references \(1\)"),
         ([BLANK_TEXT, None], [5, 5], r"`predictions\[1\]` must be a str, got None"),
         ("5", [5], "`predictions` must be a list of str, got one str"),

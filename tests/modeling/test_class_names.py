@@ -60,10 +60,10 @@ def test_a_name_that_is_the_number_of_another_class_is_ambiguous():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a"], "`class_names` must be 2 to 10 names, since each needs a class symbol, got 1: 'a'"),
-        ("abcdefghijk", "`class_names` must be 2 to 10 names, since each needs a class symbol, got 'abcdefghijk'"),
-        (list("abcdefghijk"), "`class_names` must be 2 to 10 names, since each needs a class symbol, got 11: "),
-        (["Bag", "Shirt", "Bag"], "names of classes must differ, got 'Bag' for classes 0 and 2"),
+        (["a"], "`class_names` must be 2 to 10 names, because each needs a class symbol, got 1: 'a'"),
+        ("abcdefghijk", "`class_names` must be 2 to 10 names, because each needs a class symbol, got 'abcdefghijk'"),
+        (list("abcdefghijk"), "`class_names` must be 2 to 10 names, because each needs a class symbol, got 11: "),
+        (["Bag", "Shirt", "Bag"], "class names must differ, got 'Bag' for classes 0 and 2"),
         (["Bag", "Ankle\nboot"], "the name of class 1 must be text on one line, got 'Ankle\\nboot'"),
         (["Bag", 7], "the name of class 1 must be text on one line, got 7"),
     ],
@@ -81,7 +81,7 @@ def test_a_name_is_the_same_composed_and_decomposed(tiny_model):
     tiny_model.config.id2label = {0: "a", 1: decomposed}
     assert read_class_names(tiny_model.config) == ("a", composed)
     assert find_class(decomposed, ("a", composed)) == find_class(composed, ("a", decomposed)) == 1
-    with pytest.raises(ValueError, match="names of classes must differ"):
+    with pytest.raises(ValueError, match="class names must differ"):
         check_class_names([composed, decomposed])
 
 
@@ -95,7 +95,7 @@ def test_context_and_names_follow_tokenizer_and_classes(size, tmp_path):
     config.save_pretrained(tmp_path)
     assert read_class_names(GPT2Config.from_pretrained(tmp_path)) == CLASS_NAMES
     with pytest.raises(
-        ValueError, match=f"context of {2 + size * size // 6} tokens or more, .*, got {1 + size * size // 6}"
+        ValueError, match=f"context of {2 + size * size // 6} tokens .* or more, got {1 + size * size // 6}"
     ):
         build_language_model_config(tokenizer, n_positions=config.n_positions - 1)
 
@@ -110,8 +110,8 @@ def test_a_configuration_with_transformers_own_names_says_nothing(tokenizer):
 @pytest.mark.parametrize(
     ("id2label", "message"),
     [
-        ({1: "a", 2: "b"}, "`id2label` must have numbers from 0 on, without a gap, got 1, 2"),
-        ({0: "a", 1: "a"}, "id2label of a GPT2Config: names of classes must differ, got 'a' for classes 0 and 1"),
+        ({1: "a", 2: "b"}, "`id2label` must number the classes from 0 on without a gap, got 1, 2"),
+        ({0: "a", 1: "a"}, "id2label of a GPT2Config: class names must differ, got 'a' for classes 0 and 1"),
     ],
 )
 def test_bad_names_in_a_language_model_are_refused(tokenizer, id2label, message):
@@ -193,7 +193,7 @@ def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(pipe):
         assert np.array_equal(np.asarray(result["image"])[:6] // 255, image[:6])
     # three particles are enough for three classes, and two are not
     pipe.complete(image, seed=0, num_particles=3)
-    with pytest.raises(ValueError, match="`num_particles` must be 3 or more, one for each label, got 2"):
+    with pytest.raises(ValueError, match="`num_particles` must be 3 or more, one per label, got 2"):
         pipe.complete(image, seed=0, num_particles=2)
     (named,) = pipe.complete(image, "Bag", seed=0)
     assert named["label"] == "Bag"
@@ -231,7 +231,7 @@ def test_heads_look_a_row_higher_whatever_the_size_of_a_row():
     assert (60 - looked_at).tolist() == [0, 6, 7, 8, 1, 15, 14, 2]
 
 
-SAME = f"language model and classifier must have the same classes, got {NAMES} and"
+SAME = f"the language model and the classifier must have the same classes, got {NAMES} and"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ SAME = f"language model and classifier must have the same classes, got {NAMES} a
         (CLASS_NAMES, {0: "T-shirt/top", 1: "Bag", 2: "Ankle boot"}, f"{SAME} 'T-shirt/top', 'Bag',"),
         (CLASS_NAMES, {0: "T-shirt/top", 1: "Ankle boot"}, f"{SAME} 'T-shirt/top', 'Ankle boot'"),
         (CLASS_NAMES, None, f"{SAME} '0', '1', '2', '3'"),
-        (None, {0: "Bag", 1: "Bag"}, "id2label of a MnistCnnConfig: names of classes must differ, got 'Bag'"),
+        (None, {0: "Bag", 1: "Bag"}, "id2label of a MnistCnnConfig: class names must differ, got 'Bag'"),
     ],
 )
 def test_a_pipeline_of_classes_that_do_not_fit_is_refused(of_model, of_classifier, message):

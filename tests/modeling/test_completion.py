@@ -230,7 +230,7 @@ def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(pipe, model, to
     image = images[0].copy()
     image[3, :6] = 1
     model.lm_head.weight[tokenizer.pixel_ids[63], 0] = -math.inf  # six pixels that are all on
-    with pytest.raises(ValueError, match="what is known up to there the probability 0 behind all 16 particles at"):
+    with pytest.raises(ValueError, match="a probability above 0, got the probability 0 after all 16 particles at"):
         pipe.complete(image, 7, seed=0, num_particles=16)
     # where one of the six is not known, there is a way
     known = np.ones((30, 30), dtype=bool)
@@ -238,7 +238,7 @@ def test_what_the_model_thinks_impossible_is_an_error_and_no_nan(pipe, model, to
     (result,) = pipe.complete(image, 7, known, seed=0, num_particles=16)
     assert np.asarray(result["image"])[3, :6].tolist() == [255, 255, 0, 255, 255, 255]
     model.lm_head.weight[:] = math.nan
-    with pytest.raises(ValueError, match="the model gives NaN"):
+    with pytest.raises(ValueError, match="a probability above 0, got NaN"):
         pipe.complete(image, 7, seed=0, num_particles=16)
 
 
@@ -264,7 +264,7 @@ HALF = np.arange(30)[:, None].repeat(30, axis=1) < 15
         ({"label": [3, 4]}, "there must be one label per image (1), got 2"),
         ({"num_return_sequences": 65}, "`num_return_sequences` must be from 1 to `num_particles`, 64, got 65"),
         ({"num_particles": 0}, "`num_particles` must be an integer of 1 or more, got 0"),
-        ({"num_particles": 9}, "`num_particles` must be 10 or more, one for each label, got 9"),
+        ({"num_particles": 9}, "`num_particles` must be 10 or more, one per label, got 9"),
         ({"temperature": 0}, "`temperature` must be a finite number above 0, got 0"),
         ({"seed": -1}, "`seed` must be an integer from 0 to 2**64 - 1, or None, got -1"),
     ],

@@ -114,7 +114,7 @@ def test_no_text_and_no_image_and_no_batch(tiny_model, tokenizer, input_ids):
     assert symbol_nats(tiny_model, torch.empty(0, 152, dtype=torch.int64)).shape == (0, 151)
     with pytest.raises(ValueError, match="`batch_size` must be 1 or more, got 0"):
         symbol_nats(tiny_model, input_ids, batch_size=0)
-    with pytest.raises(ValueError, match="there must be 1 image or more, got none"):
+    with pytest.raises(ValueError, match="`images` must have 1 image or more, got none"):
         class_log_likelihoods(tiny_model, tokenizer, torch.empty(0, 30, 30))
 
 
@@ -160,8 +160,8 @@ def test_bayes_rule_where_likelihoods_are_too_small_for_floats():
 @pytest.mark.parametrize(
     ("likelihoods", "log_prior", "message"),
     [
-        (LIKELIHOODS, [math.log(0.5)] * 2, r"`log_prior` must be 3 logarithms .*, got shape \[2\]"),
-        (LIKELIHOODS, [math.log(0.5)] * 3, r"must be 3 logarithms of probabilities that sum to 1, .* a sum of 1.5"),
+        (LIKELIHOODS, [math.log(0.5)] * 2, r"`log_prior` must be the logarithms of 3 .*, got shape \[2\]"),
+        (LIKELIHOODS, [math.log(0.5)] * 3, r"must be the logarithms of 3 probabilities .* a sum of 1.5"),
         (LIKELIHOODS[0], None, r"`log_likelihoods` must have shape \[N, classes\], got \[3\]"),
     ],
 )

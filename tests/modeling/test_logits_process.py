@@ -30,7 +30,7 @@ def test_only_the_symbols_of_a_position_keep_their_score(tokenizer, length, allo
 
 
 def test_scores_of_another_vocabulary_are_refused(tokenizer):
-    with pytest.raises(ValueError, match=r"`scores` must be over the 75 tokens of the tokenizer, got 80"):
+    with pytest.raises(ValueError, match=r"`scores` must be for the 75 tokens of the tokenizer, got 80"):
         MnistTextLogitsProcessor(tokenizer)(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 80))
 
 

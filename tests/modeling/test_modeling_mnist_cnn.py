@@ -40,9 +40,9 @@ def test_names_of_classes_can_be_given(id2label):
         ({"image_size": 0}, r"`image_size`, .* must be 1 or more, got 0, "),
         ({"hidden_sizes": [8, -1]}, r"`hidden_sizes` must be 1 or more, .* and \[8, -1\]"),
         ({"hidden_sizes": []}, r"`hidden_sizes` must be 1 or more, .* and \[\]"),
-        ({"hidden_sizes": [4] * 5}, r"hidden_sizes has 5 stages; 30 pixels can't be halved so often"),
-        ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be from 0 to below 1, got 1.0"),
-        ({"hidden_dropout_prob": float("nan")}, r"`hidden_dropout_prob` must be from 0 to below 1, got nan"),
+        ({"hidden_sizes": [4] * 5}, r"`hidden_sizes` must have at most 4 stages .*, got 5"),
+        ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be at least 0 and below 1, got 1.0"),
+        ({"hidden_dropout_prob": float("nan")}, r"`hidden_dropout_prob` must be at least 0 and below 1, got nan"),
     ],
 )
 def test_config_that_makes_no_model_is_refused(arguments, message):

@@ -31,7 +31,7 @@ def loaders(folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n_layer": 1}, "has no place for"),
+        ({"n_layer": 1}, "which the model does not have"),
         ({"n_layer": 3}, r"got no h\.2\."),
         ({"n_layer": 10**9}, "weights for 1000000000 layers"),
         ({"n_embd": 32}, "of shape"),
@@ -90,11 +90,11 @@ def test_a_model_that_gives_nan_is_refused_at_its_first_score(tiny_model, tiny_c
     pipe = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)
     with torch.no_grad():
         tiny_classifier.classifier.weight.fill_(float("nan"))
-    with pytest.raises(ValueError, match="the classifier must give numbers, got NaN"):
+    with pytest.raises(ValueError, match="the classifier must return finite logits, got NaN"):
         judge_images(tiny_classifier, images)
     with torch.no_grad():
         tiny_model.transformer.ln_f.weight.fill_(float("nan"))
-    with pytest.raises(ValueError, match="the language model must give numbers, got NaN"):
+    with pytest.raises(ValueError, match="the language model must return finite logits, got NaN"):
         log_likelihood(
             tiny_model, tokenizer(tokenizer.encode_images(images, [0, 1]), return_tensors="pt")["input_ids"]
         )

@@ -249,10 +249,10 @@ def test_card_of_named_classes_says_their_names_and_size(recorded_named):
     assert [widget["example_title"] for widget in card.data.widget] == ["T-shirt/top", "Ankle boot"]
     for expected in (
         "draws small images of 3 classes as text",
-        "image is 12×12 pixels of {0, 1}, six pixels per symbol; a text is 26 tokens: the class digit, 24 symbols",
+        "has 12×12 pixels in {0, 1}, and six pixels are one symbol. A text has 26 tokens: the class digit, 24 symbols",
         'draw("T-shirt/top", seed=0)[0]["image"]',
-        "float `[N, 1, 12, 12]` in {0, 1}, and gives 3 logits",
-        "It draws the classes\nT-shirt/top, Ankle boot and Bag in the style of",
+        "float `[N, 1, 12, 12]` in {0, 1}, and returns 3 logits",
+        "It draws only\nthe classes T-shirt/top, Ankle boot and Bag, in the style of",
     ):
         assert expected in card.text
     rows = [line for line in card.text.splitlines() if "sample_img" in line]
@@ -272,7 +272,7 @@ def test_names_stand_in_a_card_letter_for_letter(named_files, tmp_path):
     write_run(folder, hash_weights(folder), [{**STAGE, "description": "3 classes (a|b, <i>*x*)"}], {})
     card = build_model_card(folder)
     assert r"- Language model: 3 classes (a\|b, \<i\>\*x\*)" in card
-    assert "the classes\n" + r"a\|b, \<i\>\*x\* and say " + '"c" in the style' in card
+    assert "the classes " + r"a\|b, \<i\>\*x\* and say " + '"c", in the style' in card
     assert 'draw("a|b", seed=0)' in card
 
 

@@ -235,7 +235,7 @@ def test_what_is_wrong_for_another_size_is_refused(tokenizers):
         tokenizers[24].encode_images(one_value(2, np.uint8, size=24), [0, 0])
     for text, message in (
         ("5:::::)", "text 0 must have one of the 64 pixel symbols ':' to 'y' at position 6, got ')'"),
-        ("5::::::", "text 0 stops at position 7 of 8; there must be the end token ')'"),
+        ("5::::::", "text 0 stops at position 7 of 8, where it must have the end token ')'"),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
             tokenizers[6].decode_images([text])
@@ -294,7 +294,7 @@ def test_text_with_one_fault_is_refused_by_position(tokenizer, mutation):
     [
         ("", "text must have a class digit, '0' to '9', at position 0, got ''"),
         ("5:z:", "text must have one of the 64 pixel symbols ':' to 'y' at position 2, got 'z'"),
-        (BLANK_TEXT[:-1], "text stops at position 151 of 152; there must be the end token ')'"),
+        (BLANK_TEXT[:-1], "text stops at position 151 of 152, where it must have the end token ')'"),
         (BLANK_TEXT[:-1] + ":", "text must have the end token ')' at position 151, got ':'"),
         (BLANK_TEXT + "\n", "text must have nothing at position 152, got '\\n'"),
         (BLANK_TEXT.encode(), f"text must be a str, got {BLANK_TEXT.encode()!r}"),
@@ -374,10 +374,10 @@ def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, imag
     [
         ([3, 10], "label 1 must be from 0 to 9, got 10"),
         ([-1, 3], "label 0 must be from 0 to 9, got -1"),
-        ([3], "labels have shape [1]; 2 images need [2]"),
-        ([3.0, 3.0], "labels must be integers from 0 to 9, got float64"),
-        (["3", "3"], "labels must be integers from 0 to 9, got <U1"),
-        ([True, False], "labels must be integers from 0 to 9, got bool"),
+        ([3], "`labels` must have shape [2], one per image, got [1]"),
+        ([3.0, 3.0], "`labels` must be integers from 0 to 9, got float64"),
+        (["3", "3"], "`labels` must be integers from 0 to 9, got <U1"),
+        ([True, False], "`labels` must be integers from 0 to 9, got bool"),
     ],
 )
 def test_wrong_labels_are_refused_with_value_and_what_is_allowed(tokenizer, labels, message):
@@ -416,12 +416,12 @@ def test_unknown_token_is_refused_by_position(tokenizer, tokens, message):
 
 @pytest.mark.parametrize(("method", "max_length"), [("__call__", 1), ("encode", 151)])
 def test_a_text_is_never_cut(tokenizer, method, max_length):
-    message = f"truncation to {max_length} tokens would drop {152 - max_length} of text 0"
+    message = f"cut, got {max_length} tokens of text 0 and {152 - max_length} that would be dropped"
     with pytest.raises(ValueError, match=message):
         getattr(tokenizer, method)(GOLDEN_TEXTS[0], truncation=True, max_length=max_length)
     # the refused call leaves no truncation behind
     assert len(tokenizer(GOLDEN_TEXTS[0])["input_ids"]) == 152
-    with pytest.raises(ValueError, match="truncation to 152 tokens would drop 152 of text 1"):
+    with pytest.raises(ValueError, match="got 152 tokens of text 1 and 152 that would be dropped"):
         tokenizer([GOLDEN_TEXTS[0], GOLDEN_TEXTS[0] * 2], truncation=True)
     encoded = tokenizer(GOLDEN_TEXTS, truncation=True, max_length=152)
     assert [len(ids) for ids in encoded["input_ids"]] == [152] * 3
@@ -431,7 +431,7 @@ def test_transformers_without_the_method_that_refuses_truncation_is_warned_of(mo
     monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
     monkeypatch.setattr(tokenization, "PreTrainedTokenizerFast", object)
     tokenization._check_transformers()
-    assert "has no PreTrainedTokenizerFast._encode_plus: a text that `truncation=True` cuts" in caplog.text
+    assert "has no PreTrainedTokenizerFast._encode_plus, so `truncation=True` may cut a text" in caplog.text
 
 
 @pytest.fixture(scope="module")
@@ -469,7 +469,7 @@ def test_another_image_size_is_saved_and_loaded(tokenizers, tmp_path, auto_class
     loaded = auto_class.from_pretrained(tmp_path)
     assert (loaded.image_size, loaded.num_pixel_symbols, loaded.model_max_length) == (24, 96, 98)
     assert loaded.decode_images(["0" + "y" * 96 + ")"]).all()
-    with pytest.raises(ValueError, match=r"`model_max_length` must be 152, .* images of 30 pixels, got 98"):
+    with pytest.raises(ValueError, match=r"`model_max_length` must be 152, .* image size of 30, got 98"):
         auto_class.from_pretrained(tmp_path, image_size=30)
 
 
@@ -493,7 +493,7 @@ def test_saved_tokenizer_with_another_vocabulary_is_refused(tokenizer, tmp_path,
     else:
         vocab["0"], vocab["1"] = vocab["1"], vocab["0"]
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    message = f"a vocabulary of {len(vocab)} symbols was given; MnistTextTokenizer has its own of 75"
+    message = f"of a MnistTextTokenizer must be its 75 symbols, .* got one of {len(vocab)} symbols"
     with pytest.raises(ValueError, match=message):
         AutoTokenizer.from_pretrained(tmp_path)
 
@@ -517,7 +517,7 @@ def test_28x28_integers_of_0_and_1_are_refused_and_not_blank(tokenizer):
         images = np.zeros((2, 28, 28), dtype)
         assert len(tokenizer.encode_images(images, [0, 1])) == 2
         images[0, 5] = 1
-        with pytest.raises(ValueError, match="no value above 1, which would be blank"):
+        with pytest.raises(ValueError, match="got integers of at most 1, which would be blank"):
             tokenizer.encode_images(images, [0, 1])
     as_floats, blank = (tokenizer.encode_images(each, [0, 1]) for each in (images.astype(np.float32), images * 0))
     assert as_floats[0] != blank[0]
@@ -541,7 +541,7 @@ def test_pictures_that_are_none_of_the_text_form_are_refused(tokenizer):
     assert len(tokenizer.encode_images([good, Image.new("L", (30, 30), 1)], [0, 0])) == 2
     for bad, message in (
         (Image.new("RGBA", (30, 30)), "image 1 must be a PIL image of mode 1, L, P or RGB, got mode RGBA"),
-        (Image.new("L", (28, 28)), r"images must be of one size, got \(28, 28\) of image 1"),
+        (Image.new("L", (28, 28)), r"images must have the same size, got \(28, 28\) for image 1"),
         (np.zeros((30, 30)), "image 1 must be a PIL image of mode 1, L, P or RGB, got a ndarray"),
         (Image.new("L", (30, 30), 7), "got 7 in image 1 at row 0"),
     ):

@@ -55,9 +55,9 @@ def test_as_many_as_launched_are_accepted(environment, variables, found):
 @pytest.mark.parametrize(
     ("variables", "backend", "message"),
     [
-        (launch(*TWO), None, r"asked for several processes and started one.*--multi_gpu"),
-        ({"WORLD_SIZE": "4"}, None, "WORLD_SIZE is 4, and 1 at work"),
-        ({}, "gloo", "ddp_backend is 'gloo', and one process at work"),
+        (launch(*TWO), None, r"asked for several processes but started one.*--multi_gpu"),
+        ({"WORLD_SIZE": "4"}, None, "the processes must be 4, WORLD_SIZE, got 1"),
+        ({}, "gloo", "`ddp_backend` must not be given for one process, got 'gloo'"),
     ],
     ids=["accelerate that starts one", "no launcher", "backend"],
 )
@@ -72,7 +72,7 @@ def test_second_run_in_an_output_folder_is_refused_at_its_start(refusal_of, tmp_
     argv = ["--do_train", "--use_cpu", "--output_dir", tmp_path / "run", "--dataset_name", tmp_path / "missing"]
     with locked_folder(tmp_path / "run"):
         line = refusal_of(command, *argv)
-    assert f"got {str(tmp_path / 'run')!r}, where one is at work" in line
+    assert f"got {str(tmp_path / 'run')!r}, which another run" in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,7 +80,7 @@ def test_second_run_in_an_output_folder_is_refused_at_its_start(refusal_of, tmp_
 def test_other_number_than_expected_is_refused_before_anything_is_made(refusal_of, tmp_path, command):
     argv = ["--do_train", "true", "--use_cpu", "--output_dir", tmp_path / "run", "--dataset_name", "mnist-5k"]
     line = refusal_of(command, *argv, "--expected_num_processes", 2)
-    assert "expected_num_processes is 2, and 1 at work" in line
+    assert "the processes must be 2, `expected_num_processes`, got 1" in line
     assert "`expected_num_processes` must be 1 or more, got 0" in refusal_of(
         command, *argv, "--expected_num_processes", 0
     )
@@ -101,7 +101,7 @@ def test_shares_of_all_processes_are_the_batches_of_one(num_rows, num_processes,
 def test_last_batch_too_small_to_share_is_refused():
     batches = BatchSampler(SequentialSampler(range(17)), 8, False)
     with pytest.raises(
-        ValueError, match="the last batch must have a row for each of 2 processes, got 1, which 17 rows"
+        ValueError, match=r"the last batch must have a row for each of 2 processes, got 1 \(the remainder of 17 rows"
     ):
         ProcessBatchSampler(batches, 2, 0)
     assert len(ProcessBatchSampler(BatchSampler(SequentialSampler(range(17)), 8, True), 2, 0)) == 2

@@ -43,7 +43,7 @@ def test_signal_finishes_the_step_saves_and_exits_and_the_same_command_goes_on(
         train(tmp_path / "run")
     assert stop.value.code == status
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"Stopped by {sent.name}; {tmp_path / 'run' / 'checkpoint-3'} is saved. The same command goes on from there."
+        f"Stopped by {sent.name}; {tmp_path / 'run' / 'checkpoint-3'} is saved. The same command continues from there."
     )
     assert names(tmp_path / "run") == {"checkpoint-2", "checkpoint-3"}
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers

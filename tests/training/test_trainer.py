@@ -38,14 +38,14 @@ def test_transformers_without_a_method_for_comfort_is_warned_of(monkeypatch, cap
     with caplog.at_level(logging.WARNING):
         check_transformers()
     (warning,) = caplog.messages
-    assert "has no Trainer.log(logs); lost is: nats per image and throughput in the logs" in warning
+    assert "has no Trainer.log(logs); this is lost: nats per image and throughput in the logs" in warning
 
 
 @pytest.mark.parametrize(
     ("command", "name", "value", "found"),
     [
-        (train_hf, "enable_jit_checkpoint", "true", "`enable_jit_checkpoint` must be false: "),
-        (train_hf, "save_on_each_node", "true", "`save_on_each_node` must be false: "),
+        (train_hf, "enable_jit_checkpoint", "true", "`enable_jit_checkpoint` must be false, got true: "),
+        (train_hf, "save_on_each_node", "true", "`save_on_each_node` must be false, got true: "),
         (train_hf, "label_smoothing_factor", "0.1", "`label_smoothing_factor` must be 0, got 0.1"),
         (train_classifier, "label_smoothing_factor", "0.1", "`label_smoothing_factor` must be 0, got 0.1"),
         (train_classifier, "fp16", "true", "`fp16` must be false on a CPU, got true"),

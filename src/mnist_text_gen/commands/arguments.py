@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Arguments and errors of the commands: dataclasses, a YAML recipe before them, exit status 2 with one line."""
+"""Arguments and errors of the commands: dataclasses, YAML recipes, and one-line errors with exit status 2."""
 
 import io
 import json
@@ -20,13 +20,13 @@ from transformers import HfArgumentParser
 from mnist_text_gen.drawing import show_text
 
 
-# Those of `TrainingArguments` that are paths; a field of ours says so in its metadata, `{"path": True}`.
+# The paths among `TrainingArguments`. Fields of this package have `{"path": True}` in their metadata instead.
 _PATHS = {"--output_dir", "--resume_from_checkpoint", "--deepspeed", "--fsdp_config", "--accelerator_config"}
 _PATHS |= {"--logging_dir"}  # before Transformers 5.11
 
 
 class CommandParser(HfArgumentParser):
-    """`HfArgumentParser` that expands `~`, takes no abbreviations and reports an error in one line."""
+    """`HfArgumentParser` that expands `~`, accepts no abbreviations and reports an error in one line."""
 
     def __init__(self, dataclass_types, **kwargs):
         super().__init__(dataclass_types, allow_abbrev=False, **kwargs)
@@ -41,25 +41,25 @@ class CommandParser(HfArgumentParser):
 
 
 def expand_path(path: str) -> str:
-    """Put the home folder in the place of `~` or `~user`; whatever else is in a path is a part of its name."""
+    """Replace `~` or `~user` at the beginning of a path by the home folder."""
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
         raise ArgumentTypeError(
-            f"a path that begins with `~` must go on with `/` or a user of this machine, got {path!r}; a folder of "
-            f"this name is {'./' + path!r}"
+            f"a path that begins with `~` must continue with `/` or a user of this machine, got {path!r}; write "
+            f"{'./' + path!r} for a folder of this name"
         )
     return expanded
 
 
 def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: str, description: str) -> tuple:
-    """Parse `[recipe.yaml] [--option value ...]` into one instance a dataclass; an option overrides the recipe.
+    """Parse `[recipe.yaml] [--option value ...]` into one instance per dataclass. Options override the recipe.
 
-    A recipe is a YAML mapping of options to values. Values are the text that was written, so that a name such as `no`
-    or `007` is one; only mappings are read as YAML reads them. `null`, or nothing, leaves an option `None` that is so
-    by default. `base: other.yaml` takes over the options of another recipe, whose name is relative to this one. In
-    options that are paths `~` is expanded, here and nowhere else.
+    A recipe is a YAML mapping of options to values. A value stays the text that was written, so `no` and `007` can be
+    names; only nested mappings are parsed as YAML. An empty value or `null` keeps a default of `None`. The value of
+    `base` is the path of another recipe, relative to this one, whose options are included. `~` is expanded in options
+    that are paths.
 
-    Exits with status 2 for an option, in the recipe or behind it, that none of the dataclasses has.
+    Exits with status 2 if none of the dataclasses has an option of the recipe or the command line.
     """
     parser = CommandParser(dataclass_types, prog=prog, description=description)
     if argv and argv[0].endswith((".yaml", ".yml")):
@@ -71,27 +71,27 @@ def parse_arguments(dataclass_types: Sequence[type], argv: Sequence[str], prog: 
 
 
 def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a recipe, and the one that it names as its `base`, whose options it overrides.
+    """Read a recipe, and its `base`, whose options it overrides.
 
     Args:
-        path (`Path`): of a YAML file.
+        path (`Path`): a YAML file.
         above (`tuple[Path, ...]`, *optional*): the recipes that have this one as their base.
 
     Returns:
-        `dict[str, Any]`: option to the text that was written, a list of texts, or a mapping as YAML reads it.
+        `dict[str, Any]`: the value of each option: a text, a list of texts, or a mapping.
 
     Raises:
-        ValueError: for a file that is no YAML mapping of options, and for one that is its own base.
-        OSError: for a file that cannot be read.
+        ValueError: if a file is not a YAML mapping of options, or is its own base.
+        OSError: if a file cannot be read.
     """
     if path.resolve() in above:
         raise ValueError(f"the `base` of a recipe must not lead back to it, got {path} in {above[-1]}")
     try:
         recipe = yaml.load(path.read_text(encoding="utf-8"), _RecipeLoader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} must be YAML, got an error: {' '.join(str(error).split())}") from error
     if not isinstance(recipe, dict):
-        raise ValueError(f"{path} holds a {type(recipe).__name__}; a recipe is a mapping of options to values")
+        raise ValueError(f"{path} must be a mapping of options to values, got a {type(recipe).__name__}")
     if "base" not in recipe:
         return recipe
     base = recipe.pop("base")
@@ -101,11 +101,11 @@ def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 class _Null(str):
-    """What was written for `null`, if anything."""
+    """The text that was written for a null value, which may be empty."""
 
 
 class _RecipeLoader(yaml.SafeLoader):
-    """Reads the values of the outer mapping, and those in lists there, as text."""
+    """Reads the values of the outer mapping, and of lists in it, as text."""
 
     def construct_document(self, node: yaml.Node) -> Any:
         if not isinstance(node, yaml.MappingNode):
@@ -121,7 +121,7 @@ class _RecipeLoader(yaml.SafeLoader):
 
 
 def _write_options(recipe: dict[str, Any], optional: set[str]) -> list[str]:
-    """The recipe as a command line has it; `null` leaves an option out that is `None` by default."""
+    """The recipe as options of a command line, without null values of options whose default is `None`."""
     options = []
     for name, value in recipe.items():
         if isinstance(value, _Null) and name in optional:
@@ -135,13 +135,13 @@ def _write_options(recipe: dict[str, Any], optional: set[str]) -> list[str]:
 
 
 def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> None:
-    """Run `command(argv)`; what a user can mend (`ValueError`, `OSError`, `MemoryError`) becomes one line and exit
-    status 2. Of what the line quotes, no character reaches the terminal that is not printable.
+    """Run `command(argv)`. A `ValueError`, `OSError` or `MemoryError` becomes one line and exit status 2.
 
-    SIGTERM ends it with status 128 + 15, and not before what it has begun to write is removed.
+    Characters of the line that are not printable are escaped. SIGTERM ends the command with status 128 + 15, after its
+    unfinished files are removed.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # as stderr always: the encoding of a pipe on Windows lacks most characters that a path may have
+        # as stderr does: the encoding of a pipe on Windows does not have most characters that a path may have
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _exit_on_sigterm():
@@ -154,8 +154,8 @@ def run_command(prog: str, command: Callable[[Sequence[str]], None], argv: Seque
 
 @contextmanager
 def _exit_on_sigterm() -> Iterator[None]:
-    """Raise `SystemExit` where SIGTERM would end the process at once, so that `finally` is obeyed."""
-    in_main_thread = threading.current_thread() is threading.main_thread()  # Python gives signals to no other
+    """Turn SIGTERM into `SystemExit`, so that `finally` clauses run."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # only this thread can handle signals
     if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return

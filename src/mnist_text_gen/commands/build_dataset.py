@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Write the text data set: `mnist-text-gen-dataset --output_dir mnist-text --push_to_hub_id you/mnist-text`.
 
-Parquet files with the splits train and test, and a card: each image as it is in the source, its class, and its text.
-`datasets.load_dataset` reads and streams them, and `train_hf.py --dataset_name` trains on them.
+It writes a card, and parquet files with the splits train and test. A row has an image as it is in the source, its
+class, and its text. `datasets.load_dataset` reads and streams them, and `train_hf.py --dataset_name` trains on them.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ DATA_FOLDER = "data"
 
 @dataclass
 class DatasetArguments:
-    """What to write, and where to."""
+    """Where to write the data set."""
 
     output_dir: str = field(
-        metadata={"help": "Folder of the data set: an empty or a new one, or one to write anew.", "path": True}
+        metadata={"help": "Folder of the data set: new, empty, or one that this command overwrites.", "path": True}
     )
     push_to_hub_id: str | None = field(
         default=None,
-        metadata={"help": "Data set on the Hub that the folder is pushed to, if any, e.g. you/mnist-text."},
+        metadata={"help": "Also push the folder to this data set on the Hub, e.g. you/mnist-text."},
     )
     private: bool | None = field(default=None, metadata={"help": "Whether a new data set on the Hub is private."})
 
@@ -90,13 +90,13 @@ def path_of(split: str) -> str:
 
 
 def check_folder(output_dir: Path) -> None:
-    """Refuse a folder with something else: a parquet file that this command did not write would be part of the set."""
+    """Refuse a folder with other files, because other parquet files would become part of the data set."""
     own = {CARD_FILE, path_of("train"), path_of("test")}
     files = (path for path in output_dir.rglob("*") if path.is_file() and not is_lock(path))
     others = sorted({path.relative_to(output_dir).as_posix() for path in files} - own)
     if others:
         raise ValueError(
-            f"`output_dir` must be an empty or a new folder, got {str(output_dir)!r}, which has {others[0]!r}"
+            f"`output_dir` must be a new or empty folder, got {str(output_dir)!r}, which has {others[0]!r}"
         )
 
 

@@ -1,8 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Write a page that draws without a server: `mnist-text-gen-page --output_dir page`.
 
-Open `page/index.html`, or put the folder on any static host. Nothing has to be installed for it, and nothing is
-downloaded or sent anywhere.
+Open `page/index.html`, or put the folder on any static host. The page needs no installation and no network.
 """
 
 import re
@@ -23,7 +22,7 @@ PIECE = re.compile(r"(fast|exact)-\d+\.js")
 
 @dataclass
 class PageArguments(ExportedModelArguments):
-    """What the page draws with, and where to."""
+    """The model of the page, and its folder."""
 
     output_dir: str = field(default="page", metadata={"help": "Folder of the page.", "path": True})
 
@@ -45,14 +44,14 @@ def build(argv: Sequence[str]) -> None:
         sizes = {"fast": 0, "exact": 0}
         for path in output_dir.joinpath("data").iterdir():
             piece = PIECE.fullmatch(path.name)
-            if piece and path.name not in written:  # of a larger model that was here before
+            if piece and path.name not in written:  # a piece of a larger model that was here before
                 path.unlink()
             elif piece:
                 sizes[piece[1]] += path.stat().st_size
     size = (sizes["fast"] + Path(output_dir, "index.html").stat().st_size) / 1e6
     print(
         f"The page is {Path(output_dir, 'index.html')}: {size:.1f} MB to load, and {sizes['exact'] / 1e6:.0f} MB more "
-        "for those who ask for float32."
+        "if float32 is chosen."
     )
 
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Draw a labelled data set: `accelerate launch -m mnist_text_gen.commands.draw_dataset --num_images 1000000 ...`.
 
-As a command, `mnist-text-gen-draw-dataset --num_images 20000 --output_dir digits`. It writes parquet shards. An image
-depends on the arguments and its own index, never on the number of processes; process r of w makes the shards s with
-s % w == r. The last bits of a score depend on the number of threads too, so that a set keeps those that it was begun
-with, whatever a launcher sets. Started again with the same arguments, a run goes on with the shards that are missing,
-or are not what was written: `.sha256/` has their hashes, which `sha256sum --check .sha256/*` compares, too.
+On one process: `mnist-text-gen-draw-dataset --num_images 20000 --output_dir digits`. It writes parquet shards. An
+image depends on the arguments and its own index, never on the number of processes; process r of w draws the shards s
+with s % w == r. The last bits of a score also depend on the number of threads, so a data set keeps the number that it
+was started with, whatever a launcher sets. Started again with the same arguments, a run draws the shards that are
+missing or damaged. `.sha256/` has the hashes of all shards, which `sha256sum --check .sha256/*` compares, too.
 """
 
 import importlib.util
@@ -38,46 +38,46 @@ from .sampling import SamplingArguments
 
 
 PROG = "mnist-text-gen-draw-dataset"
-# Drawing a digit needs neither, so they come with an extra, and are imported where they are used.
+# from the extra "train", and imported where they are used, because drawing a digit needs neither
 PACKAGES = ("accelerate", "datasets")
 SETTINGS_FILE = "generation.json"
-# How long processes wait for each other: the slowest may have a shard, or a night, more to do than the others, and
-# the default, ten minutes between GPUs, would end a run that is nearly done.
+# How long processes wait for each other. The slowest may need hours more than the others, and the default, ten minutes
+# between GPUs, would end a run that is nearly done.
 WAITING_TIME = timedelta(days=7)
 
 
 @dataclass
 class DatasetArguments:
-    """The data set."""
+    """What to draw, and where to write it."""
 
     num_images: int = field(metadata={"help": "How many images are drawn."})
     output_dir: str = field(
         metadata={
-            "help": "Folder of the data set: an empty or a new one, or that of a run that was cut off.",
+            "help": "Folder of the data set: new, empty, or that of a run that was interrupted.",
             "path": True,
         }
     )
     class_shares: list[float] | None = field(
         default=None,
         metadata={
-            "help": "A number for each class, ten for digits: how often it is drawn, beside the others. Goes before "
-            "--digits; by default the classes take turns."
+            "help": "One number per class, ten for digits: how often it is drawn relative to the others. Overrides "
+            "--digits. By default the classes take turns."
         },
     )
     min_score: float | None = field(
-        default=None, metadata={"help": "An image with a lower score is drawn again. By default none is."}
+        default=None, metadata={"help": "Images with a lower score are drawn again. By default none are."}
     )
     selection: Selection | None = field(
         default=None,
         metadata={
-            "help": "Keep 8 of every 64 images of a class: best, the highest scores, or diverse, good ones that "
-            "differ most. Takes 8 times as long. By default all are kept."
+            "help": "Keep 8 of every 64 images of a class: those with the highest scores (best), or good ones that "
+            "differ most (diverse). It takes 8 times as long. By default all images are kept."
         },
     )
     max_attempts: int = field(default=100, metadata={"help": "How often an image is drawn to reach min_score."})
-    num_images_per_shard: int = field(default=2048, metadata={"help": "Images in a parquet file."})
+    num_images_per_shard: int = field(default=2048, metadata={"help": "Images per parquet file."})
     push_to_hub_id: str | None = field(
-        default=None, metadata={"help": "Data set on the Hub that the folder is pushed to, if any, e.g. you/digits."}
+        default=None, metadata={"help": "Also push the folder to this data set on the Hub, e.g. you/digits."}
     )
 
     def __post_init__(self):
@@ -85,7 +85,7 @@ class DatasetArguments:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be an integer of 1 or more, got {getattr(self, name)}")
         if self.min_score is not None and not 0 <= self.min_score < 1:
-            raise ValueError(f"`min_score` must be from 0 to below 1, got {self.min_score}")
+            raise ValueError(f"`min_score` must be at least 0 and below 1, got {self.min_score}")
         if self.push_to_hub_id is not None:
             validate_repo_id(self.push_to_hub_id)
 
@@ -102,16 +102,17 @@ def draw_dataset(argv: Sequence[str]) -> None:
 
 
 def join_processes() -> Any:
-    """The `accelerate.PartialState` of this process among those that were launched with it, one or more."""
+    """The `accelerate.PartialState` of this process, which knows the other processes of the run."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"drawing a data set needs {' and '.join(missing)}, not installed here; the extra 'train' has them"
+            f"{' and '.join(missing)} must be installed to draw a data set; "
+            'pip install "mnist-text-gen[train]" installs what is needed'
         )
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    # Where there is no accelerator and this isn't said, each of several processes takes itself for the only one.
+    # without an accelerator and without `cpu`, each of several processes would take itself for the only one
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     return PartialState(cpu=cpu, timeout=WAITING_TIME)
 
@@ -119,22 +120,22 @@ def join_processes() -> Any:
 def write_dataset(
     pipe: MnistTextGenerationPipeline, args: SamplingArguments, dataset_args: DatasetArguments, state: Any
 ) -> None:
-    """Write the shards that are missing and fall to this process; the main process does what is done once.
+    """Write the missing shards of this process. The main process also prepares and finishes the folder.
 
     Args:
         pipe (`MnistTextGenerationPipeline`): draws and judges.
-        args (`SamplingArguments`), dataset_args (`DatasetArguments`): what is wanted.
-        state (`accelerate.PartialState`): which process this is, and a way to wait for the others.
+        args (`SamplingArguments`), dataset_args (`DatasetArguments`): the arguments of the command.
+        state (`accelerate.PartialState`): the rank of this process, and a way to wait for the others.
     """
     start = time.perf_counter()
     settings = build_settings(pipe, args, dataset_args)
     output_dir = Path(dataset_args.output_dir)
     if state.is_main_process and dataset_args.push_to_hub_id is not None:
-        # a missing token is found before a night of drawing, and not after it
+        # finds a missing token before a night of drawing instead of after it
         repo_id = open_repository(dataset_args.push_to_hub_id, repo_type="dataset")
     with prepared_folder(output_dir, settings, state) as settings:
         missing = [shard for shard in range(settings.num_shards) if not is_complete(output_dir, settings, shard)]
-        # so that all see the same shards missing
+        # wait, so that all processes see the same shards as missing
         state.wait_for_everyone()
         own = [shard for shard in missing if shard % state.num_processes == state.process_index]
         draw_shards(pipe, settings, dataset_args.max_attempts, output_dir, own, show_progress=state.is_main_process)
@@ -149,7 +150,7 @@ def write_dataset(
 def build_settings(
     pipe: MnistTextGenerationPipeline, args: SamplingArguments, dataset_args: DatasetArguments
 ) -> Settings:
-    # a class given twice is no reason to draw it twice as often: that is what class_shares is for
+    # a class that is given twice is not drawn twice as often, which is what class_shares does
     classes = list(dict.fromkeys(args.choose_classes(pipe)))
     if dataset_args.class_shares is not None:
         _check_class_shares(dataset_args.class_shares, len(pipe.class_names))
@@ -172,7 +173,7 @@ def build_settings(
 
 
 def identify_weights(model_name_or_path: str, commit_hash: str | None) -> Mapping[str, str | None]:
-    """What the weights are, and not where: hashes of the files in a folder, else the Hub's id and commit."""
+    """The identity of the weights, without their path: hashes of the files in a folder, or a Hub id and its commit."""
     folder = Path(model_name_or_path)
     if not folder.is_dir():
         return {"id": model_name_or_path, "commit": commit_hash}
@@ -181,7 +182,7 @@ def identify_weights(model_name_or_path: str, commit_hash: str | None) -> Mappin
 
 @contextmanager
 def prepared_folder(output_dir: Path, settings: Settings, state: Any) -> Iterator[Settings]:
-    """Keep the folder from other runs inside the block, and compute with the threads that the set was begun with."""
+    """Lock the folder inside the block, and compute with the number of threads that the data set was started with."""
     with ExitStack() as stack:
         if state.is_main_process:
             stack.enter_context(locked_folder(output_dir))
@@ -196,7 +197,7 @@ def prepared_folder(output_dir: Path, settings: Settings, state: Any) -> Iterato
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """Have PyTorch compute with `number` threads inside the block."""
+    """Let PyTorch compute with `number` threads inside the block."""
     previous = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -206,7 +207,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def begin_data_set(output_dir: Path, settings: Settings) -> None:
-    """Begin a data set in an empty folder, or go on with the same one."""
+    """Start a data set in an empty folder, or continue one with the same settings."""
     if (output_dir / SETTINGS_FILE).exists():
         _check_same_settings(output_dir, settings)
         return
@@ -214,7 +215,7 @@ def begin_data_set(output_dir: Path, settings: Settings) -> None:
     others = sorted(other.name for other in output_dir.iterdir() if not is_lock(other))
     if others:
         raise ValueError(
-            "`output_dir` must be an empty folder, a new one, or that of a run that was cut off, got "
+            "`output_dir` must be a new or empty folder, or that of a run that was interrupted, got "
             f"{str(output_dir)!r}, which has {others[0]!r} and no {SETTINGS_FILE}"
         )
     with staged_folder(output_dir) as folder:
@@ -222,7 +223,7 @@ def begin_data_set(output_dir: Path, settings: Settings) -> None:
 
 
 def is_complete(output_dir: Path, settings: Settings, shard: int) -> bool:
-    """Whether a shard is what was written, by its hash; one that is not, or has none, is drawn again."""
+    """Whether a shard and its hash exist and agree; otherwise the shard is drawn again."""
     path, hash_path = (output_dir / name for name in (settings.path_of(shard), settings.hash_path_of(shard)))
     if not path.is_file() or not hash_path.is_file():
         return False
@@ -256,14 +257,14 @@ def draw_shards(
 def write_rows(rows: list[dict[str, Any]], path: Path, class_names: Sequence[str]) -> None:
     import datasets
 
-    # the one progress bar is ours
+    # this command has its own progress bar
     datasets.disable_progress_bars()
     features = datasets.Features(
         {
             "image": datasets.Image(),
             "label": datasets.ClassLabel(names=list(class_names)),
             "text": datasets.Value("string"),
-            "score": datasets.Value("float64"),  # so that 0.9 is not below 0.9
+            "score": datasets.Value("float64"),  # as the score that was compared with min_score
             "index": datasets.Value("int64"),
         }
     )
@@ -273,7 +274,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path, class_names: Sequence[str
 
 
 def finish_folder(output_dir: Path, settings: Settings) -> None:
-    """Check that settings and shards are there, and write the card if there is none."""
+    """Check that settings and shards are complete, and write the card if there is none."""
     check_lock(output_dir)
     _check_same_settings(output_dir, settings)
     counts = count_labels(output_dir, settings)
@@ -292,8 +293,8 @@ def count_labels(output_dir: Path, settings: Settings) -> list[int]:
         path = output_dir / settings.path_of(shard)
         if not is_complete(output_dir, settings, shard):
             raise ValueError(
-                f"{path} is missing or is not what was written; the same command draws it again. Several machines "
-                "need a folder that all of them see"
+                f"{path} is missing or differs from what was written; the same command draws it again. Several "
+                "machines need a folder that all of them can read"
             )
         with path.open("rb") as file:
             labels = pyarrow.parquet.ParquetFile(file).read(columns=["label"])["label"]
@@ -304,7 +305,7 @@ def count_labels(output_dir: Path, settings: Settings) -> list[int]:
 def show_summary(output_dir: Path, settings: Settings, drawn_shards: list[int], seconds: float) -> None:
     num_drawn = sum(len(settings.indices_of(shard)) for shard in drawn_shards)
     drawn = (
-        f"{num_drawn} drawn now, in {seconds:.1f} s, {num_drawn / seconds:.1f} a second" if num_drawn else "none new"
+        f"{num_drawn} drawn now in {seconds:.1f} s, {num_drawn / seconds:.1f} per second" if num_drawn else "none new"
     )
     print(f"{settings.num_images} images in {settings.num_shards} shards: {drawn}. They are in {output_dir}.")
 
@@ -324,19 +325,19 @@ def _check_class_shares(shares: list[float], num_classes: int) -> None:
     finite = all(share >= 0 for share in shares) and 0 < sum(shares) < math.inf
     if len(shares) != num_classes or not finite:
         raise ValueError(
-            f"`class_shares` must be {num_classes} finite numbers of 0 or more, with a sum above 0, got {shares}"
+            f"`class_shares` must be {num_classes} finite numbers of 0 or more, whose sum is above 0, got {shares}"
         )
 
 
 def read_settings(output_dir: Path) -> dict[str, Any]:
-    """What a data set was begun with."""
+    """The settings that a data set was started with."""
     path = output_dir / SETTINGS_FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise ValueError(f"{path} must be JSON, got an error: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} must hold what this command wrote, got a {type(found).__name__}")
+        raise ValueError(f"{path} must be a mapping, as this command wrote it, got a {type(found).__name__}")
     num_threads = found.get("num_threads")
     if type(num_threads) is not int or num_threads < 1:
         raise ValueError(f"`num_threads` in {path} must be an integer of 1 or more, got {num_threads!r}")
@@ -345,11 +346,11 @@ def read_settings(output_dir: Path) -> dict[str, Any]:
 
 def _check_same_settings(output_dir: Path, settings: Settings) -> None:
     found = read_settings(output_dir)
-    wanted = settings.to_dict() | {"num_threads": found["num_threads"]}  # any: the set goes on with its own
+    wanted = settings.to_dict() | {"num_threads": found["num_threads"]}  # the data set keeps its own number
     for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise ValueError(
-                f"`{name}` must be {found.get(name)!r}, with which the images in {str(output_dir)!r} were begun, got "
+                f"`{name}` must be {found.get(name)!r}, as for the images that are in {str(output_dir)!r}, got "
                 f"{wanted.get(name)!r}; give the same arguments, or another `output_dir`"
             )
 

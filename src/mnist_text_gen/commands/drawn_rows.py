@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What a drawn data set depends on, and its rows: as they are drawn, drawn again, or selected."""
+"""The settings of a drawn data set, and its rows: drawing, drawing again, and selecting."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,10 +12,10 @@ from mnist_text_gen.modeling import BLOCK_SIZE, DEFAULTS, Candidates, MnistTextG
 from mnist_text_gen.tokenizer import IMAGE_SIZE
 
 
-# Hidden, so that `datasets` takes none of its files for a part of the set.
+# hidden, so that `datasets` does not read its files as part of the data set
 HASHES_FOLDER = ".sha256"
 NUM_CLASSES = 10
-# What is drawn for an image depends on (seed, stream, index); a contact sheet has its digit, 0 to 9, for the stream.
+# The noise of an image depends on (seed, stream, index). On a contact sheet the stream is the digit, 0 to 9.
 LABEL_STREAM = NUM_CLASSES
 TEXT_STREAM = NUM_CLASSES + 1
 CANDIDATE_STREAM = NUM_CLASSES + 2
@@ -25,7 +25,8 @@ NUM_CANDIDATES, GROUP_SIZE = DEFAULTS["num_candidates"], DEFAULTS["num_return_se
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a data set depends on, as it stands in `generation.json`; the last three only if not these defaults."""
+    """Everything that a data set depends on. `generation.json` has it, the last three only if they differ from these
+    defaults."""
 
     weights: Mapping[str, str | None]
     seed: int
@@ -60,9 +61,9 @@ class Settings:
         if self.selection is not None:
             index //= GROUP_SIZE
         if self.class_shares is None:
-            assert self.classes is not None  # one of the two is given
+            assert self.classes is not None
             return self.classes[index % len(self.classes)]
-        # random_raw is the one stream that numpy promises never to change; 53 of its bits are a double below 1
+        # random_raw is the only stream that numpy promises never to change; 53 of its bits make a double below 1
         raw = np.random.Philox(np.random.SeedSequence((self.seed, LABEL_STREAM, index))).random_raw()
         cumulated = np.cumsum(self.class_shares)
         return int(np.searchsorted(cumulated / cumulated[-1], (raw >> 11) * 2.0**-53, side="right"))
@@ -80,20 +81,20 @@ def draw_rows(
     max_attempts: int,
     show: Callable[[int], Any] = lambda num_images: None,
 ) -> list[dict[str, Any]]:
-    """Draw images, a block at the same time; one whose score is too low goes into the next block. With a selection,
-    see [`draw_group`].
+    """Draw images in blocks. An image whose score is too low goes into the next block. For a selection, see
+    [`draw_group`].
 
     Args:
         pipe (`MnistTextGenerationPipeline`): draws and judges.
-        settings (`Settings`), indices (`range`): of what data set, and which of its images.
-        max_attempts (`int`): how often an image is drawn.
+        settings (`Settings`), indices (`range`): the data set, and which of its images are drawn.
+        max_attempts (`int`): how often an image is drawn at most, 1 or more.
         show (`Callable[[int], Any]`, *optional*): called with the number of new images.
 
     Returns:
         `list[dict]` in order of index, with `label`, `image`, `text`, `score` and `index`.
 
     Raises:
-        ValueError: for an image that does not reach `min_score`.
+        ValueError: if an image does not reach `min_score` in `max_attempts`.
     """
     if settings.selection is not None:
         groups = range(indices[0] // GROUP_SIZE, indices[-1] // GROUP_SIZE + 1)
@@ -111,9 +112,9 @@ def draw_rows(
                 rejected.append((row["index"], attempt + 1))
             else:
                 raise ValueError(
-                    f"`min_score` must be one that the model reaches, got {settings.min_score}: image {row['index']}, "
-                    f"a {pipe.class_names[row['label']]}, stays below it after {max_attempts} attempts "
-                    "(`max_attempts`)"
+                    f"`min_score` must be a score that the model reaches, got {settings.min_score}: image "
+                    f"{row['index']} of class {pipe.class_names[row['label']]!r} is below it after {max_attempts} "
+                    "attempts (`max_attempts`)"
                 )
         show(len(block) - len(rejected))
         waiting = rejected + waiting  # still in order of index
@@ -123,7 +124,7 @@ def draw_rows(
 def draw_block(
     pipe: MnistTextGenerationPipeline, settings: Settings, block: list[tuple[int, int]]
 ) -> list[dict[str, Any]]:
-    """Draw each `(index, attempt)` once."""
+    """Draw an image for each `(index, attempt)`."""
     labels = [settings.label_of(index) for index, _ in block]
     seed_keys = [(settings.seed, TEXT_STREAM, index, attempt) for index, attempt in block]
     how = (settings.temperature, settings.classifier_temperature, settings.decoding)
@@ -138,9 +139,9 @@ def draw_group(
     max_attempts: int,
     show: Callable[[int], Any] = lambda num_images: None,
 ) -> list[dict[str, Any]]:
-    """Draw 64 candidates of one class and keep 8, best first; if one of the 8 does not reach `min_score`, draw again.
+    """Draw 64 candidates of one class and keep 8, best first. If one of the 8 does not reach `min_score`, draw again.
 
-    Arguments, rows and errors are those of [`draw_rows`].
+    `group` is the index of the group of 8; other arguments, rows and errors are those of [`draw_rows`].
     """
     assert settings.selection is not None
     first = group * GROUP_SIZE
@@ -155,16 +156,16 @@ def draw_group(
             show(GROUP_SIZE)
             return build_rows(candidates, kept.tolist(), [label] * GROUP_SIZE, range(first, first + GROUP_SIZE))
     raise ValueError(
-        f"`min_score` must be what {GROUP_SIZE} of {NUM_CANDIDATES} candidates of each class reach, got "
-        f"{settings.min_score}, and images {first} to {first + GROUP_SIZE - 1}, of class {pipe.class_names[label]!r}, "
-        f"stay below it after max_attempts, {max_attempts}"
+        f"`min_score` must be a score that {GROUP_SIZE} of {NUM_CANDIDATES} candidates of each class reach, got "
+        f"{settings.min_score}: images {first} to {first + GROUP_SIZE - 1} of class {pipe.class_names[label]!r} are "
+        f"below it after {max_attempts} attempts (`max_attempts`)"
     )
 
 
 def build_rows(
     candidates: Candidates, places: Sequence[int], labels: Sequence[int], indices: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """The candidates at `places` as images `indices` of the data set, each of the class that was wanted."""
+    """The candidates at `places` as the rows `indices` of the data set, with the wanted classes `labels`."""
     return [
         {
             "label": label,

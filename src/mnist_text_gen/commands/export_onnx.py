@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Export to ONNX: `mnist-text-gen-export-onnx --output_dir onnx`.
 
-Writes a folder that transformers.js loads, with the classifier in `classifier/`, in float32. Before anything is moved
-there, onnxruntime runs what was written on drawn images: its logits have to be torch's to within 1e-4.
+It writes a folder in float32 that transformers.js loads, with the classifier in `classifier/`. Before the files are
+moved there, onnxruntime runs them on drawn images: its logits must agree with torch's to within 1e-4.
 """
 
 import importlib.util
@@ -31,18 +31,18 @@ PROG = "mnist-text-gen-export-onnx"
 MODEL_FILE = "onnx/model.onnx"
 TOLERANCE = 1e-4
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-# names that transformers.js gives sizes for, where it makes the empty cache of the first step
+# names of sizes that transformers.js needs for the empty cache of the first step
 BATCH, LENGTH, PAST, TOTAL = "batch_size", "sequence_length", "past_sequence_length", "total_sequence_length"
-# transformers 5.24 renamed it, and 5.40 drops the old name
+# Transformers 5.24 renamed this argument, and 5.40 will drop the old name
 CACHE_ARGUMENT = "cache" if "cache" in signature(GPT2LMHeadModel.forward).parameters else "past_key_values"
 
 
 @dataclass
 class ExportArguments(ExportedModelArguments):
-    """What to export, and where to."""
+    """The model to export, and the folder."""
 
     output_dir: str = field(
-        default="onnx", metadata={"help": "Folder of the ONNX files and what belongs to them.", "path": True}
+        default="onnx", metadata={"help": "Folder of the ONNX files, configurations and tokenizer.", "path": True}
     )
 
 
@@ -54,13 +54,13 @@ def export(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([ExportArguments], argv, PROG, __doc__)
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
-            raise ValueError(f'{package} is not installed; pip install "mnist-text-gen[onnx]" brings it')
+            raise ValueError(f'{package} must be installed; pip install "mnist-text-gen[onnx]" installs it')
     pipe = args.load_pipeline()
     if not isinstance(pipe.model, GPT2LMHeadModel):
         found = type(pipe.model).__name__
         raise ValueError(f"`model_name_or_path` must be a GPT-2, got {args.model_name_or_path!r}, a {found}")
     if Path(args.output_dir).resolve() == Path(args.model_name_or_path).resolve():
-        raise ValueError(f"`output_dir` must be another folder than the model's, got {args.output_dir!r}")
+        raise ValueError(f"`output_dir` must not be the folder of the model, got {args.output_dir!r}")
     with locked_folder(args.output_dir) as output_dir, staged_folder(output_dir) as folder:
         write_configurations(pipe, folder)
         write_language_model(pipe.model, folder / MODEL_FILE)
@@ -69,17 +69,17 @@ def export(argv: Sequence[str]) -> None:
         of_model = compare_language_models(pipe.model, folder / MODEL_FILE, input_ids)
         of_classifier = compare_classifiers(pipe, folder / CLASSIFIER_FOLDER / MODEL_FILE, input_ids)
     print(
-        f"The export is in {output_dir}. The largest difference between logits of onnxruntime and of torch, over "
+        f"The export is in {output_dir}. The largest difference between logits of onnxruntime and torch, over "
         f"{len(input_ids)} drawn texts: {of_model:.1e} in the language model, {of_classifier:.1e} in the classifier."
     )
 
 
 def write_configurations(pipe: MnistTextGenerationPipeline, folder: Path) -> None:
-    """Write what transformers.js reads beside the weights, and the configuration of the classifier."""
+    """Write the files that transformers.js reads beside the weights, and the configuration of the classifier."""
     config = deepcopy(pipe.model.config)
-    # it names code of the pipeline, which is not here
+    # it names the code of the pipeline, which is not exported
     vars(config).pop("custom_pipelines", None)
-    # in a browser transformers.js would look for quantized weights otherwise
+    # otherwise transformers.js would look for quantized weights in a browser
     setattr(config, "transformers.js_config", {"dtype": "fp32"})
     config.save_pretrained(folder)
     pipe.model.generation_config.save_pretrained(folder)
@@ -88,7 +88,7 @@ def write_configurations(pipe: MnistTextGenerationPipeline, folder: Path) -> Non
 
 
 class ModelWithCache(torch.nn.Module):
-    """A GPT-2 whose cache goes in and comes out as plain tensors, keys and values of each layer."""
+    """A GPT-2 whose cache is plain tensors, the keys and values of each layer, as input and output."""
 
     def __init__(self, model: GPT2LMHeadModel):
         super().__init__()
@@ -111,10 +111,10 @@ def write_language_model(model: GPT2LMHeadModel, path: Path) -> None:
     """Export a GPT-2 with its cache, under the names that transformers.js uses.
 
     Inputs: `input_ids` and `position_ids` `[B, T]`, `attention_mask` `[B, P + T]`, all int64, and
-    `past_key_values.N.key` and `.value` `[B, heads, P, head size]` of layer N, P of 0 and more. Outputs: `logits`
+    `past_key_values.N.key` and `.value` `[B, heads, P, head size]` of layer N, with P of 0 or more. Outputs: `logits`
     `[B, T, vocabulary]`, and `present.N.key` and `.value` `[B, heads, P + T, head size]`.
     """
-    # sizes that all differ, so that the exporter takes none for another
+    # sizes that all differ, so that the exporter cannot confuse them
     batch, length, past = 2, 3, 4
     example = {
         "input_ids": torch.zeros(batch, length, dtype=torch.long),
@@ -139,7 +139,7 @@ def write_language_model(model: GPT2LMHeadModel, path: Path) -> None:
 
 
 def write_classifier(classifier: MnistCnnForImageClassification, path: Path) -> None:
-    """Export a classifier: `pixel_values`, float32 `[B, 1, S, S]`, in, and `logits` `[B, num_labels]` out."""
+    """Export a classifier with the input `pixel_values`, float32 `[B, 1, S, S]`, and the output `logits`."""
     config = classifier.config
     example = {"pixel_values": torch.zeros(2, config.num_channels, config.image_size, config.image_size)}
     write_graph(classifier, example, {"pixel_values": {0: BATCH}}, list(example), ["logits"], path)
@@ -152,7 +152,7 @@ def write_graph(model, example: dict, dynamic_shapes: dict, inputs: list[str], o
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     with warnings.catch_warnings(), torch.no_grad():
-        # They tell of a missing torchvision, and that dimensions which are one have one name.
+        # warnings of a missing torchvision, and of sizes that always agree and have the same name
         warnings.simplefilter("ignore")
         exporter_log.setLevel(logging.ERROR)
         try:
@@ -167,14 +167,14 @@ def write_graph(model, example: dict, dynamic_shapes: dict, inputs: list[str], o
             )
         finally:
             exporter_log.setLevel(level)
-    assert program is not None  # as with `dynamo`
+    assert program is not None  # with `dynamo` it never is
     graph = program.model_proto
     remove_origins(graph.graph)
     onnx.save(graph, path)
 
 
 def remove_origins(graph) -> None:
-    """Remove what each node of an `onnx.GraphProto` says of the Python lines behind it: a megabyte, with paths."""
+    """Remove from an `onnx.GraphProto` the Python lines that each node comes from: a megabyte, with paths."""
     for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
@@ -185,13 +185,13 @@ def cache_names(config: GPT2Config, prefix: str) -> list[str]:
 
 
 def empty_cache(config: GPT2Config, batch: int, length: int = 0) -> list[torch.Tensor]:
-    """Zeros, `[batch, heads, length, head size]` for each layer."""
+    """Zeros `[batch, heads, length, head size]`, one tensor per layer."""
     size = (batch, config.n_head, length, config.n_embd // config.n_head)
     return [torch.zeros(size) for _ in range(config.n_layer)]
 
 
 def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.Tensor:
-    """One text of each class, `[C, T]`."""
+    """Ids of one text per class, `[C, T]`."""
     labels = range(len(pipe.class_names))
     return generate_candidates(pipe.model, pipe.tokenizer, labels, [(0, label) for label in labels])
 
@@ -199,11 +199,11 @@ def draw_texts(pipe: MnistTextGenerationPipeline) -> torch.Tensor:
 def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch.Tensor) -> float:
     """The largest difference between logits of the exported model and of `model`; a `ValueError` above `TOLERANCE`.
 
-    One text and all of them, whole and one token per step through the cache, and with padding on the left.
+    Compares one text and all texts, as a whole and one token per step, and all texts with padding on the left.
     """
     session = open_session(path)
     whole = torch.ones_like(input_ids)
-    # as the inputs of a batch whose texts stop early: nothing may come of the tokens under the mask
+    # as in a batch of prompts of several lengths: tokens under the mask must have no effect
     padded = whole.clone()
     for row, num_hidden in enumerate(torch.arange(len(padded)) % (padded.shape[1] - 1)):
         padded[row, :num_hidden] = 0
@@ -226,7 +226,7 @@ def compare_language_models(model: GPT2LMHeadModel, path: Path, input_ids: torch
 
 
 def run_in_steps(session, config: GPT2Config, input_ids, mask, positions, step: int) -> Iterator[np.ndarray]:
-    """Logits `[B, step, vocabulary]` of `step` tokens after the other, the states before them in the cache."""
+    """Yield logits `[B, step, vocabulary]` of `step` tokens at a time, with the states before them in the cache."""
     cache = [states.numpy() for states in empty_cache(config, len(input_ids)) for _ in range(2)]
     names = cache_names(config, "past_key_values")
     for start in range(0, input_ids.shape[1], step):
@@ -241,7 +241,7 @@ def run_in_steps(session, config: GPT2Config, input_ids, mask, positions, step: 
 
 
 def compare_classifiers(pipe: MnistTextGenerationPipeline, path: Path, input_ids: torch.Tensor) -> float:
-    """The same of the classifier, on the images of the texts, one and all of them."""
+    """The largest difference of the classifiers' logits, on the image of one text and on those of all texts."""
     session = open_session(path)
     images = pipe.tokenizer.decode_images(pipe.tokenizer.batch_decode(input_ids))[:, None].astype(np.float32)
     differences = []
@@ -260,11 +260,11 @@ def open_session(path: Path):
 
 
 def check_difference(differences: Sequence[float], name: str) -> float:
-    largest = float(np.max(differences))  # NaN, where there is one
+    largest = float(np.max(differences))  # NaN if one of them is
     if not largest <= TOLERANCE:
         raise ValueError(
-            f"the logits of the exported {name} must be torch's within {TOLERANCE:.0e}, got a difference of "
-            f"{largest:.1e}"
+            f"the logits of the exported {name} must agree with torch's to within {TOLERANCE:.0e}, got a difference "
+            f"of {largest:.1e}"
         )
     return largest
 

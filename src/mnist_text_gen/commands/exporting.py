@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What the commands that write a model in another form have in common: which model, and its weights in float32."""
+"""Arguments of the commands that export a model: which model, loaded in float32."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from mnist_text_gen.modeling import MnistTextGenerationPipeline
 
 @dataclass
 class ExportedModelArguments:
-    """What to write in another form."""
+    """The model to export."""
 
     model_name_or_path: str = field(
         default=str(SHIPPED_CHECKPOINT),

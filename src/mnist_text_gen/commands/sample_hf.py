@@ -1,10 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Draw digits: `python sample_hf.py --digits 3 7 --output_dir sample_img`.
 
-For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows
-the best 8 with their scores, or 8 good ones that differ most, `--selection diverse`. A model of other classes draws
-those, by name or number, `--digits Sneaker 8`, into files that are named by the number. A labelled data set of any
-size is what `mnist-text-gen-draw-dataset` writes.
+For each digit, 64 candidates are generated at the same time, the classifier judges them, and a contact sheet shows the
+best 8 with their scores, or with `--selection diverse` 8 good ones that differ most. With a model of other classes,
+`--digits Sneaker 8` draws classes by name or number; files are named by the number. To draw a labelled data set of any
+size, use `mnist-text-gen-draw-dataset`.
 """
 
 import json
@@ -30,19 +30,19 @@ PROG = "sample_hf.py"
 
 @dataclass
 class SheetArguments:
-    """What to show, and where."""
+    """Which candidates to show, and where to write them."""
 
     output_dir: str = field(default="sample_img", metadata={"help": "Folder of the contact sheets.", "path": True})
-    num_candidates: int = field(default=64, metadata={"help": "How many images are generated for a digit."})
+    num_candidates: int = field(default=64, metadata={"help": "How many images are generated per digit."})
     num_return_sequences: int = field(default=8, metadata={"help": "How many of them are shown."})
     selection: Selection = field(
-        default="best", metadata={"help": "best: the highest scores; diverse: those that differ most, of good ones."}
+        default="best", metadata={"help": "best: those with the highest scores; diverse: good ones that differ most."}
     )
     min_score: float = field(
-        default=DEFAULTS["min_score"], metadata={"help": "With diverse, the score from which on a candidate is good."}
+        default=DEFAULTS["min_score"], metadata={"help": "With diverse, the lowest score of a good candidate."}
     )
     save_images: bool = field(
-        default=False, metadata={"help": "Also write each image, as it is, to its own file, 7_0.png the best of 7."}
+        default=False, metadata={"help": "Also write one file per image; 7_0.png is the best 7."}
     )
     save_texts: Literal["no", "txt", "jsonl"] = field(
         default="no", metadata={"help": "Also write samples.txt (texts) or samples.jsonl (label, text, score, rank)."}
@@ -58,7 +58,7 @@ class SheetArguments:
 
 @dataclass
 class Drawing:
-    """The results of one class, and how they came about."""
+    """The results of one class, with counts and times for the summary."""
 
     name: str
     title: str
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def sample(argv: Sequence[str]) -> None:
     for option in argv:
         if option.split("=")[0] == "--num_images":
-            raise ValueError("num_images is no option here; mnist-text-gen-draw-dataset draws a data set of any size")
+            raise ValueError("`num_images` must not be given; mnist-text-gen-draw-dataset draws any number of images")
     args, sheet_args = parse_arguments([SamplingArguments, SheetArguments], argv, PROG, __doc__)
     pipe = load_pipeline(args.model_name_or_path)
     labels = args.choose_classes(pipe)
@@ -145,7 +145,7 @@ def show_drawing(drawing: Drawing, sheet_args: SheetArguments) -> None:
     show(dots, only_as_it_is=True)
     show(
         f"{drawing.title}: {sheet_args.num_candidates} candidates in {drawing.seconds['generate']:.2f} s, judged in "
-        f"{drawing.seconds['judge']:.2f} s; the classifier takes {drawing.num_agreeing} of them for the "
+        f"{drawing.seconds['judge']:.2f} s; the classifier takes {drawing.num_agreeing} of them for the wanted "
         f"{drawing.class_word}; {sheet_args.selection}: {scores}\n"
     )
 
@@ -161,7 +161,7 @@ def show_summary(drawings: Sequence[Drawing], num_candidates: int, output_dir: P
 
 
 def show(text: str, only_as_it_is: bool = False) -> None:
-    """Print for whoever watches. The work does not end where the terminal has no such characters, or nobody reads."""
+    """Print a text. It is no error if the terminal does not have its characters, or if nobody reads the output."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     shown = text.encode(encoding, "backslashreplace").decode(encoding)
     if only_as_it_is and shown != text:
@@ -169,7 +169,7 @@ def show(text: str, only_as_it_is: bool = False) -> None:
     try:
         print(shown, flush=True)
     except OSError:
-        # what is still in the buffer goes nowhere too
+        # discard what is still in the buffer, too
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,9 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Train the classifier: `accelerate launch train_classifier.py recipes/classifier.yaml --output_dir runs/classifier`.
 
-The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
-`--model_name_or_path` names the weights. As the folder `classifier` beside a language model, the weights judge what
-that model draws.
+The first argument may be a YAML recipe; options after it override it. `--do_train false --model_name_or_path FOLDER`
+only evaluates. Put the weights in the folder `classifier` beside a language model, and they judge what it draws.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ from .arguments import parse_arguments, run_command
 
 
 PROG = "train_classifier.py"
-# from the names in run.json to those of the metrics
+# maps names in run.json to those of the metrics
 RESULT_NAMES = {"accuracy": "accuracy"}
 QUANTITIES = Quantities(
     loss="loss",
@@ -48,7 +47,7 @@ class ModelArguments:
     """The classifier."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default.", "path": True}
+        default=None, metadata={"help": "Weights to start from or to evaluate; new ones by default.", "path": True}
     )
     hidden_sizes: list[int] = field(
         default_factory=lambda: [32, 64, 128], metadata={"help": "Channels of each stage of convolutions."}
@@ -69,7 +68,7 @@ def train(argv: Sequence[str]) -> None:
     check_training_arguments(training_args)
     if training_args.push_to_hub:
         raise ValueError(
-            "push_to_hub is true; a classifier is published with its language model, by train_hf.py --push_to_hub"
+            "`push_to_hub` must be false, got true; train_hf.py --push_to_hub publishes a classifier with its model"
         )
     with locked_output_dir(training_args):
         # Data and model
@@ -133,8 +132,8 @@ def build_model(args: ModelArguments, image_size: int, class_names: Sequence[str
     found, wanted = (model.config.image_size, model.config.num_labels), (image_size, len(class_names))
     if found != wanted:
         raise ValueError(
-            f"`model_name_or_path` must be a classifier of images of {wanted[0]}×{wanted[0]} with {wanted[1]} "
-            f"classes, got {args.model_name_or_path!r}, of {found[0]}×{found[0]} with {found[1]} classes"
+            f"`model_name_or_path` must be a classifier of {wanted[0]}×{wanted[0]} images with {wanted[1]} classes, "
+            f"got {args.model_name_or_path!r}, of {found[0]}×{found[0]} images with {found[1]} classes"
         )
     model.config.update(label_maps(class_names))
     return model
@@ -146,7 +145,7 @@ def describe_training(
     model_args: ModelArguments,
     data_args: AugmentedSourceArguments,
 ) -> dict[str, Any]:
-    """What `run.json` says of a training; nothing of the machine's folders."""
+    """The entry of a training in `run.json`, without paths of this machine."""
     stage, training_args = describe_stage(trainer, data_args, source_images), trainer.args
     recipe = describe_recipe(stage, f"AdamW, {training_args.learning_rate:g}")
     description = f"{describe_images(stage)}; {recipe}; seed {training_args.seed}"
@@ -155,13 +154,13 @@ def describe_training(
 
 
 def mean_loss(outputs: ImageClassifierOutput, labels: torch.Tensor, num_items_in_batch=None) -> torch.Tensor:
-    """Cross-entropy, divided by the images of the whole step: those of all processes and accumulated batches."""
+    """Sum of cross-entropies, divided by the number of images of the whole step (all processes and batches of it)."""
     loss = torch.nn.functional.cross_entropy(outputs["logits"].float(), labels, reduction="sum")
     return loss / (len(labels) if num_items_in_batch is None else num_items_in_batch)
 
 
 def compute_accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    # evaluate's own "accuracy" module is on the Hub, and the network is not needed for a mean
+    # evaluate's own "accuracy" would be downloaded from the Hub
     return {"accuracy": float((np.argmax(prediction.predictions, axis=-1) == prediction.label_ids).mean())}
 
 

@@ -1,10 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Train the language model: `accelerate launch train_hf.py recipes/fast.yaml --output_dir runs/fast`.
 
-The first argument may be a YAML recipe; options behind it override it. `--do_train false` only evaluates, for which
-`--model_name_or_path` names the weights. Started again with the same `--output_dir`, a run goes on from its last whole
-checkpoint; SIGTERM and Ctrl-C save one. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with
-classifier, code, pictures and card; whether it may is checked at the start.
+The first argument may be a YAML recipe; options after it override it. `--do_train false --model_name_or_path FOLDER`
+only evaluates. Started again with the same `--output_dir`, a run continues from its last complete checkpoint; SIGTERM
+and Ctrl-C save one. `--push_to_hub --hub_model_id you/digits` publishes the model at the end, with its classifier,
+code, pictures and card. A missing permission is reported at the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,52 +58,52 @@ from .arguments import parse_arguments, run_command
 
 
 PROG = "train_hf.py"
-# from the names in run.json to those of the metrics
+# maps names in run.json to those of the metrics
 RESULT_NAMES = {"image_nats": "nats_per_image", "bits_per_pixel": "bits_per_pixel"}
 
 
 @dataclass
 class ModelArguments:
-    """The model, and what training changes about it; none of it changes the saved `config.json`."""
+    """The model, and how it is trained. These arguments do not change the saved `config.json`."""
 
     model_name_or_path: str | None = field(
-        default=None, metadata={"help": "Weights to start from, or to evaluate. New ones by default.", "path": True}
+        default=None, metadata={"help": "Weights to start from or to evaluate; new ones by default.", "path": True}
     )
-    dropout: float = field(default=0.1, metadata={"help": "Dropout while training, in [0, 1)."})
+    dropout: float = field(default=0.1, metadata={"help": "Dropout during training, in [0, 1)."})
     activation_function: Literal["gelu_new", "gelu_pytorch_tanh"] = field(
         default="gelu_new",
-        metadata={"help": "Two implementations of one function; gelu_pytorch_tanh is fused and faster."},
+        metadata={"help": "Implementation of the same function; gelu_pytorch_tanh is fused and faster."},
     )
     attn_implementation: AttentionImplementation = field(
-        default="sdpa", metadata={"help": "Attention kernel; causal is the fastest for training on a CPU."}
+        default="sdpa", metadata={"help": "Attention kernel; causal is the fastest one for training on a CPU."}
     )
     initialization: Literal["gpt2", "text_form"] = field(
         default="gpt2",
-        metadata={"help": "New weights: GPT-2's random ones, or with what the text form says of bits, rows, columns."},
+        metadata={"help": "New weights: gpt2 is random; text_form adds the bits, rows and columns of each symbol."},
     )
     classifier_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "Classifier that --push_to_hub publishes with the model: a folder or Hub id, or the one in its "
-            "folder 'classifier'. By default that in the output folder, else the shipped one.",
+            "help": "Classifier that --push_to_hub publishes with the model: a folder or Hub id, which may also have "
+            "it in its folder 'classifier'. By default the one in the output folder, else the shipped one.",
             "path": True,
         },
     )
 
     def __post_init__(self):
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"`dropout` must be from 0 to below 1, got {self.dropout}")
+            raise ValueError(f"`dropout` must be at least 0 and below 1, got {self.dropout}")
 
 
 @dataclass
 class DataTrainingArguments(AugmentedSourceArguments):
-    """The corpus."""
+    """The training and test texts."""
 
     num_train_samples: int = field(
-        default=10_000, metadata={"help": "How many training images are used, from the first on."}
+        default=10_000, metadata={"help": "How many training images are used, the first ones of the source."}
     )
     layout: Layout = field(
-        default="aligned", metadata={"help": "aligned: a row is one text; sliding: all windows over the texts."}
+        default="aligned", metadata={"help": "aligned: one text per row; sliding: all windows over the joined texts."}
     )
 
 
@@ -139,7 +139,7 @@ def train(argv: Sequence[str], callbacks: Sequence[TrainerCallback] = ()) -> Non
             train_dataset=corpus["train"],
             eval_dataset=corpus["test"],
             processing_class=tokenizer,
-            # DataCollatorForLanguageModeling would mask `)`, the pad token, and the model would never learn to stop.
+            # DataCollatorForLanguageModeling would mask the pad token `)`, and the model would never learn to stop
             data_collator=default_data_collator,
             optimizers=(build_optimizer(model, optimizer_args, training_args), None),
             compute_metrics=build_metrics(tokenizer.image_size**2),
@@ -203,25 +203,23 @@ def build_model(
         check_context(model.config, tokenizer, args.model_name_or_path)
         check_language_model_config(model.config, tokenizer, args.model_name_or_path)
     model.config.update(label_maps(class_names))
-    # GPT-2 leaves this unset, and the Trainer would divide the loss by all 152 tokens, not by the 151 predicted ones
+    # GPT-2 does not set it, and the Trainer would divide the loss by 152 tokens instead of the 151 predicted ones
     model.loss_type = "ForCausalLM"
     return model
 
 
 def check_context(config: GPT2Config, tokenizer: MnistTextTokenizer, name: str) -> None:
-    """Refuse weights of images of another size; those with a context of no text's length may be of any."""
+    """Refuse weights whose context is the length of texts of another image size."""
     sizes = {get_text_length(size): size for size in IMAGE_SIZES}
     size = sizes.get(config.n_positions, tokenizer.image_size)
     if size != tokenizer.image_size:
-        raise ValueError(
-            f"model_name_or_path is {name!r}, a model of images of {size}×{size}; image_size is {tokenizer.image_size}"
-        )
+        raise ValueError(f"`image_size` must be {size}, that of the model {name!r}, got {tokenizer.image_size}")
 
 
 def build_quantities(text_length: int = TEXT_LENGTH) -> Quantities:
     return Quantities(
         loss="nats_per_image",
-        loss_scale=text_length - 1,  # the class is given, not predicted
+        loss_scale=text_length - 1,  # the class digit is given, not predicted
         throughput="tokens_per_second",
         items_per_row=text_length,
         formats={
@@ -248,7 +246,7 @@ def describe_training(
     data_args: DataTrainingArguments,
     optimizer_args: OptimizerArguments,
 ) -> dict[str, Any]:
-    """What `run.json` says of a training; nothing of the machine's folders."""
+    """The entry of a training in `run.json`, without paths of this machine."""
     stage, training_args = describe_stage(trainer, data_args, source_images), trainer.args
     adam = f"{training_args.learning_rate:g}"
     optimizer = (
@@ -271,7 +269,7 @@ def describe_training(
 
 
 def save_language_model(model: PreTrainedModel, tokenizer: MnistTextTokenizer, folder: Path) -> None:
-    """Save weights, configuration and tokenizer; how the model was trained stays out of its `config.json`."""
+    """Save weights, configuration and tokenizer. `config.json` does not have the options of the training."""
     sizes = {name: getattr(model.config, name) for name in ("n_positions", "n_embd", "n_head", "n_layer", "n_inner")}
     class_names = read_class_names(model.config)
     # the specification's configuration names no classes

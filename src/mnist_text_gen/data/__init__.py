@@ -1,4 +1,4 @@
-"""From MNIST-like images to the data sets that the models are trained on."""
+"""Reads MNIST-like images and turns them into data sets for training."""
 
 from .augmentation import augment_images
 from .binarization import Binarization, binarize, check_binarization, sample_images

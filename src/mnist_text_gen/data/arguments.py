@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The arguments that say which images a command reads, and how they become those of the text form."""
+"""Arguments of commands that read images: their source, and how they become binary."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,33 +22,35 @@ class SourceArguments:
     )
     class_names: list[str] | None = field(
         default=None,
-        metadata={"help": "Names of the classes 0, 1, ... of images that have none; the ten digits by default."},
+        metadata={"help": "Names of the classes 0, 1, ... if the source has none; the ten digits by default."},
     )
     skip_broken_images: bool = field(
-        default=False, metadata={"help": "Leave out files in class folders that cannot be read, and say which."}
+        default=False, metadata={"help": "Skip files in class folders that cannot be read, with a warning."}
     )
     invert: bool = field(
         default=False, metadata={"help": "Exchange bright and dark, for images of dark ink on bright paper."}
     )
     num_train_samples: int | None = field(
-        default=None, metadata={"help": "How many training images are used, from the first on; all by default."}
+        default=None, metadata={"help": "How many training images are used, the first ones; all by default."}
     )
-    num_eval_samples: int | None = field(default=None, metadata={"help": "The first test images; all by default."})
+    num_eval_samples: int | None = field(
+        default=None, metadata={"help": "How many test images are used, the first ones; all by default."}
+    )
     image_size: int = field(
         default=IMAGE_SIZE,
         metadata={
-            "help": "Height and width that images are scaled to, 6 to 48, which 6 must divide; 30 as specified."
+            "help": "Height and width of the scaled images, a multiple of 6 from 6 to 48; the specification has 30."
         },
     )
     binarization: Binarization = field(
         default="rounded",
         metadata={
-            "help": "rounded: scaled, and 1 where brighter than a half, as specified; threshold: where brighter than "
-            "--threshold; otsu: where brighter than Otsu's threshold of the image; sampled: each pixel drawn with its "
-            "grey value for probability, anew in each epoch, in a blank border, as in the literature on likelihoods."
+            "help": "Which pixels become 1. rounded: those brighter than a half, as in the specification; threshold: "
+            "brighter than --threshold; otsu: brighter than Otsu's threshold of the image; sampled: drawn in each "
+            "epoch with the grey value as probability, in a blank border, as in the literature on likelihoods."
         },
     )
-    threshold: float | None = field(default=None, metadata={"help": "In (0, 1), of the binarization threshold."})
+    threshold: float | None = field(default=None, metadata={"help": "For --binarization threshold, in (0, 1)."})
 
     def __post_init__(self):
         check_binarization(self.binarization, self.threshold, self.image_size)
@@ -60,15 +62,13 @@ class SourceArguments:
 
 @dataclass
 class AugmentedSourceArguments(SourceArguments):
-    """The images, how they become binary, and how they are distorted for the training."""
+    """The images, how they become binary, and how they are distorted for training."""
 
     augmentation: float = field(
         default=0.0,
-        metadata={"help": "Strength of the distortions of the training images, drawn anew in each epoch; 0 is none."},
+        metadata={"help": "Strength of random distortions of the training images, new in each epoch; 0 is none."},
     )
-    num_plain_epochs: int = field(
-        default=0, metadata={"help": "So many epochs at the end see the images as they are, and not distorted."}
-    )
+    num_plain_epochs: int = field(default=0, metadata={"help": "How many epochs at the end are without distortions."})
 
     def __post_init__(self):
         super().__post_init__()

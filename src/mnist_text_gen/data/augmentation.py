@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Small random distortions of grey images that leave the digit the digit it is."""
+"""Small random distortions of grey images that do not change the class."""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 
-# Standard deviations at a strength of 1; most draws are close to the original image, so a corpus stays near MNIST.
+# Standard deviations at a strength of 1. They are small, so that distorted images stay similar to MNIST.
 ROTATION = math.radians(5.0)
 SHEAR = 0.07
 LOG_SCALE = 0.06
-# Elastic displacement in pixels, on a coarse grid that is interpolated (Simard et al. 2003, section 2, smooth a fine
-# random field with a Gaussian instead; a coarse grid with bicubic interpolation gives as smooth a field for less).
+# Elastic displacement in pixels, on a coarse grid with bicubic interpolation. (Simard et al. 2003, section 2, smooth a
+# fine random field with a Gaussian, which costs more and gives a field that is as smooth.)
 ELASTIC = 0.6
 ELASTIC_GRID = 5
-# Grey values in [0, 1] are raised to exp(LOG_GAMMA · draw - BRIGHTEN): strokes get a bit thinner or thicker. Reading
-# between pixels blurs, which makes binary strokes thinner; BRIGHTEN keeps the mean share of ink that MNIST has.
+# Grey values in [0, 1] are raised to the power exp(LOG_GAMMA · draw - BRIGHTEN), which makes strokes thinner or
+# thicker. Interpolation blurs, which makes binary strokes thinner; BRIGHTEN restores MNIST's mean share of ink.
 LOG_GAMMA = 0.3
 BRIGHTEN = 0.25
-# Draws beyond this many standard deviations are pulled back to it.
+# Draws are clipped to this many standard deviations.
 CLIP = 2.0
 
 _NUM_DRAWS = 6 + 2 * ELASTIC_GRID**2
@@ -31,22 +31,22 @@ def augment_images(
 ) -> np.ndarray:
     """Rotate, shear, scale and bend images a little, and make their strokes thinner or thicker.
 
-    Size and centre of mass are put back to what they were, for that is how MNIST was made: each digit was scaled to
-    the same box and moved until its centre of mass was in the middle (LeCun et al. 1998, section III.A).
+    Size and centre of mass are restored afterwards, because each digit of MNIST was scaled to the same box and shifted
+    until its centre of mass was in the middle (LeCun et al. 1998, section III.A).
 
     Args:
-        images (`np.ndarray`, uint8 `[N, S, S]` in 0 to 255): grey images.
+        images (`np.ndarray`, uint8 `[N, S, S]` in [0, 255]): grey images.
         keys (`Sequence[int]`, length N):
-            What the draw of each image depends on beside the seed: the same image, key and seed give the same result
-            in any batch and in any process. Integers in 0 to 2^64 - 1.
-        seed (`int`, defaults to 0): seed of all draws.
+            One integer per image, 0 to 2**64 - 1. The same image, key and seed give the same result in any batch and
+            in any process.
+        seed (`int`, defaults to 0): seed of all draws, 0 to 2**64 - 1.
         strength (`float`, defaults to 1.0): factor of all standard deviations, 0 or more.
 
     Returns:
-        `np.ndarray`: uint8 `[N, S, S]` in 0 to 255.
+        `np.ndarray`: uint8 `[N, S, S]` in [0, 255].
 
     Raises:
-        ValueError: for another number of keys than images, a negative seed, and a negative strength.
+        ValueError: if there is not one key per image, or the seed or the strength is negative.
     """
     if len(keys) != len(images) or seed < 0 or not strength >= 0:
         raise ValueError(
@@ -72,13 +72,13 @@ def augment_images(
 
 
 def _draw(seed: int, key: int) -> np.ndarray:
-    # Philox is counter-based: one generator an image costs microseconds and depends on nothing but these two numbers.
+    # Philox is counter-based: one generator per image costs microseconds and depends only on these two numbers.
     generator = np.random.Generator(np.random.Philox(key=np.array([seed, key], dtype=np.uint64)))
     return generator.standard_normal(_NUM_DRAWS, dtype=np.float32).clip(-CLIP, CLIP)
 
 
 def _affine_matrices(draws: torch.Tensor) -> torch.Tensor:
-    """Rotation · shear · scale, float32 `[N, 2, 2]`, about the centre of the image."""
+    """Rotation · shear · scale about the centre of the image, float32 `[N, 2, 2]`, from draws `[N, 5]`."""
     angle, shear_x, shear_y, scale_x, scale_y = draws.T
     angle = angle * ROTATION
     rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(-1, 2, 2)
@@ -89,7 +89,7 @@ def _affine_matrices(draws: torch.Tensor) -> torch.Tensor:
 
 
 def _pixel_centres(size: int) -> torch.Tensor:
-    """x and y of every pixel's centre, `[size, size, 2]`, in units where the image spans -1 to 1."""
+    """x and y of every pixel's centre, `[size, size, 2]`, where the image goes from -1 to 1."""
     centres = (2 * torch.arange(size) + 1) / size - 1
     return torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
 
@@ -101,15 +101,15 @@ def _sample(values: torch.Tensor, points: torch.Tensor, padding_mode: str = "zer
 
 
 def _renormalize(points: torch.Tensor, original: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
-    """Where to read the warped images `[N, 1, S, S]`, so that they get the original's size and centre of mass."""
+    """Points for reading warped images `[N, 1, S, S]` so that they have the original's size and centre of mass."""
     (old_centre, old_size), (new_centre, new_size) = _measure(original), _measure(warped.clamp(0, 1))
     return (points - old_centre) * (new_size / old_size) + new_centre
 
 
 def _measure(grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centre of mass `[N, 1, 1, 2]`, and the longer side of the box around the ink, `[N, 1, 1, 1]`, in pixels."""
-    weights = grey.movedim(1, -1) + 1e-6  # an image without ink has its centre in the middle
+    """Centre of mass `[N, 1, 1, 2]`, and the longer side of the box around the ink, `[N, 1, 1, 1]` in pixels."""
+    weights = grey.movedim(1, -1) + 1e-6  # for an image without ink, the centre is the middle
     centre = (weights * _pixel_centres(grey.shape[-1])).sum((1, 2), keepdim=True) / weights.sum((1, 2), keepdim=True)
-    # a row counts in full where it has a pixel of half the brightness or more, so that sizes between pixels exist
+    # a row or column whose brightest pixel is below a half counts in part, so that sizes are continuous
     sides = [(2 * grey.amax(axis)).clamp(max=1).sum(-1) for axis in (2, 3)]
     return centre, torch.maximum(*sides)[..., None, None] + 1e-6

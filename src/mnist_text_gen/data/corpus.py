@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Data sets of rows to train on: texts for the language model, binary images for the classifier."""
+"""Data sets for training: texts for the language model, binary images for the classifier."""
 
 import copy
 import os
@@ -21,9 +21,9 @@ from .sources import HUB_SOURCE, LabelledImages, load_images
 
 Layout = Literal["aligned", "sliding"]
 LAYOUTS = get_args(Layout)
-# Epochs are below it, so test images are drawn with keys that no training image has.
+# Larger than any epoch, so that test images are drawn with keys that no training image has.
 _TEST_EPOCH = 2**32 - 1
-_MAX_OTSU = 2000
+_MAX_OTSU = 2000  # images per split that are checked for being blank
 
 
 def load_corpus(
@@ -42,35 +42,35 @@ def load_corpus(
 
     Args:
         source (`str` or `Mapping[str, LabelledImages]`, defaults to `"ylecun/mnist"`):
-            See [`load_images`], whose result is taken too.
+            The source, see [`load_images`], or the result of that function.
         tokenizer (`MnistTextTokenizer`, *optional*): a new one by default. Its `image_size` is that of the texts.
         num_train_samples (`int` or `None`, defaults to 10,000): the first training images; `None` takes all.
         num_eval_samples (`int` or `None`, *optional*): the first test images; `None` takes all.
         layout (`"aligned"` or `"sliding"`, defaults to `"aligned"`):
-            `"aligned"`: a row is one text, so that every pixel is at its own position. `"sliding"`: a row is one of
-            all windows of 152 tokens over the concatenated texts; windows are cut when they are read, so 10,000 texts,
-            and not 1,519,849 windows, are held. The test split is aligned in both.
+            With `"aligned"`, a row is one text, so that a pixel is always at the same position. With `"sliding"`, a
+            row is one of all windows of 152 tokens over the concatenated texts. Windows are cut when they are read, so
+            memory holds 10,000 texts, not 1,519,849 windows. The test split is always aligned.
         augmentation (`float`, defaults to 0.0):
-            Strength of the distortions of the training images in the aligned layout (see [`augment_images`]). They are
-            drawn when a row is read, from `seed`, the epoch (see [`set_epoch`]) and the row number alone.
+            Strength of the distortions of the training images, 0 or more; only in the aligned layout (see
+            [`augment_images`]). They are drawn when a row is read, and depend only on `seed`, the epoch (see
+            [`set_epoch`]) and the row number.
         seed (`int`, defaults to 0): seed of the distortions, and of sampled training images.
         binarization (`"rounded"`, `"threshold"`, `"otsu"` or `"sampled"`, defaults to `"rounded"`):
-            How images get the size of the texts and two values, see [`binarize`]; `"rounded"` is the text form of the
-            specification. Pixels are `"sampled"` in the aligned layout only: of training images anew in each epoch, of
-            test images once, whatever the seed.
-        threshold (`float`, *optional*): of the binarization `"threshold"`, in (0, 1).
+            How images become binary, see [`binarize`]; the specification has `"rounded"`. `"sampled"` works only in
+            the aligned layout. It draws training images anew in each epoch, and test images once, for any seed.
+        threshold (`float`, *optional*): for the binarization `"threshold"`, in (0, 1).
         invert (`bool`, defaults to `False`): exchange bright and dark, for images of dark ink on bright paper.
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test`, rows of `text` (str, 152 characters, or what the tokenizer's
-        `image_size` makes them), `input_ids`, `attention_mask` and `labels` (int64, as many; `labels` are the
-        `input_ids`, `)` included, for the model shifts them itself), and `label` (int, the class; of a window, that of
-        the text in which it begins).
+        `datasets.DatasetDict`: `train` and `test` with the columns `text` (`str`, 152 characters, or as many as the
+        tokenizer's `image_size` gives), `input_ids`, `attention_mask` and `labels` (int64, one per character; `labels`
+        equal `input_ids`, with `)`, because the model shifts them itself), and `label` (`int`, the class; for a
+        window, that of the text in which it begins).
 
     Raises:
-        ValueError: for an unknown layout or binarization, a threshold out of place, more samples than the source
-            holds, an augmentation below 0 or in the sliding layout, sampled images there or of a size that no border
-            brings to that of the texts, and what [`load_images`] and [`check_ink`] refuse.
+        ValueError: if an argument is not allowed, there are fewer images than asked for, the layout is sliding with
+            distorted or sampled images, a border cannot bring sampled images to the size of the texts, or
+            [`load_images`] or [`check_ink`] raises one.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` must be 'aligned' or 'sliding', got {layout!r}")
@@ -110,8 +110,11 @@ def load_image_corpus(
         invert (`bool`, defaults to `False`): as in [`load_corpus`].
 
     Returns:
-        `datasets.DatasetDict`: `train` and `test`, rows of `pixel_values` (float32 `[1, image_size, image_size]`,
-        values {0, 1}) and `labels` (int, the class).
+        `datasets.DatasetDict`: `train` and `test` with the columns `pixel_values` (float32 `[1, image_size,
+        image_size]`, values {0, 1}) and `labels` (`int`, the class).
+
+    Raises:
+        ValueError: as in [`load_corpus`].
     """
     _check_augmentation(augmentation)
     options = {"image_size": image_size, "binarization": binarization, "threshold": threshold}
@@ -128,9 +131,9 @@ def make_binary(
     """The binary images, uint8 `[N, image_size, image_size]`, that [`load_corpus`] turns into texts.
 
     Args:
-        splits (`Mapping[str, LabelledImages]`): `train` and `test`, of [`load_images`].
+        splits (`Mapping[str, LabelledImages]`): `train` and `test`, from [`load_images`].
         image_size, binarization, threshold: see [`binarize`]. Sampled training images are those of the first epoch
-            and of the seed 0.
+            with the seed 0.
     """
     options = {"image_size": image_size, "binarization": binarization, "threshold": threshold}
     images = _load_binary_images(splits, None, None, options)
@@ -138,11 +141,11 @@ def make_binary(
 
 
 def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = None) -> None:
-    """Let the rows of an augmented data set be drawn anew; of another, do nothing.
+    """Draw distorted or sampled rows anew. Does nothing for other data sets.
 
     Args:
         rows (`datasets.Dataset`): the `train` split of [`load_corpus`] or [`load_image_corpus`].
-        epoch (`int`): 0 or more, less than 2^32; 0 is what a new data set begins with.
+        epoch (`int`): 0 to 2**32 - 2; a new data set has 0.
         augmentation (`float`, *optional*): the strength from now on, 0 or more.
     """
     make_rows = (rows.format["format_kwargs"] or {}).get("transform")
@@ -158,7 +161,7 @@ def set_epoch(rows: datasets.Dataset, epoch: int, augmentation: float | None = N
 def _check_augmentation(augmentation: float, layout: str = "aligned") -> None:
     if not augmentation >= 0 or (augmentation and layout != "aligned"):
         raise ValueError(
-            f"`augmentation` must be 0 or more, and 0 in the sliding layout, got {augmentation} in the {layout} one"
+            f"`augmentation` must be 0 or more, and 0 in the sliding layout, got {augmentation} in the {layout} layout"
         )
 
 
@@ -182,7 +185,7 @@ def _load_binary_images(
         check_border(train.images.shape[-1], image_size)
         check_ink([train.images, test.images], binarization, white=255)
     else:
-        # of a threshold for each image, which takes long, some thousands evenly over the source
+        # a threshold per image takes long, so about 2000 images of each split must do
         steps = [1 + len(split.images) // _MAX_OTSU * (binarization == "otsu") for split in (train, test)]
         shown = [split.images[::step] for split, step in zip((train, test), steps, strict=True)]
         check_ink([binarize(images, **options) for images in shown], binarization)
@@ -193,7 +196,7 @@ def _load_binary_images(
 
 
 def _encode(tokenizer: MnistTextTokenizer, split: LabelledImages) -> tuple[list[str], np.ndarray]:
-    """Texts, and their ids, int64 `[N, 152]`."""
+    """Texts and their ids, int64 `[N, 152]`."""
     texts = tokenizer.encode_images(split.images, split.labels)
     return texts, tokenizer(texts, return_tensors="np")["input_ids"]
 
@@ -204,7 +207,7 @@ def _aligned_rows(split: LabelledImages, tokenizer: MnistTextTokenizer) -> datas
     def column(values: np.ndarray) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), type=pa.int64()), values.shape[1])
 
-    # Dataset.from_dict would go through Python lists, thirty times as slow.
+    # Dataset.from_dict would go through Python lists, which takes thirty times as long
     return datasets.Dataset(
         pa.table(
             {
@@ -219,18 +222,18 @@ def _aligned_rows(split: LabelledImages, tokenizer: MnistTextTokenizer) -> datas
 
 
 def _lazy_rows(make_rows) -> datasets.Dataset:
-    """A data set that stores row numbers only; `make_rows` turns a batch of them into columns when they are read."""
+    """A data set that stores only row numbers; `make_rows` turns a batch of them into columns when it is read."""
     numbers = pa.table({"row": pa.array(np.arange(len(make_rows), dtype=np.int32))})
     return _with_class(datasets.Dataset(numbers).with_transform(make_rows), _LazyRows)
 
 
 class _LazyRows(datasets.Dataset):
-    """Rows that are made when they are read. What would see the stored row numbers instead of them is refused."""
+    """Rows that are made when they are read. Methods that would see the stored row numbers instead are refused."""
 
     def _refuse(self, *args, **kwargs):
         raise ValueError(
-            "the rows of this split are made anew when they are read, so they cannot be stored, mapped, sorted or "
-            "formatted; `datasets.Dataset.from_dict(rows[:])` makes a data set of what they are now that can"
+            "the rows of this split are made when they are read, so they cannot be stored, mapped, sorted or "
+            "formatted; `datasets.Dataset.from_dict(rows[:])` is a copy of the present rows, which can"
         )
 
     def select(self, *args, **kwargs) -> "_LazyRows":
@@ -278,7 +281,7 @@ class _SlidingWindows:
 
 
 class _TrainingTexts:
-    """Row i is image i of the epoch, as text."""
+    """Row i is image i as text, as the epoch sees it."""
 
     def __init__(self, images: "_BinaryImages", tokenizer: MnistTextTokenizer):
         self.images, self.tokenizer = images, tokenizer
@@ -293,7 +296,7 @@ class _TrainingTexts:
 
 
 class _PixelValues:
-    """The same rows as `_TrainingTexts`, as pixels for the classifier."""
+    """Row i is image i as pixels for the classifier, as the epoch sees it."""
 
     def __init__(self, images: "_BinaryImages"):
         self.images = images
@@ -307,10 +310,9 @@ class _PixelValues:
 
 
 class _BinaryImages:
-    """Images as an epoch sees them: distorted or as they are, and then made binary.
+    """Images as an epoch sees them: distorted if the strength is above 0, and then made binary.
 
-    Epoch and strength stand in shared memory, so that the workers of a data loader that stay from one epoch to the
-    next learn that it has begun.
+    Epoch and strength are in shared memory, so that workers of a data loader that stay alive see a new epoch.
     """
 
     def __init__(self, split: LabelledImages, options: dict, augmentation: float = 0.0, seed: int = 0, epoch: int = 0):
@@ -338,11 +340,11 @@ class _BinaryImages:
 
     @property
     def changes(self) -> bool:
-        """Whether another epoch sees other pixels."""
+        """Whether pixels differ between epochs."""
         return bool(self.augmentation) or self.options["binarization"] == "sampled"
 
     def read(self, rows: np.ndarray) -> LabelledImages:
-        """Images `rows`, binary, uint8 `[N, image_size, image_size]`."""
+        """The images `rows`, int64 `[N]`, as binary images, uint8 `[N, image_size, image_size]`."""
         images = self.split.images[rows]
         keys = (np.uint64(self.epoch) << np.uint64(32)) + rows.astype(np.uint64)
         if self.augmentation:

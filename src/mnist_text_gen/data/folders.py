@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Which files of a folder belong to which split, and what kind of folder it is."""
+"""Finds out what kind of data set a folder is, and which of its files belong to which split."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -20,15 +20,16 @@ from .images import FORMATS, ImageCollector, read_image
 logger = logging.get_logger(__name__)
 
 LAYOUTS = (
-    "parquet files with train and test in their names or folders, or of one split; the four IDX files of MNIST; "
+    "parquet files of one split, or with train and test in their names or folders; the four IDX files of MNIST; "
     f"folders train and test of class folders with images ({', '.join(FORMATS)}); class folders"
 )
 _USED_SPLITS = ("train", "test")
-# What systems leave in folders; names that begin with a dot, and folders with two underscores, are skipped too.
+# Files and folders of operating systems. Names that begin with a dot, and folders that begin with two underscores, are
+# skipped too.
 _LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "@eadir", "lost+found")
-# Names of files that give labels in other layouts of folders, without their endings.
+# Files that contain labels in other layouts, without their endings.
 _LABEL_FILES = ("labels", "metadata")
-# As `datasets` finds splits: a word, with a separator or an end on both sides.
+# A split in a name, as `datasets` finds it: a word with separators or ends of the name around it.
 _SPLITS = {word: str(split) for split, words in SPLIT_KEYWORDS.items() for word in words}
 _WORD = re.compile(
     rf"(?<![^{NON_WORDS_CHARS}])({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?![^{NON_WORDS_CHARS}])"
@@ -38,7 +39,7 @@ _NUM_LISTED = 5
 
 
 def list_visible(folder: Path) -> list[Path]:
-    """What is in a folder, sorted by name, without what is hidden or left there by a system."""
+    """The files and folders in a folder, sorted by name, without hidden ones and those of operating systems."""
     return sorted(path for path in folder.iterdir() if not _is_hidden(path))
 
 
@@ -48,7 +49,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def list_files(folder: Path, parents: tuple[Path, ...] = ()) -> list[Path]:
-    """The visible files in a folder and in its visible folders, sorted; a link to a folder above is not followed."""
+    """The visible files in a folder and its visible subfolders, sorted. Links to folders above are not followed."""
     parents, files = (*parents, folder.resolve()), []
     for path in list_visible(folder):
         if not path.is_dir():
@@ -59,27 +60,27 @@ def list_files(folder: Path, parents: tuple[Path, ...] = ()) -> list[Path]:
 
 
 def find_kind(folder: Path) -> tuple[str, list[Path]]:
-    """What kind of source a folder is, `"parquet"`, `"idx"` or `"classes"`, and the files of this kind."""
+    """The kind of a folder, `"parquet"`, `"idx"` or `"classes"`, and its files of this kind."""
     kinds: dict[str, list[Path]] = {"parquet": [], "idx": [], "classes": []}
     for path in list_files(folder):
         is_parquet = path.suffix.lower() == ".parquet"
         kinds["parquet" if is_parquet else "idx" if path.name in IDX_NAMES else "classes"].append(path)
     if kinds["parquet"] and kinds["idx"]:
-        raise ValueError(f"{folder} must have one kind of files, got {kinds['parquet'][0]} and {kinds['idx'][0]}")
+        raise ValueError(f"{folder} must have one kind of file, got {kinds['parquet'][0]} and {kinds['idx'][0]}")
     return next(((kind, files) for kind, files in kinds.items() if files), ("classes", []))
 
 
 def find_idx_folder(folder: Path, files: Sequence[Path]) -> Path:
-    """The one folder of IDX files, which may lie deeper, as in `MNIST/raw`."""
+    """The folder of the IDX files, which may be a subfolder, as in `MNIST/raw`."""
     folders = sorted({path.parent for path in files})
     if len(folders) > 1:
-        raise ValueError(f"{folder} has IDX files in {_list(folders)}; give one of these folders")
+        raise ValueError(f"{folder} must have IDX files in one folder, got {_list(folders)}; choose one of them")
     return folders[0]
 
 
 @dataclass(frozen=True)
 class _Place:
-    """What the path of a file or folder says: its split, the data set that it is of, and its name without numbers."""
+    """What a path says: the split, the data set (`configuration`), and the name without numbers (`shape`)."""
 
     path: Path
     split: str | None
@@ -88,21 +89,21 @@ class _Place:
 
 
 def find_splits(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Which parquet files belong to the splits of a folder, read off their paths as `datasets.load_dataset` does.
+    """Find the splits of parquet files from their paths, as `datasets.load_dataset` does.
 
     Args:
-        folder (`Path`): the data set.
+        folder (`Path`): the folder of the data set.
         files (`Sequence[Path]`): its parquet files.
 
     Returns:
-        `dict[str, list[Path]]`: `train` and `test`, or one split of any name, `train` where nothing names one.
+        `dict[str, list[Path]]`: `train` and `test`, or a single split of any name, which is `train` by default.
 
     Raises:
-        ValueError: for a file in two splits, files of several data sets, a shard that is missing, and several splits
-            without `train` and `test` among them.
+        ValueError: if a file belongs to two splits, files belong to several data sets, a shard is missing, or there
+            are several splits but not `train` and `test`.
     """
     shards = [match for path in files if (match := _SHARD.fullmatch(path.stem.lower()))]
-    # then `train_extra-00000-of-00001` is a split of its own
+    # if so, `train_extra-00000-of-00001` is a split of its own
     is_split = any(match["name"] in _SPLITS for match in shards)
     places = [_locate(path, path.relative_to(folder), is_split) for path in files]
     named = [place for place in places if place.split]
@@ -112,7 +113,7 @@ def find_splits(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
         _check_one_data_set(split, of_split)
     first, *_, last = (of_split[0] for of_split in (*by_split.values(), *by_split.values()))
     if first.configuration != last.configuration:
-        raise ValueError(f"{first.path} and {last.path} are of two data sets; give the folder of one")
+        raise ValueError(f"{first.path} and {last.path} must be of one data set, got two; choose the folder of one")
     return {split: [place.path for place in of_split] for split, of_split in by_split.items()}
 
 
@@ -124,13 +125,13 @@ def _group(places: Iterable[_Place]) -> dict[str, list[_Place]]:
 
 
 def _choose_splits(folder: Path, by_split: dict[str, list[_Place]]) -> dict[str, list[_Place]]:
-    """`train` and `test`, or the one split that there is."""
+    """`train` and `test`, or the only split."""
     if len(by_split) == 1:
         return by_split
     missing = [split for split in _USED_SPLITS if split not in by_split]
     if missing:
         found = {split: str(of_split[0].path.relative_to(folder)) for split, of_split in by_split.items()}
-        raise ValueError(f"{folder} has {found} and no split {missing[0]!r}; needed are 'train' and 'test', or one")
+        raise ValueError(f"{folder} must have 'train' and 'test', or one split, got no {missing[0]!r} but {found}")
     others = [place.path for split, of_split in by_split.items() if split not in _USED_SPLITS for place in of_split]
     _warn_of_left_out(folder, others)
     return {split: by_split[split] for split in _USED_SPLITS}
@@ -158,7 +159,7 @@ def _locate(path: Path, relative: Path, shards_name_splits: bool = False) -> _Pl
 
 
 def _find_splits_in(name: str) -> dict[str, int]:
-    """The splits that a name says, and where."""
+    """The splits in a name, and where each begins."""
     return {_SPLITS[match[1]]: match.start(1) for match in _WORD.finditer(name)}
 
 
@@ -171,19 +172,19 @@ def _check_one_data_set(split: str, places: Sequence[_Place]) -> None:
     for place in places:
         if (place.configuration, place.shape) != (places[0].configuration, places[0].shape):
             raise ValueError(
-                f"{places[0].path} and {place.path} would both be of the split {split!r}, and are no shards of one "
-                "data set; give the folder or the file of one, or call them by their splits, as in train.parquet"
+                f"{places[0].path} and {place.path} must be shards of one data set, because both are of the split "
+                f"{split!r}; choose the folder or file of one, or name the files by split, as in train.parquet"
             )
         if shard := _SHARD.fullmatch(place.path.stem):
             shards.setdefault((place.path.parent, shard["name"], shard["total"]), set()).add(int(shard["number"]))
     for (folder, name, total), numbers in shards.items():
         if missing := sorted(set(range(int(total))) - numbers):
-            raise ValueError(f"{folder} has no {name}-{missing[0]:05}-of-{total}.parquet; all shards are needed")
+            raise ValueError(f"{folder} must have all shards, got no {name}-{missing[0]:05}-of-{total}.parquet")
 
 
 def _warn_of_left_out(folder: Path, paths: Sequence[Path]) -> None:
     if paths:
-        logger.warning(show_text(f"{folder}: neither training nor test images are {_list(paths)}, which is left out"))
+        logger.warning(show_text(f"{folder}: {_list(paths)} left out, as neither training nor test images"))
 
 
 def _list(values: Iterable) -> str:
@@ -193,9 +194,9 @@ def _list(values: Iterable) -> str:
 
 
 def find_class_folders(folder: Path) -> dict[str, Path]:
-    """The folders of class folders: of `train` and `test`, or of one split, or of all images as `train`."""
+    """The folders that have class folders, by split: `train` and `test`, one split, or all images as `train`."""
     folders = [path for path in list_visible(folder) if path.is_dir()]
-    # a folder of images only may be a class, whatever its name
+    # a folder without subfolders may be a class, even if its name is that of a split
     splits = [path for path in folders if _name_split(path) and _has_folders(path)]
     if not splits and all(map(_name_split, folders)):
         splits = folders
@@ -209,7 +210,7 @@ def find_class_folders(folder: Path) -> dict[str, Path]:
     for split, of_split in by_split.items():
         if len(of_split) > 1:
             found = _list(place.path for place in of_split)
-            raise ValueError(f"{folder} has more than one folder of the split {split!r}: {found}")
+            raise ValueError(f"{folder} must have one folder for the split {split!r}, got {found}")
     return {split: place.path for split, (place,) in by_split.items()}
 
 
@@ -226,26 +227,30 @@ def check_no_label_file(folder: Path) -> None:
     for path in list_visible(folder):
         if path.stem.lower() in _LABEL_FILES and not path.is_dir():
             raise ValueError(
-                f"{path} lies beside the class folders, which name the labels; there must be only one of the two"
+                f"{path} must not be beside class folders: labels come from a file or from folders, not from both"
             )
 
 
 def read_class_folders(folder: Path, skip_broken_images: bool) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Read every visible file of every class folder, in the order of their names.
+    """Read all visible files of all class folders, in the order of their names.
 
-    The builder `imagefolder` of `datasets` would do, but says nothing of a class folder without files, takes `[` and
-    `*` in names of files for patterns, and copies all images into a cache.
+    The builder `imagefolder` of `datasets` does not report a class folder without files, takes `[` and `*` in names of
+    files for patterns, and copies all images into a cache.
 
     Returns:
         Images, uint8 `[N, H, W]`, their labels, int64 `[N]`, and the names of the classes.
+
+    Raises:
+        ValueError: if there is no class folder, or one without an image, an image cannot be read (unless
+            `skip_broken_images`), or images or names are not allowed.
     """
-    # in the order of the names as they are compared: a Mac's folders would be in another
+    # in the order of the normalized names, because on macOS the order of the others may differ
     class_folders = [path for path in list_visible(folder) if path.is_dir()]
     class_folders.sort(key=lambda path: normalize_class_name(path.name))
     names = tuple(normalize_class_name(path.name) for path in class_folders)
     if not names:
-        found = _list(path.name for path in list_visible(folder)) or "nothing that can be seen"
-        raise ValueError(f"{folder} has no folder of images: it has {found}; what is read: {LAYOUTS}")
+        found = _list(path.name for path in list_visible(folder)) or "no visible file"
+        raise ValueError(f"{folder} must have one of these layouts: {LAYOUTS}; got no folder of images but {found}")
     try:
         check_class_names(names)
     except ValueError as error:

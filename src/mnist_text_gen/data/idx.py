@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The four IDX files of MNIST, each gzipped or not."""
+"""Reads the four IDX files of MNIST, each gzipped or not."""
 
 import gzip
 import math
@@ -18,7 +18,7 @@ _SPLITS = {"train": "train", "test": "t10k"}
 
 
 def _spell(split: str, kind: str) -> list[str]:
-    # the two spellings in circulation
+    # both spellings, "-idx3-ubyte" and ".idx3-ubyte", are in use
     stem, dimensions = f"{_SPLITS[split]}-{kind}", {"images": "idx3", "labels": "idx1"}[kind]
     return [f"{stem}{separator}{dimensions}-ubyte{suffix}" for separator in "-." for suffix in ("", ".gz")]
 
@@ -42,11 +42,11 @@ def _find(folder: Path, split: str, kind: str) -> Path:
     for name in names:
         if (folder / name).exists():
             return folder / name
-    raise ValueError(f"{folder} has IDX files, but none of {', '.join(names)}")
+    raise ValueError(f"{folder} must have one of {', '.join(names)} beside its other IDX files, got none")
 
 
 def _read(path: Path, magic: int) -> np.ndarray:
-    """Read an IDX file of unsigned bytes; the format stands at the end of http://yann.lecun.com/exdb/mnist."""
+    """Read an IDX file of unsigned bytes; the format is at the end of http://yann.lecun.com/exdb/mnist."""
     check_regular_file(path)
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
@@ -57,28 +57,28 @@ def _read(path: Path, magic: int) -> np.ndarray:
             with gzip.open(file) as unpacked:
                 return _read_array(unpacked, path, magic)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is a gzip file that cannot be read: {error}") from error
+            raise ValueError(f"{path} must be a gzip file that can be read, got an error: {error}") from error
 
 
 def _read_array(file: IO[bytes] | gzip.GzipFile, path: Path, magic: int, size: int | None = None) -> np.ndarray:
-    """The array of a file, `size` bytes long if that is known; no more is read than its header says, and a byte."""
-    num_dimensions = magic & 0xFF  # the last byte of the magic number says how many
+    """The array of a file, whose `size` in bytes may be known. Reads at most one byte more than its header says."""
+    num_dimensions = magic & 0xFF
     header_size = 4 * (1 + num_dimensions)
     header = file.read(header_size)
     if len(header) < header_size:
-        raise ValueError(f"{path} has {len(header)} bytes, less than the header of an IDX file of this kind")
+        raise ValueError(f"{path} must have {header_size} bytes or more, an IDX header, got {len(header)}")
     found, *shape = (int(number) for number in np.frombuffer(header, dtype=">u4"))
     if found != magic:
-        raise ValueError(f"{path} starts with 0x{found:08x}; an IDX file of this kind starts with 0x{magic:08x}")
+        raise ValueError(f"{path} must start with 0x{magic:08x}, as an IDX file of this kind, got 0x{found:08x}")
     num_values = math.prod(shape)
     expected, or_more = header_size + num_values, ""
     if size in (None, expected):
         check_total(shape[0], tuple(shape[1:]) or (1, 1), f"{path}:")
-        # in pieces, and so not more at once than there is, whatever the header says
+        # in pieces, so that memory is taken for what is there, not for what the header says
         data = bytearray()
         while part := file.read(min(2**20, num_values + 1 - len(data))):
             data += part
         size, or_more = header_size + len(data), " or more" if len(data) > num_values else ""
     if size != expected:
-        raise ValueError(f"{path} has {size} bytes{or_more}; its header says {shape}, which makes {expected}")
+        raise ValueError(f"{path} must have {expected} bytes for its shape {shape}, got {size}{or_more}")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)

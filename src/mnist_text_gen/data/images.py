@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""One image, from a file that may be anything to grey pixels; and many of them as one array."""
+"""Reads the grey pixels of image files, which are not trusted, and collects many of them in one array."""
 
 import io
 import struct
@@ -12,12 +12,12 @@ from PIL import Image, ImageOps
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 MAX_MEGAPIXELS = 25
-# Larger images are reduced to this width and height when they are read: texts hold 48×48 pixels at most.
+# Larger images are reduced to this width and height when they are read; a text has 48×48 pixels at most.
 MAX_STORED_SIZE = 256
-# Of one split. The images of MNIST are 60,000 and 47 million pixels.
+# Limits of a split. MNIST has 60,000 training images and 47 million pixels.
 MAX_IMAGES = 1_000_000
 MAX_PIXELS = 2**30
-# What Pillow raises, by format and damage.
+# Pillow raises all of these, depending on format and damage.
 _BROKEN_IMAGE_ERRORS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
     *(MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
@@ -25,23 +25,23 @@ _BROKEN_IMAGE_ERRORS = (
 
 
 def check_regular_file(path: Path) -> None:
-    """Raise a `ValueError` for what is no regular file: a pipe or a device would wait, or never end."""
+    """Raise a `ValueError` unless `path` is a regular file: reading a pipe or a device might never end."""
     if not path.is_file():
         raise ValueError(f"{path} is not a regular file")
 
 
 def read_image(file: io.BytesIO | Path, name: str) -> np.ndarray:
-    """The grey pixels of one file: what a viewer shows, upright.
+    """The grey pixels of an image file, upright as in an image viewer.
 
     Args:
         file (`io.BytesIO` or `Path`): an image in one of the `FORMATS`.
-        name (`str`): what an error calls it.
+        name (`str`): what an error calls the image.
 
     Returns:
-        `np.ndarray`: uint8 `[H, W]` in 0 to 255.
+        `np.ndarray`: uint8 `[H, W]` in [0, 255].
 
     Raises:
-        ValueError: for what is no regular file, cannot be read, or has more than 25 megapixels, which is not decoded.
+        ValueError: if the file is not regular, cannot be read, or has more than 25 megapixels (it is not decoded).
     """
     try:
         if isinstance(file, Path):
@@ -55,7 +55,7 @@ def read_image(file: io.BytesIO | Path, name: str) -> np.ndarray:
         raise ValueError(f"{name} has no image that can be read: {error}") from error
 
 
-# `examples/app/uploads.py` has the same function, for the page runs without this package; a test compares the two.
+# `examples/app/uploads.py` has a copy, because the page runs without this package; a test compares the two.
 def read_grey(image: Image.Image) -> Image.Image:
     """Turn an image upright as its EXIF data says, and make it grey (mode L).
 
@@ -78,19 +78,19 @@ def read_grey(image: Image.Image) -> Image.Image:
 
 
 class ImageCollector:
-    """Images of one square size, kept as they are up to 256×256 and reduced to that from there on."""
+    """Collects images of the same size. Images larger than 256×256 must be square and are reduced to that."""
 
     def __init__(self):
         self.images, self.first_name, self.shape = [], None, None
 
     def add(self, image: np.ndarray, name: str) -> None:
-        """Keep one more image `[H, W]`; a `ValueError` for another size than the first one's, and for too many."""
+        """Add an image `[H, W]`; raises a `ValueError` if its size differs from the first one's, or at the limits."""
         if self.shape is None:
             self.first_name, self.shape = name, image.shape
         if image.shape != self.shape:
             sizes = [f"{height}×{width}" for height, width in (self.shape, image.shape)]
             raise ValueError(
-                f"images must be of one size, got {self.first_name} of {sizes[0]} and {name} of {sizes[1]}"
+                f"images must have the same size, got {self.first_name} of {sizes[0]} and {name} of {sizes[1]}"
             )
         if max(image.shape) > MAX_STORED_SIZE:
             if image.shape[0] != image.shape[1]:
@@ -101,7 +101,7 @@ class ImageCollector:
         self.images.append(image)
 
     def stack(self) -> np.ndarray:
-        """All of them, uint8 `[N, H, W]`, N of 1 or more."""
+        """All images, uint8 `[N, H, W]`, with N of 1 or more."""
         return np.stack(self.images)
 
 
@@ -110,6 +110,6 @@ def check_total(num_images: int, shape: tuple[int, ...], name: str) -> None:
     num_pixels = num_images * int(np.prod(shape, dtype=object))
     if num_images > MAX_IMAGES or num_pixels > MAX_PIXELS:
         raise ValueError(
-            f"{name} {num_images:,} images of {'×'.join(map(str, shape))} are too many; a split has at most "
-            f"{MAX_IMAGES:,} images and {MAX_PIXELS:,} pixels"
+            f"{name} a split must have at most {MAX_IMAGES:,} images and {MAX_PIXELS:,} pixels, got {num_images:,} "
+            f"images of {'×'.join(map(str, shape))}"
         )

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Rows of encoded images and labels: parquet files, and data sets of the Hub."""
+"""Reads rows of encoded images and labels from parquet files and data sets on the Hub."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from .images import MAX_IMAGES, ImageCollector, check_regular_file, read_image
 
 
-# Encoded images of one row group, and the encoded bytes that are unpacked at a time.
+# Limits for the bytes of encoded images: per row group, and unpacked at a time.
 _MAX_ROW_GROUP_BYTES = 2**29
 _BATCH_BYTES = 2**27
 _MAX_BATCH_SIZE = 1000
@@ -23,27 +23,27 @@ Rows = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
 
 
 def read_parquet(files: Sequence[Path]) -> Rows:
-    """The images, uint8 `[N, H, W]`, the labels, int64 `[N]`, and the class names, if any, of the rows of files.
+    """Images, uint8 `[N, H, W]`, labels, int64 `[N]`, and class names, if any, of all rows of the files.
 
-    The files are opened here and not by `datasets`, which takes `[`, `*` and `::` in a path for a pattern, and keeps
-    a copy that it goes on to read after a file was replaced.
+    The files are opened here, because `datasets` takes `[`, `*` and `::` in a path for a pattern, and reads an old
+    copy after a file was replaced.
 
     Raises:
-        ValueError: for a file that cannot be read or is too large, columns that are missing or of another type, a row
-            without its image or label, and what [`read_image`] and [`ImageCollector`] refuse.
+        ValueError: if a file cannot be read or is too large, a column is missing or has a wrong type, a row has no
+            image or label, or [`read_image`] or [`ImageCollector`] raises one.
     """
     rows, class_names, num_rows = _Rows(), None, 0
     for path in files:
         check_regular_file(path)
         try:
-            # memory that is mapped would change with the file
+            # not mapped into memory, which would change with the file
             with path.open("rb") as source, pq.ParquetFile(source) as file:
                 num_rows += file.metadata.num_rows
                 names = _read_schema(file.schema_arrow, str(path))
                 _check_size(file.metadata, num_rows, str(path))
                 if class_names not in (None, names):
                     raise ValueError(
-                        f"{path} has the class names {list(names)}, and {files[0]} has {list(class_names)}"
+                        f"{path} must have the class names of {files[0]}, {list(class_names)}, got {list(names)}"
                     )
                 class_names = names
                 rows.add(_iterate(file), str(path))
@@ -53,21 +53,21 @@ def read_parquet(files: Sequence[Path]) -> Rows:
 
 
 def read_dataset(dataset, name: str) -> Rows:
-    """The same of a `datasets.Dataset`."""
+    """Images, labels and class names of a `datasets.Dataset`, as in [`read_parquet`]."""
     class_names = _read_schema(dataset.features.arrow_schema, name)
     if len(dataset) > MAX_IMAGES:
-        raise ValueError(f"{name} has {len(dataset):,} rows; a split has at most {MAX_IMAGES:,} images")
+        raise ValueError(f"{name} must have at most {MAX_IMAGES:,} rows, got {len(dataset):,}")
     rows = _Rows()
     rows.add(dataset.select_columns(list(_COLUMNS)).with_format("arrow").iter(batch_size=100), name)
     return rows.stack(name, class_names)
 
 
 def _read_schema(schema: pa.Schema, name: str) -> tuple[str, ...]:
-    """Check the columns, and find the names of the classes, if they have any."""
+    """Check the columns, and return the class names, if any."""
     from datasets import Features
 
     if any(schema.names.count(column) != 1 for column in _COLUMNS):
-        raise ValueError(f"{name} has the columns {schema.names}; needed are 'image' and 'label'")
+        raise ValueError(f"{name} must have the columns 'image' and 'label', got {schema.names}")
     image, label = (schema.field(column).type for column in _COLUMNS)
     encoded = image
     if pa.types.is_struct(image) and image.get_field_index("bytes") >= 0:
@@ -75,34 +75,34 @@ def _read_schema(schema: pa.Schema, name: str) -> tuple[str, ...]:
     allowed = _IS_BINARY + ((pa.types.is_null,) if pa.types.is_struct(image) else _IS_STRING)
     if not any(is_type(encoded) for is_type in allowed):
         raise ValueError(
-            f"{name} has the column 'image' of type {image}; needed are the bytes of encoded images, alone or as "
-            "struct<bytes: binary, path: string>"
+            f"the column 'image' of {name} must have bytes of encoded images, as binary or as "
+            f"struct<bytes: binary, path: string>, got {image}"
         )
     if not pa.types.is_integer(label):
-        raise ValueError(f"{name} has the column 'label' of type {label}; needed are integers, the labels 0 to 9")
+        raise ValueError(f"the column 'label' of {name} must have integers, the labels 0 to 9, got {label}")
     try:
         # of the labels only: not every version knows all types that images may have
         labels = pa.schema([schema.field("label")], schema.metadata)
         names = getattr(Features.from_arrow_schema(labels)["label"], "names", None) or ()
         return tuple(str(class_name) for class_name in names)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f"{name} has metadata of `datasets` that cannot be read: {error!r}") from error
+        raise ValueError(f"{name} must have metadata that `datasets` can read, got {error!r}") from error
 
 
 def _check_size(metadata: pq.FileMetaData, num_rows: int, name: str) -> None:
     if num_rows > MAX_IMAGES:
-        raise ValueError(f"{name} makes it {num_rows:,} rows; a split has at most {MAX_IMAGES:,} images")
+        raise ValueError(f"a split must have at most {MAX_IMAGES:,} rows, got {num_rows:,} up to {name}")
     for index in range(metadata.num_row_groups):
         size = _unpacked_size(metadata, index)
         if size > _MAX_ROW_GROUP_BYTES:
             raise ValueError(
-                f"{name} has {size:,} bytes in row group {index}; the limit is {_MAX_ROW_GROUP_BYTES:,}, so write it "
-                "in more row groups"
+                f"a row group must have at most {_MAX_ROW_GROUP_BYTES:,} bytes of images, got {size:,} in row group "
+                f"{index} of {name}; write it in more row groups"
             )
 
 
 def _unpacked_size(metadata: pq.FileMetaData, index: int) -> int:
-    """What a row group says that its images take, without the columns that are not read."""
+    """The bytes of a row group's images, as its metadata says."""
     group = metadata.row_group(index)
     columns = (group.column(number) for number in range(group.num_columns))
     return sum(column.total_uncompressed_size for column in columns if _is_image(column.path_in_schema))
@@ -114,14 +114,14 @@ def _is_image(path: str) -> bool:
 
 def _iterate(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     for index in range(file.metadata.num_row_groups):
-        # equal images may stand in a file once, so that every row may unpack to as much as the whole row group
+        # a file may store equal images once, so every row may unpack to as much as the whole row group
         size = max(_unpacked_size(file.metadata, index), 1)
         batch_size = min(_MAX_BATCH_SIZE, max(1, _BATCH_BYTES // size))
         yield from file.iter_batches(batch_size, row_groups=[index], columns=list(_COLUMNS), use_threads=False)
 
 
 class _Rows:
-    """Images and labels as they come."""
+    """Collects images and labels of rows."""
 
     def __init__(self):
         self.images, self.labels = ImageCollector(), []
@@ -133,7 +133,7 @@ class _Rows:
             for value, label in zip(batch["image"], labels, strict=True):
                 row_name = f"{name}, row {row},"
                 if label is None:
-                    raise ValueError(f"{row_name} has no label")
+                    raise ValueError(f"{row_name} must have a label, got none")
                 if label >= 2**63:
                     raise ValueError(f"the label of {row_name} must be from 0 to 9, got {label}")
                 self.images.add(read_image(_take_bytes(value, row_name), row_name), row_name)
@@ -142,22 +142,21 @@ class _Rows:
 
     def stack(self, name: str, class_names: tuple[str, ...]) -> Rows:
         if not self.labels:
-            raise ValueError(f"{name} has no image")
+            raise ValueError(f"{name} must have 1 row or more, got none")
         return self.images.stack(), np.array(self.labels, dtype=np.int64), class_names
 
 
 def _take_bytes(value: pa.Scalar, name: str) -> io.BytesIO:
     """The encoded image in a row of a data set.
 
-    A row may name a file in place of its bytes. Somebody else's data set would then choose a file of this machine,
-    and make it part of what is published.
+    A row that names a file instead of its bytes is refused: somebody else's data set would choose a file of this
+    machine, which might then be published.
     """
     value = value.as_py()
     encoded, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
     if isinstance(encoded, str):
         encoded, path = None, encoded
-    if encoded is None and path is None:
-        raise ValueError(f"{name} has no image")
     if encoded is None:
-        raise ValueError(f"{name} refers to the file {path!r}; the row must hold the bytes of its image")
+        found = "none" if path is None else f"the name of a file, {path!r}"
+        raise ValueError(f"{name} must have the bytes of an image, got {found}")
     return io.BytesIO(encoded)

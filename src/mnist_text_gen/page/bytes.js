@@ -1,8 +1,8 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// What the page and its workers both read: pieces of the weights, and the values of symbols.
+// Decoding for the page and its workers: pieces of the weights, and values of symbols.
 "use strict";
 
-// Five digits are four bytes; see `encode_base85` in writing.py
+// Five digits are four bytes, see `encode_base85` in writing.py.
 function decodeBase85(text) {
   const bytes = new Uint8Array((text.length / 5) * 4);
   const view = new DataView(bytes.buffer);
@@ -17,7 +17,7 @@ function decodeBase85(text) {
   return bytes;
 }
 
-// 0 or 1 for each pixel, of the values of symbols: six pixels each, the most significant bit first
+// Pixels, 0 or 1, from values of symbols: six pixels each, most significant bit first.
 function unpack(symbols, imageSize) {
   const image = new Uint8Array(imageSize ** 2), perSymbol = image.length / symbols.length;
   for (let pixel = 0; pixel < image.length; pixel++)

@@ -1,10 +1,10 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 //
-// GPT-2 and the CNN of mnist-text-gen in WebAssembly, for the page without a server; `make wasm` compiles it. Layouts
-// and arithmetic are explained in kernels.h.
+// GPT-2 and the CNN of mnist-text-gen in WebAssembly, for the page without a server. `make wasm` compiles this file;
+// kernels.h explains layouts and arithmetic.
 #include "kernels.h"
 
-// ---- GPT-2, one token of every text per call.
+// ---- GPT-2, which reads one token of every text per call.
 
 // y = (x - mean) / sqrt(variance + epsilon) gain + bias; x and y [G][PAD(K)][8]
 static void normalize(const float *x, const float *gain, const float *bias, float epsilon, float *y, uint32_t G,
@@ -29,7 +29,7 @@ static void normalize(const float *x, const float *gain, const float *bias, floa
 typedef struct {
   const float *gain_1, *bias_1, *gain_2, *bias_2;
   const Matrix *qkv, *projection, *expand, *contract;
-  float scale;  // of the products of queries and keys
+  float scale;  // factor of the products of queries and keys
 } Layer;
 
 static struct {
@@ -44,7 +44,7 @@ static struct {
 
 static float *x, *y, *qkv, *inner, *logits, *attention;
 static void *keys, *values;              // the cache, float32 or int8
-static float *key_units, *value_units;  // [layers][G][heads][T][8], where it is int8: what 1 is worth
+static float *key_units, *value_units;  // the value of 1 in an int8 cache, [layers][G][heads][T][8]
 static int32_t *ids;  // [G][8]
 
 EXPORT("model") int set_model(uint32_t width, uint32_t heads, uint32_t layers, uint32_t inner_width,
@@ -67,9 +67,9 @@ EXPORT("ends") void set_ends(const float *tokens, const float *places, const flo
   model.tokens = tokens, model.places = places, model.final_gain = gain, model.final_bias = bias, model.head = head;
 }
 
-// A head's keys of a group are [T][D][8], its values [PAD(D)/4][T][4][8]: four inputs at a time are read in a row.
-// With matrices of integers the cache is int8, a vector of each text with a unit of its own, and has pairs as
-// `multiply` has: keys [T][PAD(D)/2][8][2], values [PAD(D)/4][T/2][4][8][2], where a pair are two positions.
+// For each head and group, keys are [T][D][8] and values [PAD(D)/4][T][4][8], so that four inputs are read in a row.
+// If the matrices are integers, the cache is int8, with a unit per vector and text. It is stored in pairs, as for
+// `multiply`: keys [T][PAD(D)/2][8][2], and values [PAD(D)/4][T/2][4][8][2], where a pair is two positions.
 static uint32_t head_size(void) { return model.width / model.heads; }
 static uint32_t num_positions(void) { return PAD(model.positions); }
 static uint64_t head_index(uint32_t l, uint32_t g, uint32_t h) {
@@ -80,7 +80,7 @@ static uint64_t cache_start(uint32_t l, uint32_t g, uint32_t h) {
 }
 static int has_integers(void) { return model.layer[0].qkv->scales != 0; }
 
-// Room for texts in so many groups; 0 where there is not enough memory
+// Allocates memory for `groups` groups of texts; returns 0 if there is not enough.
 EXPORT("room") int make_room(uint32_t groups) {
   uint32_t D = PAD(model.width), widest = PAD(model.inner > model.width ? model.inner : model.width) * groups;
   model.groups = groups;
@@ -104,7 +104,7 @@ EXPORT("logits_at") float *logits_at(void) { return logits; }  // [G][PAD(vocabu
 
 // scores [T][8] = scale q k of one head, for positions 0 to t
 static void score_keys(const float *q, const float *k, float *scores, uint32_t t, uint32_t D, float scale) {
-  for (uint32_t j = 0; j <= t; j += 4, k += 4 * D * 8) {  // past t it reads what is never used
+  for (uint32_t j = 0; j <= t; j += 4, k += 4 * D * 8) {  // reads some values after t, which are not used
     v128_t sums[8] = {};
     for (uint32_t d = 0; d < D; d++) {
       v128_t low = LOAD(q + d * 8), high = LOAD(q + d * 8 + 4);
@@ -147,7 +147,7 @@ static void mix_values(const float *weights, const float *v, float *out, uint32_
   }
 }
 
-// The same two in integers: q are int16 [PAD(D)/2][8][2], each worth `unit` [8]; keys are int8, each worth `k_units`
+// The same two in integers: q is int16 [PAD(D)/2][8][2] in units `unit` [8], and keys are int8 in units `k_units`.
 static void score_integer_keys(const int16_t *q, const float *unit, const int8_t *k, const float *k_units,
                                float *scores, uint32_t t, uint32_t D, float scale) {
   for (uint32_t j = 0; j <= t; j += 4, k += 4 * D * 8) {
@@ -167,7 +167,7 @@ static void score_integer_keys(const int16_t *q, const float *unit, const int8_t
   }
 }
 
-// weights are int16 [T/2][8][2], each worth `unit` [8]
+// weights are int16 [T/2][8][2] in units `unit` [8]
 static void mix_integer_values(const int16_t *weights, const float *unit, const int8_t *v, float *out, uint32_t t,
                                uint32_t D) {
   for (uint32_t d = 0; d < D; d += 4, v += num_positions() * 32) {
@@ -185,7 +185,7 @@ static void mix_integer_values(const int16_t *weights, const float *unit, const 
   }
 }
 
-// x [D][8] -> its place at position t of the int8 keys or values `to`, and what 1 is worth, [8]
+// Stores x [D][8] at position t of the int8 keys or values `to`, and the value of 1 in `units` [8].
 static void store_integers(const float *x, int8_t *to, float *units, uint32_t D, uint32_t t, int is_value) {
   for (uint32_t half = 0; half < 8; half += 4) {
     v128_t largest = SPLAT(1e-20f);
@@ -226,8 +226,8 @@ static void attend_in_integers(const float *q, const float *key, const float *va
   mix_integer_values(integers, units, v, out, t, D);
 }
 
-// Causal attention of the token at position t, whose queries, keys and values are [G][3][heads][D][8]; out is
-// [G][heads][D][8]
+// Causal attention of the token at position t, whose queries, keys and values are [G][3][heads][D][8]; `out` is
+// [G][heads][D][8].
 static void attend(uint32_t l, uint32_t t, float *out, uint32_t G) {
   uint32_t D = head_size(), E = model.width;
   float scale = model.layer[l].scale;
@@ -244,7 +244,7 @@ static void attend(uint32_t l, uint32_t t, float *out, uint32_t G) {
     }
 }
 
-// The logits of what follows the ids at position t, of the texts in the first G groups
+// Computes the logits of the tokens that follow the ids at position t, for the texts in the first G groups.
 EXPORT("step") void step(uint32_t t, uint32_t G) {
   uint32_t E = model.width;
   for (uint32_t text = 0; text < G * 8; text++) {
@@ -265,7 +265,7 @@ EXPORT("step") void step(uint32_t t, uint32_t G) {
   multiply(model.head, y, logits, G, WRITE);
 }
 
-// n elements of a text from `from` on become those of another from `to` on; the texts of a group lie side by side
+// Copies n elements of a text, at `from`, to those of another text, at `to`; the texts of a group are side by side.
 static void copy_floats(float *array, uint64_t from, uint64_t to, uint32_t n) {
   for (uint32_t i = 0; i < n * 8; i += 8) array[to + i] = array[from + i];
 }
@@ -273,7 +273,7 @@ static void copy_pairs(int16_t *array, uint64_t from, uint64_t to, uint32_t n) {
   for (uint32_t i = 0; i < n * 8; i += 8) array[to + i] = array[from + i];
 }
 
-// Let text `to` go on from the first n positions of text `from`
+// Copies the cache of the first n positions of text `from` to text `to`.
 EXPORT("fork") void fork(uint32_t from, uint32_t to, uint32_t n) {
   uint32_t D = head_size(), T = num_positions(), is_integer = has_integers(), a = from % 8, b = to % 8;
   for (uint32_t l = 0; l < model.layers; l++)
@@ -296,13 +296,13 @@ EXPORT("fork") void fork(uint32_t from, uint32_t to, uint32_t n) {
 
 // ---- The CNN, on groups of 8 images.
 
-// out [S][S][PAD(N)][8] = ReLU of a 3x3 convolution of in [S][S][PAD(C)][8], zero around it; the matrix is [9 C][N],
-// and `patches` has room for [S][PAD(9 C)][8]: what the pixels of a row see
+// out [S][S][PAD(N)][8] = ReLU of a 3x3 convolution of in [S][S][PAD(C)][8], with zeros around it. The matrix is
+// [9 C][N], and `patches` is memory for the inputs of a row of pixels, [S][PAD(9 C)][8].
 EXPORT("convolve") void convolve(const Matrix *m, const float *in, float *out, float *patches, uint32_t S) {
   uint32_t C = m->K / 9;
   for (uint32_t row = 0; row < S; row++) {
     for (uint32_t i = 0; i < S * 9; i++) {
-      uint32_t above = row + i % 9 / 3, left = i / 9 + i % 3;  // one more than where the tap is
+      uint32_t above = row + i % 9 / 3, left = i / 9 + i % 3;  // the place of the tap plus one
       int inside = above >= 1 && above <= S && left >= 1 && left <= S;
       const float *from = in + ((above - 1) * S + left - 1) * PAD(C) * 8;
       float *to = patches + (i / 9 * PAD(9 * C) + i % 9 * C) * 8;
@@ -312,7 +312,7 @@ EXPORT("convolve") void convolve(const Matrix *m, const float *in, float *out, f
   }
 }
 
-// out [S/2][S/2][n][8], the largest of 2x2 of in [S][S][n][8]
+// out [S/2][S/2][n][8] = the largest of each 2x2 block of in [S][S][n][8]
 EXPORT("pool") void pool(const float *in, float *out, uint32_t S, uint32_t n) {
   for (uint32_t i = 0; i < (S / 2) * (S / 2); i++) {
     const float *corner = in + (i / (S / 2) * 2 * S + i % (S / 2) * 2) * n * 8;
@@ -354,7 +354,7 @@ static void seed_key(const uint32_t *words, uint32_t n, uint64_t key[2]) {
   key[0] = out[0] | (uint64_t)out[1] << 32, key[1] = out[2] | (uint64_t)out[3] << 32;
 }
 
-static uint64_t high_half(uint64_t a, uint64_t b) {  // of a b, 128 bits
+static uint64_t high_half(uint64_t a, uint64_t b) {  // the upper 64 of the 128 bits of a b
   uint64_t low = (a & 0xffffffff) * (b & 0xffffffff), one = (a >> 32) * (b & 0xffffffff) + (low >> 32);
   uint64_t other = (a & 0xffffffff) * (b >> 32) + (one & 0xffffffff);
   return (a >> 32) * (b >> 32) + (one >> 32) + (other >> 32);

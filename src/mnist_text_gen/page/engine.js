@@ -1,13 +1,13 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// The engine: engine.wasm with weights in it, the rules of decoding, and the classifier. It runs in a worker of the
-// page, and in Node for the tests.
+// The engine: engine.wasm with its weights, the decoding rules, and the classifier. It runs in a worker of the page,
+// and in Node for the tests.
 "use strict";
 
-const GROUP = 8; // texts that lie side by side; see engine.c
+const GROUP = 8; // texts that are computed side by side, see kernels.h
 const FINISH = { gelu_tanh: 2, gelu_erf: 3 };
 const pad = (n) => (n + 3) & ~3;
 
-// name → array, of tensors that stand one behind the other in `buffer`, each from a multiple of 4 bytes on
+// Maps names to arrays of the tensors that follow each other in `buffer`, each at a multiple of 4 bytes.
 function readTensors(index, buffer) {
   const tensors = {};
   let offset = 0;
@@ -21,7 +21,7 @@ function readTensors(index, buffer) {
 }
 
 class Engine {
-  // `module` is a WebAssembly.Module; `numTexts` is how many it can write at the same time
+  // `module` is a WebAssembly.Module, and `numTexts` the number of texts that it can draw at the same time.
   constructor(module, settings, tensors, numTexts) {
     this.settings = settings;
     this.wasm = new WebAssembly.Instance(module).exports;
@@ -54,7 +54,7 @@ class Engine {
     return address;
   }
 
-  // a weight [K][N], float32, or int8 with a scale for each column, and its bias [N], if any
+  // A weight [K][N] in float32, or in int8 with a scale per column, and its bias [N], if any.
   putMatrix(name, bias) {
     const { values, shape } = this.tensors[name];
     const scales = this.tensors[`${name}.scales`];
@@ -94,7 +94,7 @@ class Engine {
     this.scores = this.alloc(pad(this.settings.classNames.length) * GROUP * 4);
   }
 
-  // Logits of what follows the ids at `position`, of the first `numRows` texts: a function of row and id
+  // Logits of the tokens after `position`, for the first `numRows` texts, as a function of row and id.
   step(position, ids, numRows) {
     new Int32Array(this.wasm.memory.buffer, this.wasm.ids_at(), numRows).set(ids.subarray(0, numRows));
     this.wasm.step(position, Math.ceil(numRows / GROUP));
@@ -103,7 +103,7 @@ class Engine {
     return (row, id) => logits[Math.floor(row / GROUP) * stride + id * GROUP + (row % GROUP)];
   }
 
-  // Gumbel noise [symbol][value] of one text, in float32 as in Python; `key` are integers, such as seed and index
+  // Gumbel noise [symbol][value] of one text, in float32 as in Python; `key` has integers, such as seed and index.
   noise(key) {
     const words = key.flatMap(splitInteger);
     new Uint32Array(this.wasm.memory.buffer, this.words, words.length).set(words);
@@ -114,10 +114,10 @@ class Engine {
     return noise;
   }
 
-  // Draw a text for each of `keys`: `keys[i]` is what the noise of text i depends on. Begins with the symbols `known`.
-  // Where `labels` are several, the class of a text is drawn too, from p(class | known) with all equally likely before.
-  // `onRow` is called with texts whenever a row of pixels is written, and may return a promise; where that is false,
-  // drawing stops, and the result is undefined. Result: labels, and the values 0 to 63 of the symbols [texts][symbols].
+  // Draws one text per key; `keys[i]` is the seed of the noise of text i. All texts begin with the symbols `known`. If
+  // there are several `labels`, the class of a text is drawn from p(class | known), with all classes equally likely a
+  // priori. `onRow` is called whenever a row of pixels is written, and may return a promise. If its value is false,
+  // drawing stops and the result is undefined. Result: labels, and values 0 to 63 of the symbols, [texts][symbols].
   async draw({ labels, keys, known = [], temperature }, onRow = () => true) {
     const { numPixelSymbols, numSymbolValues, imageSize } = this.settings;
     const numTexts = keys.length,
@@ -144,7 +144,7 @@ class Engine {
     return { labels: texts.labels, symbols };
   }
 
-  // argmax(logits / T + noise), a sample of softmax(logits / T), of pixel symbols only; in float32 as in Python
+  // argmax(logits / T + noise), a sample of softmax(logits / T), over pixel symbols only; in float32 as in Python.
   choose(logits, row, noise, temperature) {
     let best = 0,
       highest = -Infinity;
@@ -155,11 +155,11 @@ class Engine {
       if (score > highest) [best, highest] = [value, score];
     }
     if (highest === -Infinity)
-      throw new Error("the language model must give numbers, got NaN: do its weights overflow?");
+      throw new Error("the language model must return finite logits, got NaN; its weights may overflow");
     return best;
   }
 
-  // The classifier's probabilities [images][classes]; an image has 0 or 1 for each pixel, row by row
+  // The classifier's probabilities [images][classes]; an image has pixels of 0 or 1, row by row.
   judge(images) {
     const { imageSize, channels, classNames, classifierTemperature } = this.settings;
     const results = [];
@@ -192,24 +192,24 @@ class Engine {
     return [label, ...Array.from(values, (value) => firstPixelId + value)].map((id) => names[id]).join("") + endSymbol;
   }
 
-  // 0 or 1 for each pixel of text `index`
+  // The pixels, 0 or 1, of text `index`.
   image(symbols, index) {
     const { numPixelSymbols, imageSize } = this.settings;
     return unpack(symbols.subarray(index * numPixelSymbols, (index + 1) * numPixelSymbols), imageSize);
   }
 }
 
-// Texts that are alike so far are one row of the engine, which is run once; where they part, a row is copied.
+// Texts that are equal so far share one row of the engine. Where they begin to differ, the row is copied.
 class Texts {
   constructor(engine, labels, numTexts) {
     this.engine = engine;
     this.labels = Array(numTexts).fill(labels[0]);
     this.rowLabels = labels;
-    this.rows = new Int32Array(numTexts); // of each text
+    this.rows = new Int32Array(numTexts); // the row of each text
     this.numRows = labels.length;
     this.ids = new Int32Array(Math.max(numTexts, labels.length));
     this.ids.set(labels);
-    this.logProbabilities = labels.map(() => 0); // of what is known, for each row
+    this.logProbabilities = labels.map(() => 0); // of the known symbols, per row
   }
 
   extend(value, logits, temperature) {
@@ -224,7 +224,7 @@ class Texts {
     }
   }
 
-  // each text's class from p(class | known), by the noise of its first symbol, which is known and so not drawn
+  // Draws each text's class from p(class | known), with the noise of its first symbol, which is known and not drawn.
   drawLabels(noise) {
     if (this.rowLabels.length === 1) return;
     this.rows.forEach((_, text) => {
@@ -236,7 +236,7 @@ class Texts {
 
   branch(position, choose) {
     const heirs = new Map(); // row and value → row
-    const taken = new Set(); // rows whose first text goes on in them
+    const taken = new Set(); // rows in which a text already continues
     const { firstPixelId, numSymbolValues } = this.engine.settings;
     this.rows.forEach((row, text) => {
       const value = choose(row, text);

@@ -2,13 +2,13 @@
 //
 // The kernels of engine.c: memory, functions of four numbers, and products of matrices.
 //
-// Eight texts (or images) are a group. They lie side by side in the lanes of two SIMD registers: element i of a
-// group's vector is 8 floats, one for each text, and a kernel does to all of them what it would do to one. So a text
-// depends neither on its neighbours nor on their number. Only plain SIMD is used, whose results the standard fixes to
-// the last bit (relaxed SIMD does not): a seed gives the same text in every browser.
+// Eight texts (or images) are a group. They are side by side in the lanes of two SIMD registers: element i of a group's
+// vector is 8 floats, one per text, and a kernel applies the same operations to all of them. So a text depends neither
+// on its neighbours nor on their number. Only plain SIMD is used, whose results are standardized to the last bit, in
+// contrast to relaxed SIMD: a seed gives the same text in every browser.
 //
-// Shapes are written as in Python: G groups, K inputs, N outputs, T positions, D the size of a head; [8] are the texts
-// of a group. PAD(n) is n, rounded up to a multiple of 4: activations are [G][PAD(n)][8], with zeros at the end.
+// Shapes are written as in Python: G groups, K inputs, N outputs, T positions, D the size of a head, [8] the texts of a
+// group. PAD(n) is n rounded up to a multiple of 4. Activations are [G][PAD(n)][8], with zeros at the end.
 #pragma once
 #include <stdint.h>
 #include <wasm_simd128.h>
@@ -17,7 +17,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define PAD(n) (((n) + 3) & ~3u)
-#define COLUMNS 6  // of a matrix, at the same time: 12 sums, 2 inputs and a weight fill the 16 registers of SSE
+#define COLUMNS 6  // columns of a matrix at a time: 12 sums, 2 inputs and a weight fill the 16 registers of SSE
 #define LOAD(p) wasm_v128_load(p)
 #define STORE(p, x) wasm_v128_store(p, x)
 #define SPLAT(x) wasm_f32x4_splat(x)
@@ -28,7 +28,7 @@
 #define MAX(a, b) wasm_f32x4_max(a, b)
 #define TO_INT(x) wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(x))
 
-// ---- Memory: it only grows; 0 where no more can be had.
+// ---- Memory, which only grows; `alloc` returns 0 if there is no more.
 
 extern uint8_t __heap_base;
 static uintptr_t heap;
@@ -85,9 +85,9 @@ INLINE v128_t gelu_erf(v128_t x) {
 
 // ---- Products of matrices, in float32 or in integers.
 
-// A weight [K][N], cut into panels of 6 columns. In float32 a panel is [PAD(K)][6]. With `scales`, column n is
-// scales[n] times integers of 8 bits, and a panel is int16 [PAD(K)/2][6][2], so that one instruction multiplies two
-// rows and adds the two products.
+// A weight [K][N], split into panels of 6 columns. In float32 a panel is [PAD(K)][6]. With `scales`, column n is
+// scales[n] times 8-bit integers, and a panel is int16 [PAD(K)/2][6][2], so that one instruction multiplies two rows
+// and adds the two products.
 typedef struct {
   uint32_t K, N;
   const void *panels;
@@ -100,11 +100,11 @@ static const float *copy(const float *from, uint32_t n) {
   return to;
 }
 
-// `bias` and `scales` may be 0; `weights` are float32, or int8 where there are scales
+// `bias` and `scales` may be 0; `weights` are float32, or int8 if there are scales.
 EXPORT("matrix") Matrix *matrix(const void *weights, const float *scales, const float *bias, uint32_t K, uint32_t N) {
   uint32_t num_panels = (N + COLUMNS - 1) / COLUMNS;
   Matrix *m = alloc(sizeof(Matrix));
-  void *panels = alloc(num_panels * PAD(K) * COLUMNS * (scales ? 2 : 4));  // zero at first, also where it is padded
+  void *panels = alloc(num_panels * PAD(K) * COLUMNS * (scales ? 2 : 4));  // all zero, also the padding
   float *zeros = alloc((N + COLUMNS) * 4);
   if (!m || !panels || !zeros) return 0;
   for (uint32_t n = 0; n < N; n++) {
@@ -120,17 +120,17 @@ EXPORT("matrix") Matrix *matrix(const void *weights, const float *scales, const 
   return m->bias && (m->scales || !scales) ? m : 0;
 }
 
-// The largest integer that activations become: products of them with 127 must fit in 32 bits, summed `num_terms` times
+// The largest integer of activations: the sum of `num_terms` products with 127 must fit in 32 bits.
 INLINE float largest_integer(uint32_t num_terms) {
   uint32_t largest = 2147483647u / 127 / num_terms;
   return largest < 32767 ? largest : 32767;
 }
 
-INLINE v128_t pair(v128_t low, v128_t high) {  // int16 [4][2] of two int32 [4]
+INLINE v128_t pair(v128_t low, v128_t high) {  // int16 [4][2] from two int32 [4]
   return wasm_v128_or(wasm_v128_and(low, wasm_i32x4_splat(0xffff)), wasm_i32x4_shl(high, 16));
 }
 
-// x [G][PAD(K)][8] -> integers int16 [G][PAD(K)/2][8][2] and, for each text, what one of them is worth, [G][8]
+// x [G][PAD(K)][8] -> integers, int16 [G][PAD(K)/2][8][2], and the value of 1 for each text, `units` [G][8]
 static void quantize(const float *x, int16_t *integers, float *units, uint32_t G, uint32_t K) {
   v128_t top = SPLAT(largest_integer(K)), tiny = SPLAT(1e-20f);
   for (uint32_t i = 0; i < G * 2; i++) {
@@ -147,7 +147,7 @@ static void quantize(const float *x, int16_t *integers, float *units, uint32_t G
   }
 }
 
-// 6 columns of one group: sums [6][8] as pairs of registers
+// The products of 6 columns with one group: sums [6][8] as pairs of registers.
 INLINE void multiply_floats(const float *x, const float *panel, uint32_t K, v128_t *sums) {
   for (uint32_t k = 0; k < PAD(K); k += 4)
     UNROLL for (int i = 0; i < 4; i++, x += 8, panel += COLUMNS) {
@@ -165,16 +165,16 @@ INLINE void multiply_integers(const int16_t *x, const int16_t *panel, uint32_t K
     UNROLL for (int i = 0; i < 2; i++, x += 16, panel += 2 * COLUMNS) {
       v128_t low = LOAD(x), high = LOAD(x + 8);
       UNROLL for (int n = 0; n < COLUMNS; n++) {
-        v128_t weights = wasm_v128_load32_splat(panel + 2 * n);  // of two rows
+        v128_t weights = wasm_v128_load32_splat(panel + 2 * n);  // from two rows
         sums[2 * n] = wasm_i32x4_add(sums[2 * n], wasm_i32x4_dot_i16x8(weights, low));
         sums[2 * n + 1] = wasm_i32x4_add(sums[2 * n + 1], wasm_i32x4_dot_i16x8(weights, high));
       }
     }
 }
 
-enum { WRITE, ADD_TO, GELU_TANH, GELU_ERF, RELU };  // what becomes of a product
+enum { WRITE, ADD_TO, GELU_TANH, GELU_ERF, RELU };  // how a product is stored
 
-// sums [6][8], or fewer columns of a last panel, plus their bias -> y [6][8]
+// sums [6][8] (fewer columns in a last panel) plus their bias -> y [6][8]
 INLINE void finish(const v128_t *sums, const float *bias, uint32_t num_columns, float *y, int how) {
   UNROLL for (uint32_t i = 0; i < 2 * COLUMNS; i++) {
     if (i / 2 >= num_columns) break;
@@ -196,7 +196,7 @@ static void multiply_in_floats(const Matrix *m, const float *x, float *y, uint32
     }
 }
 
-static int16_t *integers;  // of the activations of one product
+static int16_t *integers;  // the quantized activations of one product
 static float *units;
 
 static void multiply_in_integers(const Matrix *m, const float *x, float *y, uint32_t G, int how) {

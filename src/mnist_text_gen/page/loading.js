@@ -1,12 +1,12 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// Weights out of scripts, which are all that a page may read that was opened as a file; and workers with them.
+// Loading of weights from scripts, the only files that a page can read if it was opened as a file; and the workers.
 "use strict";
 
 const MAX_WORKERS = 4;
-const BATCH = 64; // how many texts all workers together have room for
+const BATCH = 64; // how many texts all workers can draw at the same time
 const pieces = {}; // file name → its bytes and the fingerprint of all files of its kind
 
-// what data/*.js call
+// Called by data/*.js.
 function receive(name, index, fingerprint, sum, text) {
   const bytes = decodeBase85(text),
     view = new DataView(bytes.buffer);
@@ -24,12 +24,12 @@ function readPiece(name, index) {
     script = document.createElement("script");
   return new Promise((resolve, reject) => {
     script.src = file;
-    script.onerror = () => reject(new Error(`${file} cannot be read; it belongs beside index.html`));
+    script.onerror = () => reject(new Error(`${file} cannot be read; it must be beside index.html`));
     script.onload = () => {
       const piece = pieces[file];
       delete pieces[file];
       script.remove();
-      if (!piece?.isWhole) reject(new Error(`${file} is damaged; make or download the page again`));
+      if (!piece?.isWhole) reject(new Error(`${file} is damaged; write or download the page again`));
       else if (piece.fingerprint !== settings.files[name].fingerprint)
         reject(new Error(`${file} belongs to another page than this index.html`));
       else resolve(piece.bytes);
@@ -38,7 +38,7 @@ function readPiece(name, index) {
   });
 }
 
-// the tensors of data/`name`-*.js, as bytes
+// The bytes of the tensors in data/`name`-*.js.
 async function readContent(name, onProgress) {
   const { numPieces, numBytes } = settings.files[name];
   let numRead = 0;
@@ -55,7 +55,7 @@ function readWasm() {
   const wasm = Uint8Array.from(atob(textOf("wasm")), (symbol) => symbol.charCodeAt(0));
   if (typeof WebAssembly !== "object" || !WebAssembly.validate(wasm))
     throw new Error(
-      "this browser has no WebAssembly with SIMD; Chrome 91, Firefox 89 and Safari 16.4 have it, and later ones",
+      "this browser has no WebAssembly with SIMD; Chrome 91, Firefox 89, Safari 16.4 and later versions have it",
     );
   return wasm;
 }
@@ -64,12 +64,12 @@ function textOf(id) {
   return document.getElementById(id).textContent;
 }
 
-// Workers with the same weights, which share the texts to draw among them.
+// Workers with the same weights, which share the texts to be drawn.
 class Pool {
   constructor(wasm, contents) {
     const size = Math.min(navigator.hardwareConcurrency || 1, MAX_WORKERS);
     const script = URL.createObjectURL(new Blob([textOf("engine"), textOf("worker")], { type: "text/javascript" }));
-    this.numTexts = Math.ceil(BATCH / 8 / size) * 8; // of each worker
+    this.numTexts = Math.ceil(BATCH / 8 / size) * 8; // per worker
     this.workers = Array.from({ length: size }, () => new Worker(script));
     this.ready = Promise.all(
       this.workers.map((worker) =>
@@ -78,7 +78,7 @@ class Pool {
     );
   }
 
-  // the answer to a message, which is the first that is not about rows
+  // Sends a message and waits for the answer, the first message back that is not about rows.
   ask(worker, message, onRows) {
     return new Promise((resolve, reject) => {
       worker.onerror = (event) => reject(new Error(event.message || "a worker of this page cannot run"));
@@ -91,7 +91,7 @@ class Pool {
     });
   }
 
-  // the answers to requests, each with the keys of at most `numTexts` texts; undefined where it was stopped
+  // The answers to requests, which have the keys of at most `numTexts` texts each; undefined for those stopped.
   async run(requests, onRows) {
     this.isStopped = false;
     const answers = Array(requests.length).fill(undefined);

@@ -1,8 +1,8 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// The pad: an upper half that is drawn by hand or with the keyboard, or read from a picture.
+// The pad: the user draws an upper half with a pointer or the keyboard, or uploads a picture.
 "use strict";
 
-const WIDE = 1.5; // a picture that is this many times as wide as high is taken for the upper half alone
+const WIDE = 1.5; // a picture that is at least this many times as wide as high is only the upper half
 
 class Pad {
   constructor(canvas, size, onChange) {
@@ -45,7 +45,7 @@ class Pad {
     context.fillRect(...this.cursor, 1, 1);
   }
 
-  // ink two pixels wide around the places between this event and the last
+  // Draws ink, two pixels wide, at all places since the last event.
   stroke(event) {
     const box = this.canvas.getBoundingClientRect();
     for (const { clientX, clientY } of event.getCoalescedEvents?.().concat(event) ?? [event]) {
@@ -71,7 +71,7 @@ class Pad {
     if (!step) this.onChange();
   }
 
-  // Ink may be bright on dark or dark on bright: what the rim has most of is the background.
+  // Ink may be bright on dark or dark on bright: most of the rim is background.
   async read(file) {
     let bitmap;
     try {
@@ -82,7 +82,7 @@ class Pad {
     const height = bitmap.width >= WIDE * bitmap.height ? this.size / 2 : this.size;
     const canvas = makeCanvas(this.size, height, "");
     const context = canvas.getContext("2d");
-    context.fillStyle = "#fff"; // behind what is transparent
+    context.fillStyle = "#fff"; // behind transparent pixels
     context.fillRect(0, 0, this.size, height);
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, this.size, height);

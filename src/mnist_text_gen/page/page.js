@@ -1,5 +1,5 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// The page: what is asked for, in the form or in the link, is drawn by workers, chosen from and shown.
+// The page: reads the request from the form or the link, lets workers draw, selects candidates and shows them.
 "use strict";
 
 const MAX_SEED = 2n ** 64n - 1n;
@@ -10,7 +10,7 @@ const size = settings.imageSize,
 const wholeImage = new Uint8Array(size * size);
 const statusLines = { draw: find("#status"), complete: find("#pad-status") };
 let wasm, pool, poolName, shown;
-const contents = {}; // of the files that were read
+const contents = {}; // the bytes of the files that were read
 
 function say(message, where = "draw", isError = false) {
   statusLines[where].textContent = message;
@@ -23,7 +23,7 @@ function fail(error, where) {
 
 // ---- Loading
 
-// a pool with the weights of this kind of decoding; there is one at a time
+// A pool with the weights for a decoding. There is only one pool at a time.
 async function getPool(decoding) {
   if (poolName === decoding) return pool;
   const names = decoding === "exact" ? ["fast", "exact"] : ["fast"];
@@ -46,7 +46,7 @@ async function start() {
   await followLink();
 }
 
-// What cannot be changed while something is drawn is disabled.
+// Disables the fields that cannot be changed while something is being drawn.
 function setBusy(isBusy, canStop = false) {
   const hadFocus = document.activeElement;
   for (const id of ["#fields", "#pad-fields", "#draw"]) find(id).disabled = isBusy;
@@ -71,11 +71,11 @@ function showSettings() {
     find("#pad-class").append(new Option(name, label));
   });
   find("#form-of-text").textContent =
-    `An image of ${size} × ${size} pixels is ${settings.numPixelSymbols} of them, ${numSymbolsPerRow} per row, between the ` +
+    `An image of ${size} × ${size} pixels is ${settings.numPixelSymbols} symbols, ${numSymbolsPerRow} per row, between the ` +
     `number of its class and ${settings.endSymbol}.`;
 }
 
-// ---- What is asked for
+// ---- The request
 
 function readRequest() {
   const label = Number(new FormData(find("#form")).get("class"));
@@ -114,7 +114,7 @@ function writeLink({ label, seed, numCandidates, temperature, decoding, selectio
   history.replaceState(null, "", `#${link}`);
 }
 
-// Fill the form with what the link says, and draw that. Names of classes are allowed too.
+// Fills the form from the link, and draws. The link may also have names of classes.
 async function followLink() {
   const link = new URLSearchParams(location.hash.slice(1));
   if (![...link].length || find("#draw").disabled) return;
@@ -143,7 +143,7 @@ function fillForm(link) {
   find(`input[value="${label}"]`).checked = true;
 }
 
-// run what draws, while the form is locked
+// Runs a task that draws, while the form is locked.
 async function run(where, task) {
   let request;
   try {
@@ -153,12 +153,12 @@ async function run(where, task) {
   }
   setBusy(true);
   try {
-    if (poolName !== request.decoding) say("The model is being loaded.", where);
+    if (poolName !== request.decoding) say("Loading the model.", where);
     await getPool(request.decoding);
     setBusy(true, true);
     await task(request);
   } catch (error) {
-    pool.close(); // others of its workers may still be drawing
+    pool.close(); // other workers may still be drawing
     poolName = undefined;
     fail(error, where);
   } finally {
@@ -177,7 +177,7 @@ async function draw(request) {
   const figures = Array.from({ length: numCandidates }, (_, index) => makeFigure(size, `Candidate ${index + 1}`, ""));
   figures.forEach((figure) => paint(figure.firstChild, wholeImage, 0));
   find("#drawing .figures").replaceChildren(...figures);
-  say(`${numCandidates} candidates are being drawn.`);
+  say(`Drawing ${numCandidates} candidates.`);
   const perJob = Math.min(pool.numTexts, Math.ceil(numCandidates / 8 / pool.workers.length) * 8);
   const requests = [];
   for (let first = 0; first < numCandidates; first += perJob) {
@@ -208,7 +208,7 @@ async function draw(request) {
   showCandidates(candidates, request, seconds);
 }
 
-// Show texts as they grow. Not in animation frames: a hidden page has none.
+// Shows texts as they grow, without animation frames, which a hidden page does not have.
 function showRows(figures, perJob) {
   const numRowsOf = [];
   return (job, { numRows, symbols }) => {
@@ -258,7 +258,7 @@ function makeCandidate(candidate, description, words) {
   return figure;
 }
 
-// Why a candidate was not chosen: it was taken for another class, or others were surer, or too much like it.
+// Shows the candidates that were not chosen: the classifier took them for another class, or preferred others.
 function showPassedOver(passedOver, selection) {
   const describe = ({ index, isRight, probabilities, score }) => {
     const largest = Math.max(...probabilities),
@@ -275,13 +275,13 @@ function showPassedOver(passedOver, selection) {
   find("#mistaken").textContent = `The classifier took ${which} for another ${settings.classWord}.`;
   find("#others > .figures").replaceChildren(...mistaken.map(describe));
   find("#right").hidden = !right.length;
-  const why = selection === "best" ? "less surely than the best" : "less sure, or too much like those above";
+  const why = selection === "best" ? "with lower scores" : "with lower scores, or too similar to those above";
   find("#right summary").textContent =
-    `${right.length} more are taken for ${settings.classNames[shown.request.label]}: ${why}`;
+    `${right.length} more are taken for ${settings.classNames[shown.request.label]}, ${why}`;
   find("#right .figures").replaceChildren(...right.map(describe));
 }
 
-// a candidate, enlarged, with the symbols of each row of pixels beside it
+// Shows a candidate, enlarged, with the symbols of each row of pixels beside it.
 function read({ text, image }, figure) {
   document.querySelectorAll("[aria-pressed]").forEach((other) => other.setAttribute("aria-pressed", other === figure));
   const canvas = find("#reading canvas");
@@ -300,7 +300,7 @@ const NUM_COMPLETIONS = 8;
 async function complete(request) {
   const chosen = find("#pad-class").value;
   const labels = chosen === "" ? settings.classNames.map((_, label) => label) : [Number(chosen)];
-  // noise of its own: no class that is drawn has such a number
+  // noise of its own, because no class has the number 10
   const keys = Array.from({ length: NUM_COMPLETIONS }, (_, index) => [
     request.seed,
     10,
@@ -308,7 +308,7 @@ async function complete(request) {
     index,
   ]);
   const known = pack(pad.image);
-  say("The other half is being drawn.", "complete");
+  say("Drawing the other half.", "complete");
   const figures = keys.map((_, index) => makeFigure(size, `Completion ${index + 1}`, ""));
   find("#completion .figures").replaceChildren(...figures);
   const show = showRows(figures, NUM_COMPLETIONS);
@@ -324,10 +324,10 @@ async function complete(request) {
     return figure;
   });
   find("#completion .figures").replaceChildren(...shown);
-  say("Done: each with its class and what the classifier gives for it, in no order.", "complete");
+  say("Done, in no particular order: each has its class, and the classifier's probability of it.", "complete");
 }
 
-// the values 0 to 63 of symbols, of 0 or 1 for each pixel
+// Values 0 to 63 of symbols, from pixels of 0 or 1.
 function pack(image) {
   const perSymbol = (size * size) / settings.numPixelSymbols;
   return Array.from({ length: image.length / perSymbol }, (_, index) =>
@@ -337,7 +337,7 @@ function pack(image) {
 
 const pad = new Pad(find("#pad"), size, () => find("#completion .figures").replaceChildren());
 
-// ---- What can be clicked
+// ---- Controls
 
 find("#form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -362,7 +362,7 @@ find("#save-text").addEventListener("click", () => {
 find("#copy-link").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText(location.href);
-    say("The link is copied: it draws the same again.");
+    say("The link is copied. It draws the same images again.");
   } catch {
     say(`The link is ${location.href}`);
   }

@@ -1,11 +1,11 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// Pictures: canvases of pixels, with captions, and files that are made of them.
+// Pictures: canvases of pixels, figures with captions, and files to save.
 "use strict";
 
-// as four bytes, red first
+// four bytes, red in the lowest
 const [WHITE, BLACK, UNWRITTEN, WRITING] = [0xffffffff, 0xff000000, 0xff6e5446, 0xfff8b48a];
 
-// white on black; rows from `numRows` on are not written yet, and the first of them is about to be
+// Paints white on black. Rows from `numRows` on are not written yet; the first of them is marked as the next.
 function paint(canvas, image, numRows = canvas.height) {
   const context = canvas.getContext("2d"), numWritten = numRows * canvas.width;
   const picture = context.createImageData(canvas.width, canvas.height);
@@ -22,7 +22,7 @@ function makeCanvas(width, height, description) {
   return canvas;
 }
 
-// a button with a picture and a caption; without `onChoose` it cannot be pressed
+// A button with a picture and a caption; without `onChoose` it cannot be pressed.
 function makeFigure(size, description, caption, onChoose) {
   const figure = Object.assign(document.createElement("button"), { type: "button", disabled: !onChoose });
   if (!onChoose) figure.style.opacity = 1;
@@ -41,7 +41,7 @@ function saveFile(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// one picture of all, four in a row, a pixel eight pixels wide
+// Saves one picture of all images, four per row, with pixels that are eight pixels wide.
 function savePictures(name, images, size) {
   const scale = 8,
     gap = 8,
@@ -61,7 +61,7 @@ function savePictures(name, images, size) {
   sheet.toBlob((blob) => saveFile(name, blob));
 }
 
-// rounded down, so that it says 100 only where it is 1
+// A percentage, rounded down, so that only a score of 1 becomes 100 %.
 function formatScore(score) {
   const hundredths = Math.floor(Math.fround(score) * 1e4 + 1e-6);
   return `${((score === 1 ? hundredths : Math.min(hundredths, 9999)) / 100).toFixed(2)} %`;

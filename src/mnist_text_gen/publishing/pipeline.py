@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""A saved pipeline with its card, records and pictures, and the way of all of it to the Hub in one commit."""
+"""Card, records and pictures of a saved pipeline, and its upload to the Hub in one commit."""
 
 import tempfile
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from .records import copy_run
 
 
 def add_records(pipe: MnistTextGenerationPipeline, folder: Path, tags: Sequence[str] = ()) -> None:
-    """Write what says something of the weights into the folder that `pipe.save_pretrained` has just written.
+    """Write records, pictures and card into the folder that `pipe.save_pretrained` has just written.
 
     Args:
-        pipe (`MnistTextGenerationPipeline`): it knows where its weights came from; records lie there.
+        pipe (`MnistTextGenerationPipeline`): records and pictures are copied from where it was loaded from.
         folder (`Path`): the folder.
         tags (`Sequence[str]`, *optional*): more tags for the card.
     """
@@ -50,32 +50,32 @@ def push_pipeline(
     max_shard_size: int | str = "50GB",
     tags: Sequence[str] | None = None,
 ) -> CommitInfo:
-    """Publish everything that the pipeline needs on the Hub, in one commit; none where nothing has changed.
+    """Publish everything that the pipeline needs on the Hub, in one commit. `pipe.push_to_hub` calls this function.
 
-    It is what `pipe.push_to_hub` calls.
+    A `README.md` there that this function did not write is kept. If nothing has changed, there is no new commit.
 
     Args:
-        pipe (`MnistTextGenerationPipeline`): what is published.
-        repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token; made where it is missing.
+        pipe (`MnistTextGenerationPipeline`): the pipeline.
+        repo_id (`str`): `"owner/name"`, or `"name"` for the owner of the token; it is created if it is missing.
         commit_message (`str`, defaults to `"Upload pipeline"`), commit_description (`str`, *optional*):
-            What the commit says.
-        private (`bool`, *optional*): of a new repository.
-        token (`bool` or `str`, *optional*): by default that of `hf auth login` or of the environment.
-        revision (`str`, *optional*): a branch, made where it is missing; `main` by default.
+            Title and text of the commit.
+        private (`bool`, *optional*): whether a new repository is private.
+        token (`bool` or `str`, *optional*): by default that of `hf auth login` or the environment.
+        revision (`str`, *optional*): a branch, which is created if it is missing; `main` by default.
         create_pr (`bool`, defaults to `False`): open a pull request with the commit.
-        max_shard_size (`int` or `str`, defaults to `"50GB"`): how large a file of weights may be.
+        max_shard_size (`int` or `str`, defaults to `"50GB"`): the largest size of a file of weights.
         tags (`Sequence[str]`, *optional*): more tags for the card.
 
     Returns:
-        `CommitInfo`: the commit. A `README.md` there that was not written by this function is left as it is.
+        `CommitInfo`: the commit, or the last one if nothing has changed.
 
     Raises:
-        ValueError: for a name that the Hub refuses, a missing token, or one that may not write there.
-        ConnectionError: where the Hub cannot be reached, or stays busy.
+        ValueError: if the Hub refuses the name, or the token is missing or may not write there.
+        ConnectionError: if the Hub cannot be reached or stays busy.
     """
     with tempfile.TemporaryDirectory() as folder:
         pipe.save_pretrained(folder, max_shard_size=max_shard_size)
-        # nothing is made on the Hub before all is saved
+        # only after saving, so that an error there leaves no empty repository
         repo_id = open_repository(repo_id, private=private, token=token)
         write_model_card(Path(folder), tags or (), repo_id)
         return upload_folder(

@@ -27,7 +27,7 @@ from .records import PICTURES_FOLDER
 
 @dataclass(frozen=True)
 class Publication:
-    """Where to publish, as `TrainingArguments` say it."""
+    """Where to publish, from `TrainingArguments`."""
 
     repo_id: str
     private: bool | None
@@ -36,20 +36,20 @@ class Publication:
 
 
 def take_publication(args: TrainingArguments) -> Publication | None:
-    """Take the publishing out of the Trainer's hands, which would push its own folder, pickles and all.
+    """Turn off the Trainer's own publishing, which would also upload pickles, and check the repository.
 
     Raises:
-        ValueError, ConnectionError: where the repository can't be made or written to. It is tried before the training.
+        ValueError, ConnectionError: before the training, if the repository cannot be created or written to.
     """
     if not args.push_to_hub:
         return None
     args.push_to_hub = False
     if args.hub_strategy in ("checkpoint", "all_checkpoints"):
         raise ValueError(
-            f"hub_strategy is '{HubStrategy(args.hub_strategy).value}'; the model is published once, at the end, and "
-            "checkpoints hold pickles, which are not published"
+            f"`hub_strategy` must not publish checkpoints, got '{HubStrategy(args.hub_strategy).value}': they contain "
+            "pickles, and the model is published once, at the end"
         )
-    assert args.output_dir is not None  # `TrainingArguments` sees to it
+    assert args.output_dir is not None  # `TrainingArguments` has a default
     repo_id = args.hub_model_id or Path(args.output_dir).resolve().name
     publication = Publication(repo_id, args.hub_private_repo, args.hub_token, args.hub_revision)
     if args.process_index == 0:
@@ -60,15 +60,15 @@ def take_publication(args: TrainingArguments) -> Publication | None:
 def check_classifier(
     output_dir: Path, classifier_name_or_path: str | None, config: PreTrainedConfig, tokenizer: MnistTextTokenizer
 ) -> None:
-    """Raise a `ValueError`, before the training, unless there is a classifier of the model's classes and images."""
+    """Raise a `ValueError`, before the training, unless a classifier of the model's classes and image size exists."""
     classifier = find_classifier(output_dir, classifier_name_or_path) or load_classifier(str(output_dir))
     read_classes(classifier.config, config, tokenizer)
 
 
 def publish(output_dir: Path, publication: Publication, classifier_name_or_path: str | None) -> None:
-    """Draw all classes with the model in `output_dir`, and publish it and them.
+    """Draw pictures of all classes with the model in `output_dir`, and publish model and pictures.
 
-    A classifier from elsewhere is put into a folder that has none, so that it holds what was published.
+    If the folder has no classifier, the one that is published is saved there too.
     """
     pipe = load_pipeline(str(output_dir), classifier=find_classifier(output_dir, classifier_name_or_path))
     with staged_folder(output_dir) as folder:
@@ -85,7 +85,7 @@ def publish(output_dir: Path, publication: Publication, classifier_name_or_path:
 
 
 def find_classifier(output_dir: Path, name_or_path: str | None) -> MnistCnnForImageClassification | None:
-    """The classifier that was named; `None`, for the pipeline to load it, if there's one in the output folder."""
+    """The named classifier, else the shipped one; `None` if the output folder has one, which the pipeline loads."""
     if name_or_path is None:
         if (output_dir / CLASSIFIER_FOLDER / "config.json").is_file():
             return None

@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""How weights were trained and what was measured of them: `run.json` and `quality.json` beside them.
+"""Records beside weights: `run.json` of training and results, and `quality.json` of drawn images.
 
-Both hold the SHA-256 of those very weights: figures do not travel with other weights. A `run.json` can lie beside the
-language model, and one in the classifier's folder.
+Both contain the SHA-256 of the weights, so that figures are never used for other weights. The language model and the
+classifier in its folder can each have a `run.json`.
 """
 
 import json
@@ -37,63 +37,64 @@ def hash_weights(folder: Path) -> dict[str, str]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What `run.json` in `folder` says; nothing where it is missing, or is about other weights than those beside it.
+    """Read `run.json` in `folder`.
 
     Returns:
-        `dict`: `weights` (path to SHA-256), `training` (a `dict` a stage) and `results` (name to a `dict` with
-        `value`), or an empty one.
+        `dict`: `weights` (maps paths to SHA-256), `training` (a list with one `dict` per training) and `results` (maps
+        names to a `dict` with `value`). It is empty if the file is missing or is about other weights.
 
     Raises:
-        ValueError: for a file that is not such a record.
+        ValueError: if the file is not such a record.
     """
     path = folder / RUN_FILE
     return _read_about(path, folder, _RUN_KINDS) if path.is_file() else {}
 
 
 def write_run(folder: Path, weights: dict[str, str], training: Sequence[dict], results: dict[str, dict]) -> None:
-    """Write `run.json`; the arguments are what [`read_run`] gives back."""
+    """Write `run.json`; [`read_run`] returns these arguments."""
     _write_json(folder / RUN_FILE, {"weights": weights, "training": list(training), "results": results})
 
 
 def _write_json(path: Path, record: dict[str, Any]) -> None:
     text = json.dumps(record, indent=2)
-    # the points of a curve on one line; in a string there is no line break as it is
+    # put lists of numbers on one line; strings have no literal line breaks
     text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda numbers: " ".join(numbers[0].split()), text)
     path.write_text(text + "\n", encoding="utf-8")
 
 
 def read_quality(folder: Path) -> dict[str, Any]:
-    """What `quality.json` in `folder` says of the drawn digits; nothing where it is missing or about other weights.
+    """Read `quality.json` in `folder`.
 
     Returns:
-        `dict`: name of a section to what was measured, as `benchmarks/quality.py` describes it, or an empty one.
+        `dict`: maps names of sections to results, see `benchmarks/quality.py`. It is empty if the file is missing or
+        is about other weights.
 
     Raises:
-        ValueError: for a file that is not such a record.
+        ValueError: if the file is not such a record.
     """
     path = folder / QUALITY_FILE
     return _read_about(path, folder, {"sections": dict}).get("sections", {}) if path.is_file() else {}
 
 
 def write_quality(folder: Path, weights: dict[str, str], sections: dict[str, Any]) -> None:
-    """Write `quality.json`; the sections are what [`read_quality`] gives back."""
+    """Write `quality.json`; [`read_quality`] returns the sections."""
     _write_json(folder / QUALITY_FILE, {"weights": weights, "sections": sections})
 
 
 def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "") -> None:
-    """Copy records and pictures from where the weights in `target` came from, if they are still the same.
+    """Copy records and pictures from the source of the weights in `target`, if the weights are unchanged.
 
     Args:
         source (`str`): a folder, or an id on the Hub.
         revision (`str`, *optional*): the commit on the Hub.
         target (`Path`): the folder that the weights were saved to.
-        subfolder (`str`, *optional*): where in the source they are.
+        subfolder (`str`, *optional*): the folder of the weights in the source.
     """
     if Path(source, subfolder).resolve() == target.resolve():
         return
     found = _find_file(source, revision, RUN_FILE, subfolder)
     if found is None or not _read_about(found, target, _RUN_KINDS):
-        # what an earlier save left there is about other weights
+        # records of an earlier save are about other weights
         for name in (RUN_FILE, QUALITY_FILE):
             (target / name).unlink(missing_ok=True)
         return
@@ -103,7 +104,7 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
         shutil.copyfile(quality, target / QUALITY_FILE)
     for label in range(10):
         name = f"{PICTURES_FOLDER}/{label}.png"
-        # those of the shipped weights stand in the package, not beside them
+        # pictures of the shipped weights are in the package, not beside the weights
         shipped = Path(source) == SHIPPED_CHECKPOINT and not subfolder
         picture = SHIPPED_PICTURES / f"{label}.png" if shipped else _find_file(source, revision, name, subfolder)
         if picture is not None:
@@ -112,14 +113,14 @@ def copy_run(source: str, revision: str | None, target: Path, subfolder: str = "
 
 
 def _read_about(path: Path, folder: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """The record at `path`, or an empty one where it is about other weights than those in `folder`."""
+    """The record at `path`, or an empty one if it is about other weights than those in `folder`."""
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise ValueError(f"{path} must be JSON, got an error: {error}") from error
     kinds = {"weights": dict, **kinds}
     if not isinstance(run, dict) or not all(isinstance(run.get(name), kind) for name, kind in kinds.items()):
-        raise ValueError(f"{path} is no record of these weights; needed are {', '.join(kinds)}")
+        raise ValueError(f"{path} must be a record with {', '.join(kinds)}, got something else")
     return run if run["weights"].items() <= hash_weights(folder).items() else {}
 
 
@@ -132,6 +133,6 @@ def _find_file(source: str, revision: str | None, name: str, subfolder: str = ""
     except EntryNotFoundError:
         return None
     except (OSError, HTTPError) as error:
-        # the weights are there; a record that can't be had now is no reason not to save them
+        # a record that cannot be read now is no reason not to save the weights
         logger.warning(show_text(f"{name} of {source} is not copied: {error}"))
         return None

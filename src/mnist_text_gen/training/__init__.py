@@ -1,1 +1,1 @@
-"""The training recipe: starting weights, optimizer, a Trainer that loses nothing, and the record of a run."""
+"""Training: starting weights, optimizer, a Trainer with checkpoints that survive a kill, and the record of a run."""

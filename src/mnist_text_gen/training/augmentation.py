@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The training images of both training commands: distorted, or drawn pixel by pixel, anew in each epoch."""
+"""New distortions or samples of the training images in each epoch, for both training commands."""
 
 from transformers import TrainerCallback
 
@@ -10,7 +10,7 @@ from mnist_text_gen.data.arguments import AugmentedSourceArguments
 class AugmentationCallback(TrainerCallback):
     """Tells the rows which epoch it is, before they are read.
 
-    What an epoch sees depends on its number alone, so a resumed run, and one on more processes, sees the same.
+    The images of an epoch depend only on its number, so they are the same in a resumed run or with more processes.
     """
 
     def __init__(self, args: AugmentedSourceArguments):

@@ -1,8 +1,8 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The folders of checkpoints: each is whole or passed over, and is taken up only by a training of the same recipe.
+"""Folders of checkpoints. Incomplete ones are skipped, and only a training with the same recipe resumes from one.
 
-A checkpoint is written in a folder beside its place, synced, and renamed; old ones are removed after that. Its
-`checkpoint.json` holds the recipe, the seconds of training so far, and the SHA-256 of every file.
+A checkpoint is written into a temporary folder, flushed to the disk, and renamed; old ones are removed after that. Its
+`checkpoint.json` has the recipe, the seconds of training so far, and the SHA-256 of every file.
 """
 
 import json
@@ -41,10 +41,10 @@ logger = logging.getLogger(__name__)
 
 
 def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | None:
-    """The checkpoint that was named, else the last whole one; what killed runs left of others is removed.
+    """The checkpoint of `resume_from_checkpoint`, else the last complete one, or `None`. Cleans up after killed runs.
 
     Raises:
-        ValueError: where the one that was named isn't whole, and where it is of another training.
+        ValueError: if the named checkpoint is not complete, or the checkpoint belongs to another training.
     """
     output_dir = output_dir_of(args)
     with args.main_process_first(local=False, desc="checkpoints"):
@@ -56,31 +56,31 @@ def choose_checkpoint(args: TrainingArguments, recipe: dict[str, Any]) -> str | 
             checkpoint = Path(args.resume_from_checkpoint)
             if fault := find_fault(checkpoint):
                 raise ValueError(
-                    f"`resume_from_checkpoint` must be a whole checkpoint, got {str(checkpoint)!r}: {fault}"
+                    f"`resume_from_checkpoint` must be a complete checkpoint, got {str(checkpoint)!r}: {fault}"
                 )
     if checkpoint is None:
         return None
     check_recipe(read_checkpoint_file(checkpoint)["recipe"], recipe, checkpoint)
     if args.process_index == 0 and args.resume_from_checkpoint is None:
-        # a run that was killed may have saved this one, and not yet removed another
+        # a run that was killed may have saved this checkpoint without removing an old one
         best = json.loads((checkpoint / "trainer_state.json").read_text("utf-8")).get("best_model_checkpoint")
         rotate_checkpoints(checkpoint, args.save_total_limit or 0, best and str(output_dir / Path(best).name))
     return str(checkpoint)
 
 
 def find_last_checkpoint(output_dir: Path, log: logging.Logger | None = None) -> Path | None:
-    """The whole checkpoint with the most steps in `output_dir`; a warning in `log` names what is passed over."""
+    """The complete checkpoint with the most steps in `output_dir`; a warning in `log` names those that are skipped."""
     for checkpoint in reversed(_list_checkpoints(output_dir)):
         fault = find_fault(checkpoint)
         if fault is None:
             return checkpoint
         if log is not None:
-            log.warning("%s is passed over, for it is no whole checkpoint: %s", checkpoint, fault)
+            log.warning("%s is skipped, because it is not a complete checkpoint: %s", checkpoint, fault)
     return None
 
 
 def find_fault(checkpoint: Path) -> str | None:
-    """Why a folder is no whole checkpoint; `None` for one that is."""
+    """Why a folder is not a complete checkpoint, or `None` if it is one."""
     try:
         content = read_checkpoint_file(checkpoint)
     except OSError as error:
@@ -95,17 +95,17 @@ def find_fault(checkpoint: Path) -> str | None:
         if name not in files or not (checkpoint / name).is_file():
             return f"{name} is missing"
         if hash_file(checkpoint / name) != files[name]:
-            return f"{name} is not what was written"
+            return f"{name} differs from what was written"
     return None
 
 
 def publish_checkpoint(written: Path, target: Path, content: dict[str, Any]) -> None:
-    """Give a checkpoint its place, whole, once everything of it is on the disk.
+    """Move a checkpoint to its place once all its files are on the disk.
 
     Args:
-        written (`Path`): a folder inside `target.parent`, or inside a folder in it, with all files but one.
+        written (`Path`): a folder in `target.parent`, or one level deeper, with all files except `checkpoint.json`.
         target (`Path`): its place; an older checkpoint there is replaced.
-        content (`dict[str, Any]`): what `checkpoint.json` says beside the SHA-256 of every file.
+        content (`dict[str, Any]`): the content of `checkpoint.json`, without the SHA-256 of every file.
     """
     paths = [path for path in sorted(written.rglob("*")) if path.is_file()]
     files = {path.relative_to(written).as_posix(): hash_file(path) for path in paths}
@@ -125,17 +125,17 @@ def publish_checkpoint(written: Path, target: Path, content: dict[str, Any]) -> 
 
 
 def rotate_checkpoints(target: Path, limit: int, best: str | None) -> None:
-    """Remove the oldest checkpoints beside `target` until `limit` are left; never `target`, nor the best."""
+    """Remove the oldest checkpoints beside `target` until `limit` are left, but never `target` or the best one."""
     checkpoints, kept = _list_checkpoints(target.parent), {target, Path(best or target)}
     removable = [checkpoint for checkpoint in checkpoints if checkpoint not in kept]
     for checkpoint in removable[: max(0, len(checkpoints) - limit)] if limit > 0 else []:
-        # renamed first, so that one which is half removed isn't taken for one that is half written
+        # renamed first, so that one that is half removed does not look like a checkpoint
         remove_entry(checkpoint.rename(checkpoint.with_name(STAGING_PREFIX + checkpoint.name)))
 
 
 @contextmanager
 def staged_model(output_dir: str | os.PathLike) -> Iterator[Path]:
-    """Give a folder for a trained model, whose files appear in `output_dir` at the end; a full disk is one error."""
+    """Yield a folder for a trained model, whose files appear in `output_dir` at the end."""
     about = f"the model cannot be saved in {output_dir}"
     with explain_failed_write(about, output_dir), staged_folder(output_dir) as folder:
         yield folder
@@ -143,13 +143,13 @@ def staged_model(output_dir: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def explain_failed_write(about: str, folder: str | os.PathLike) -> Iterator[None]:
-    """Make one `OSError` of what Python, safetensors and PyTorch raise when a disk is full or can't be written to."""
+    """Turn the errors of Python, safetensors and PyTorch for a disk that is full or not writable into `OSError`."""
     try:
         yield
     except (OSError, SafetensorError) as error:
         raise OSError(f"{about}: {error}") from error
     except RuntimeError as error:
-        # torch.save says where it noticed, in its own source or C++'s streams, and not what the system answered
+        # torch.save names the place in its own source or in C++'s streams, but not the error of the system
         if not any(sign in str(error) for sign in ("inline_container.cc", "iostream error")):
             raise
         free = shutil.disk_usage(folder).free
@@ -158,11 +158,11 @@ def explain_failed_write(about: str, folder: str | os.PathLike) -> Iterator[None
 
 @contextmanager
 def explain_refused_pickle(checkpoint: str | os.PathLike | None) -> Iterator[None]:
-    """Make a `ValueError` of what PyTorch raises for a file that holds more than tensors."""
+    """Turn PyTorch's error for a file that contains more than tensors into a `ValueError`."""
     try:
         yield
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{checkpoint} has a file with more than tensors, which is not loaded: {error}") from error
+        raise ValueError(f"{checkpoint} must have only tensors in its files, got an error: {error}") from error
 
 
 def read_checkpoint_file(checkpoint: str | os.PathLike) -> dict[str, Any]:
@@ -170,21 +170,21 @@ def read_checkpoint_file(checkpoint: str | os.PathLike) -> dict[str, Any]:
 
 
 def _list_checkpoints(output_dir: Path) -> list[Path]:
-    """Folders named like checkpoints, whole or not; the one with the most steps is the last."""
+    """All folders with names of checkpoints, complete or not, in the order of their steps."""
     found = [(re.fullmatch(r"checkpoint-(\d+)", path.name), path) for path in output_dir.iterdir() if path.is_dir()]
     steps = {path: int(match[1]) for match, path in found if match}
     return sorted(steps, key=steps.__getitem__)
 
 
 def _clean_up(output_dir: Path) -> None:
-    """Remove what killed runs have replaced or half written; a checkpoint that was about to be replaced comes back."""
+    """Clean up after killed runs: finish or undo the replacement of a checkpoint, and remove damaged results."""
     for replaced in output_dir.glob(f"{_REPLACED_PREFIX}*"):
         target = output_dir / replaced.name.removeprefix(_REPLACED_PREFIX)
         if os.path.lexists(target):
             remove_entry(replaced)
         else:
             replaced.rename(target)
-    # the Trainer reads it before it writes it anew
+    # the Trainer reads this file before it overwrites it
     results = output_dir / "all_results.json"
     try:
         json.loads(results.read_text("utf-8") if results.exists() else "{}")

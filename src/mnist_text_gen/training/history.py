@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The history of a training: read from the trainer's logs, drawn, and written into `run.json`."""
+"""The history of a training, read from the trainer's logs: its picture and its entry in `run.json`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _TICK_STEPS = (1, 2, 5, 10)
 
 @dataclass(frozen=True)
 class Quantities:
-    """What the logs of a training say beside its loss.
+    """Names, units and formats of the quantities in the logs of a training.
 
     Args:
-        loss (`str`): name of the training loss in the logs; with `eval_` before it, of that of an evaluation.
-        loss_scale (`float`): what the model's loss is multiplied by for it.
-        throughput (`str`): name of what is trained on in a second.
-        items_per_row (`int`): how much of that is in one row of the data set.
-        formats (`dict[str, str]`): names in the logs, to how the progress bar shows them, in its order.
+        loss (`str`): name of the training loss in the logs; an evaluation has it with the prefix `eval_`.
+        loss_scale (`float`): factor from the model's loss to this one.
+        throughput (`str`): name of the throughput, such as `tokens_per_second`.
+        items_per_row (`int`): how many of these items (tokens, images) a row of the data set has.
+        formats (`dict[str, str]`): maps names in the logs to their format in the progress bar, in its order.
     """
 
     loss: str
@@ -37,32 +37,32 @@ class Quantities:
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """Figures by step; the arrays without `evaluation` in their names have one length, and those with it another."""
+    """Figures by step. The first four arrays have one entry per log, the last two one per evaluation."""
 
     steps: np.ndarray
-    seconds: np.ndarray  # of training alone, from its start
+    seconds: np.ndarray  # since the start, without evaluations and saving
     losses: np.ndarray
     learning_rates: np.ndarray
     evaluation_steps: np.ndarray
     evaluations: np.ndarray
 
     def smoothed(self) -> np.ndarray:
-        """Each loss as the mean of a twentieth of all, that around it, and three at least; fewer at both ends."""
+        """Moving averages of the losses over a twentieth of them, three or more; over fewer at both ends."""
         half_width = min(-(-len(self.losses) // 40), len(self.losses) // 4)
         kernel = np.ones(2 * half_width + 1)
         return np.convolve(self.losses, kernel, "same") / np.convolve(np.ones_like(self.losses), kernel, "same")
 
 
 def read_history(log_history: Sequence[dict[str, Any]], quantities: Quantities, rows_per_step: int) -> TrainingHistory:
-    """Read the logs of a trainer's state, which are in its checkpoints: those of a resumed run are whole.
+    """Read the logs of a trainer's state. Checkpoints have them too, so those of a resumed run are complete.
 
     Args:
-        log_history (`Sequence[dict]`): as `TrainerState` keeps it.
-        quantities (`Quantities`): what its figures are called.
+        log_history (`Sequence[dict]`): the logs in `TrainerState`.
+        quantities (`Quantities`): the names of the figures.
         rows_per_step (`int`): the batch size.
 
     Returns:
-        `TrainingHistory`: with the last of several records of a step.
+        `TrainingHistory`: if a step has several records, with the last one.
     """
     training = {record["step"]: record for record in log_history if quantities.throughput in record}
     evaluation = f"eval_{quantities.loss}"
@@ -81,12 +81,12 @@ def read_history(log_history: Sequence[dict[str, Any]], quantities: Quantities, 
 
 
 def describe_history(history: TrainingHistory, quantities: Quantities, num_rows: int) -> dict[str, Any]:
-    """What `run.json` says of a history: the loss at its end, smoothed, the throughput, and up to 100 points of it.
+    """The entries of a history in `run.json`: the smoothed loss at the end, the throughput, and up to 100 points.
 
     Args:
         history (`TrainingHistory`): with one point or more.
-        quantities (`Quantities`): what its figures are called.
-        num_rows (`int`): rows of the data set that were trained on.
+        quantities (`Quantities`): the names of the figures.
+        num_rows (`int`): how many rows were trained on.
     """
     chosen = np.linspace(0, len(history.steps) - 1, min(len(history.steps), _MAX_RECORDED_POINTS)).round().astype(int)
     columns = {
@@ -98,27 +98,27 @@ def describe_history(history: TrainingHistory, quantities: Quantities, num_rows:
     return {
         quantities.throughput: _to_json(num_rows * quantities.items_per_row / history.seconds[-1:])[0],
         f"train_{quantities.loss}": _to_json(history.smoothed()[-1:])[0],
-        # the name that it has in published records
+        # this name is in published records
         "curve": {name: _to_json(values[chosen]) for name, values in columns.items()},
         "evaluations": {"step": _to_json(history.evaluation_steps), quantities.loss: _to_json(history.evaluations)},
     }
 
 
 def _to_json(values: np.ndarray) -> list[float | int | None]:
-    """Numbers of six digits; `None` for what JSON has no number for."""
+    """Numbers with six digits; `None` for NaN and infinity, which JSON does not have."""
     if values.dtype.kind == "i":
         return values.tolist()
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]
 
 
 def draw_history(history: TrainingHistory, quantities: Quantities) -> Figure:
-    """Draw losses and learning rate over the steps, with the seconds on top; lines differ in shade and form.
+    """Draw losses and learning rate over the steps, with the seconds on top.
 
     Args:
         history (`TrainingHistory`): with one point or more.
-        quantities (`Quantities`): what its figures are called.
+        quantities (`Quantities`): the names of the figures.
     """
-    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")  # no pyplot: it would keep state of its own
+    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")  # not with pyplot, which keeps global state
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     mark = "." if len(history.steps) == 1 else ""
     upper.plot(history.steps, history.losses, color="0.72", linewidth=0.8, marker=mark, label="training")

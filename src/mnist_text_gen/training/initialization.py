@@ -1,9 +1,9 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Where a new language model may start: with what is known of the text form before a text was seen.
+"""Starting weights of a language model that contain knowledge of the text form.
 
-A symbol is six bits, a token has a row and a column, and what comes next looks like what is left of it and above it.
-GPT-2's own initialisation knows none of this, and training spends its first hundreds of steps on finding it out.
-Nothing here is fixed: these are starting values of ordinary weights, and training may change every one.
+A symbol is six bits, a token has a row and a column, and a symbol resembles those to its left and above it. GPT-2's
+own initialisation knows none of this, and training needs its first hundreds of steps to find it out. These are only
+starting values of ordinary weights, which training may change.
 """
 
 import math
@@ -12,36 +12,36 @@ import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 
-# How far back from the last token each head of the first layer looks. A row is 5 symbols, so 4 is the symbol above the
-# next one, 3 and 5 are those beside it, and 8 and 9 stand a row higher; of other rows, a row higher is another number.
+# How far back from the last token each head of the first layer looks, if a row is 5 symbols. 4 is the symbol above the
+# next one, 3 and 5 are its neighbours, and 8 and 9 are another row up. For rows of other lengths they are adapted.
 OFFSETS = (0, 3, 4, 5, 1, 9, 8, 2)
 NUM_COLUMNS = 5
-# Waves over the positions, and the shortest and the longest of their lengths.
+# The number of waves over the positions, and the shortest and longest wavelength.
 NUM_WAVES = 12
 WAVELENGTHS = (2.5, 80.0)
-# Sizes of what is added; GPT-2's own numbers have a standard deviation of 0.02, and so much of them stays.
+# Scales of the terms that are added, and factors for GPT-2's own numbers, whose standard deviation is 0.02.
 BIT_SCALE, WAVE_SCALE, COLUMN_SCALE, ATTENTION_SCALE = 0.128, 0.08, 0.3, 0.6
 EMBEDDING_NOISE, ATTENTION_NOISE = 0.5, 0.3
 
 
 @torch.no_grad()
 def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase, seed: int = 0) -> None:
-    """Add to GPT-2's own random numbers, in place, what the text form says.
+    """Add knowledge of the text form to GPT-2's own random weights, in place.
 
-    - The embedding of a pixel symbol gets the sum of six directions, each with the sign of its bit. Embeddings are the
-      output layer too, so a symbol's logit begins as a sum over its bits.
-    - The embedding of a position gets waves over the positions, and a direction for the column.
-    - Each head of the first layer looks at one offset. Its queries are waves that are turned by the offset, its keys
-      waves that are not, so that their product is greatest where they agree: the rotation of Su et al. 2021
-      (arXiv:2104.09864, equation 16), here in starting values and not in the model.
+    - The embedding of a pixel symbol gets the sum of six directions, each with the sign of its bit. Embeddings are
+      also the output layer, so the logit of a symbol starts as a sum over its bits.
+    - The embedding of a position gets waves over the positions, and a direction for its column.
+    - Each head of the first layer looks at one offset. Its queries are waves that are turned by the offset, and its
+      keys are waves that are not, so that their product is largest at that offset. This is the rotation of Su et al.
+      2021 (arXiv:2104.09864, equation 16), but only in starting values.
 
     Args:
-        model (`GPT2LMHeadModel`): a new one.
-        tokenizer (`MnistTextTokenizer`): names the ids of the pixel symbols.
-        seed (`int`, defaults to 0): of the directions.
+        model (`GPT2LMHeadModel`): a new model.
+        tokenizer (`MnistTextTokenizer`): has the ids of the pixel symbols.
+        seed (`int`, defaults to 0): seed of the directions.
 
     Raises:
-        ValueError: for a model that is too narrow for the directions, or whose heads are for the waves.
+        ValueError: if the model is too narrow for the directions, or its heads for the waves.
     """
     transformer, width = model.transformer, model.config.n_embd
     head_width = width // model.config.n_head
@@ -50,8 +50,8 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
     sizes = [num_bits, 2 * NUM_WAVES, num_columns]
     if width < sum(sizes) or head_width < 2 * NUM_WAVES:
         raise ValueError(
-            f"for initialization 'text_form' the model must be {sum(sizes)} wide or more and its heads "
-            f"{2 * NUM_WAVES}, got {width} and {head_width}"
+            f"`n_embd` must be {sum(sizes)} or more, and {2 * NUM_WAVES} or more per head, for the initialization "
+            f"'text_form', got {width} and {head_width}"
         )
     generator = torch.Generator().manual_seed(seed)
     orthogonal, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
@@ -78,7 +78,7 @@ def initialize_from_text_form(model: GPT2LMHeadModel, tokenizer: PreTrainedToken
 
 
 def _bits(num_bits: int) -> torch.Tensor:
-    """The bits of 0 to 2^num_bits - 1, most significant first, float `[2^num_bits, num_bits]`."""
+    """The bits of 0 to 2**num_bits - 1, most significant first, float32 `[2**num_bits, num_bits]`."""
     return (torch.arange(2**num_bits)[:, None] >> torch.arange(num_bits - 1, -1, -1) & 1).float()
 
 
@@ -88,13 +88,13 @@ def _frequencies() -> torch.Tensor:
 
 
 def _waves(positions: torch.Tensor) -> torch.Tensor:
-    """Cosines and sines, `[T, 2·W]`."""
+    """Cosines and sines, `[T, 2·W]`, at positions `[T]`."""
     angles = positions[:, None] * _frequencies()
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
 def _turn(offset: int) -> torch.Tensor:
-    """`[2·W, 2·W]`: `_waves(p) @ _turn(offset)` are `_waves(p - offset)`."""
+    """A matrix `[2·W, 2·W]` such that `_waves(p) @ _turn(offset)` is `_waves(p - offset)`."""
     angles = offset * _frequencies()
     cos, sin = angles.cos().diag(), angles.sin().diag()
     return torch.cat([torch.cat([cos, -sin], dim=1), torch.cat([sin, cos], dim=1)])

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What one sees of a training while it runs: a progress bar, samples, and what trackers get."""
+"""Progress bar, throughput, samples and trackers of a training."""
 
 import sys
 import time
@@ -33,11 +33,11 @@ def check_trackers(report_to: Sequence[str]) -> None:
             callback()
         except (RuntimeError, ImportError) as error:
             how = f'pip install "mnist-text-gen[{name}]"' if name in _EXTRAS else error
-            raise ValueError(f"report_to is {name!r}, which is not installed; {how}") from error
+            raise ValueError(f"`report_to` must be trackers that are installed, got {name!r}; {how}") from error
 
 
 def name_run(args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> None:
-    """Have trackers name a run after its output folder, so that one that goes on later goes on in the same place."""
+    """Name a run in trackers after its output folder, so that a resumed run continues the same record."""
     args.run_name = args.run_name or output_dir_of(args).resolve().name
     for callback in callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
@@ -45,7 +45,7 @@ def name_run(args: TrainingArguments, callbacks: Sequence[TrainerCallback]) -> N
 
 
 def show_samples(image: Image.Image, output_dir: Path, step: int, callbacks: Sequence[TrainerCallback]) -> None:
-    """Put a picture into `samples/step-NNNNNN.png` in the output folder, and into TensorBoard and trackio."""
+    """Save a picture as `samples/step-NNNNNN.png` in the output folder, and add it to TensorBoard and trackio."""
     with staged_folder(output_dir) as folder:
         (folder / SAMPLES_FOLDER).mkdir()
         image.save(folder / SAMPLES_FOLDER / f"step-{step:06d}.png")
@@ -60,7 +60,7 @@ def show_samples(image: Image.Image, output_dir: Path, step: int, callbacks: Seq
 
 
 class ThroughputMeter(TrainerCallback):
-    """Counts rows and seconds of training; evaluations, samples and saved checkpoints take none of its time."""
+    """Counts rows and seconds of training, without the time of evaluations, samples and checkpoints."""
 
     def __init__(self):
         self.num_rows, self.seconds, self.last = 0, 0.0, None
@@ -69,14 +69,14 @@ class ThroughputMeter(TrainerCallback):
         self.num_rows, self.seconds, self.last = 0, 0.0, None
 
     def on_step_begin(self, args, state, control, **kwargs):
-        # not from the beginning: a resumed run first passes over the rows that it has had
+        # time starts here, because a resumed run first skips the rows that it has already seen
         if self.last is None:
             self.restart()
 
     def on_step_end(self, args, state, control, **kwargs):
         self._count_seconds()
         self.num_rows += args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        # so that the last figure is about the last steps, and there is one however short a run is
+        # log at the end, so that even a short run has a figure, and the last one is about the last steps
         if state.global_step >= state.max_steps and args.logging_strategy != "no":
             control.should_log = True
 
@@ -84,29 +84,28 @@ class ThroughputMeter(TrainerCallback):
         self.restart()
 
     def restart(self) -> None:
-        """Leave out what has passed since the last step."""
+        """Do not count the time since the last step."""
         self.last = time.perf_counter()
 
     def read(self) -> float:
-        """Rows a second since the last reading."""
-        # the loss is known by now, so that a device has done what it was given
+        """Rows per second since the last reading. The loss is known by now, so a device has finished its work."""
         self._count_seconds()
         rows_per_second = self.num_rows / self.seconds
         self.num_rows, self.seconds = 0, 0.0
         return rows_per_second
 
     def _count_seconds(self) -> None:
-        assert self.last is not None  # a step has begun
+        assert self.last is not None
         now = time.perf_counter()
         self.seconds += now - self.last
         self.last = now
 
 
 class TrainingProgressCallback(ProgressCallback):
-    """A bar with the last figures behind it; where stderr is no terminal, one line per log.
+    """A progress bar with the latest figures, or one line per log if stderr is not a terminal.
 
     Args:
-        formats (`dict[str, str]`): names in the logs, to how they are shown, in order.
+        formats (`dict[str, str]`): maps names in the logs to their formats, in the order of the bar.
     """
 
     def __init__(self, formats: dict[str, str]):
@@ -115,7 +114,6 @@ class TrainingProgressCallback(ProgressCallback):
         self.shown: dict[str, str] = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
-        # a resumed run has its first steps behind it
         self.current_step = state.global_step
         if state.is_world_process_zero:
             self.training_bar = tqdm(
@@ -139,19 +137,19 @@ class TrainingProgressCallback(ProgressCallback):
 
 
 def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.Image:
-    """Draw one raw sample a class of the model at temperature 0.8, with the same noise each time, to be compared.
+    """Draw one raw sample per class at temperature 0.8, with the same noise each time, so that pictures compare.
 
-    The global random state is neither read nor changed: a run with pictures trains as one without.
+    The global random state is neither read nor changed, so pictures do not influence the training.
 
     Raises:
-        ValueError: where the weights give no finite scores.
+        ValueError: if the model gives no finite scores.
     """
     class_names = read_class_names(model.config) or DIGITS
     prompts = torch.tensor(tokenizer.class_ids[: len(class_names)], device=model.device)[:, None]
     was_training = model.training
     model.eval()
     try:
-        # annotated for a class that is there for checkers only, and for all kinds of results
+        # mypy: annotated for another class, and for all kinds of results
         ids: torch.Tensor = model.generate(  # type: ignore[misc, assignment]
             prompts,
             attention_mask=torch.ones_like(prompts),

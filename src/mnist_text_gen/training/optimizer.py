@@ -10,11 +10,11 @@ from transformers import GPT2LMHeadModel, TrainingArguments
 
 @dataclass
 class OptimizerArguments:
-    """The optimizer; learning rate, betas and epsilon of Adam are those of `TrainingArguments`."""
+    """The optimizer. Learning rate, betas and epsilon of Adam are in `TrainingArguments`."""
 
     optimizer: Literal["adam", "muon"] = field(
         default="adam",
-        metadata={"help": "adam: Adam for all; muon: Muon for the matrices of the blocks, Adam for the rest."},
+        metadata={"help": "adam: Adam for all weights; muon: Muon for the matrices of the blocks, Adam for the rest."},
     )
     muon_learning_rate: float = field(
         default=4e-3, metadata={"help": "Learning rate of Muon, scaled by 0.2 * sqrt(max(rows, columns))."}
@@ -36,7 +36,7 @@ def build_optimizer(
         )
     from pytorch_optimizer import Muon
 
-    # Muon (https://kellerjordan.github.io/posts/muon) is for hidden matrices; embeddings, norms and biases take Adam.
+    # Muon (https://kellerjordan.github.io/posts/muon) is for hidden matrices; embeddings, norms and biases use Adam
     matrices = [parameter for parameter in model.transformer.h.parameters() if parameter.ndim == 2]
     of_muon = set(map(id, matrices))
     rest = [parameter for parameter in model.parameters() if id(parameter) not in of_muon]
@@ -45,7 +45,7 @@ def build_optimizer(
             {"params": matrices, "use_muon": True, "lr": args.muon_learning_rate, "weight_decay": weight_decay},
             {"params": rest, "use_muon": False, "lr": learning_rate, "betas": betas, "eps": eps},
         ],
-        # GPT2's Conv1D stores [in, out]; this factor is the same for a matrix and its transpose (Liu et al. 2025,
-        # arXiv:2502.16982, equation 4).
+        # Conv1D of GPT-2 stores [in, out], but this factor is the same for a matrix and its transpose (Liu et al.
+        # 2025, arXiv:2502.16982, equation 4)
         use_adjusted_lr=True,
     )

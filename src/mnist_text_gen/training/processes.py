@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Training in several processes: as many as were meant, one decision, and equal shares of every batch."""
+"""Training in several processes: checks of their number, common decisions, and equal shares of every batch."""
 
 import os
 from collections.abc import Iterator
@@ -22,9 +22,7 @@ class ProcessArguments:
 
     expected_num_processes: int | None = field(
         default=None,
-        metadata={
-            "help": "Processes, of all machines together, that have to be at work; any other number is an error."
-        },
+        metadata={"help": "Processes that must be running, of all machines together; any other number is an error."},
     )
 
     def __post_init__(self):
@@ -33,36 +31,39 @@ class ProcessArguments:
 
 
 def check_num_processes(process_args: ProcessArguments, training_args: TrainingArguments) -> None:
-    """Compare the number of processes at work with the one that was asked for.
+    """Check that as many processes are running as were asked for.
 
-    Where `expected_num_processes` is not given, what the launcher left in the environment tells: `WORLD_SIZE` of
-    torchrun; and `accelerate launch` without `--multi_gpu`, for example with `--cpu`, starts one process whatever
-    `--num_processes` says, but sets `MASTER_ADDR` for more than one only.
+    Without `expected_num_processes`, the environment of the launcher decides: `WORLD_SIZE` of torchrun, and
+    `MASTER_ADDR`, which `accelerate launch` without `--multi_gpu` sets if `--num_processes` is above 1, although it
+    then starts only one.
 
     Raises:
-        ValueError: where the two numbers differ.
+        ValueError: if the numbers differ.
     """
     found, expected = training_args.world_size, process_args.expected_num_processes
-    how = "accelerate launch --multi_gpu --num_processes N starts N, on CPUs if --use_cpu --ddp_backend gloo end it"
+    how = (
+        "`accelerate launch --multi_gpu --num_processes N` starts N; on CPUs, put --use_cpu --ddp_backend gloo at the "
+        "end of the command"
+    )
     if training_args.ddp_backend is not None and not torch.distributed.is_initialized():
-        raise ValueError(f"ddp_backend is {training_args.ddp_backend!r}, and one process at work; {how}")
+        raise ValueError(f"`ddp_backend` must not be given for one process, got {training_args.ddp_backend!r}; {how}")
     if expected is not None:
         if found != expected:
-            raise ValueError(f"expected_num_processes is {expected}, and {found} at work; {how}")
+            raise ValueError(f"the processes must be {expected}, `expected_num_processes`, got {found}; {how}")
         return
     if found != int(os.environ.get("WORLD_SIZE", found)):
-        raise ValueError(f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and {found} at work; {how}")
+        raise ValueError(f"the processes must be {os.environ['WORLD_SIZE']}, WORLD_SIZE, got {found}; {how}")
     # accelerate's simple launcher is the only one that sets ACCELERATE_USE_CPU
     from_simple_launcher = "ACCELERATE_USE_CPU" in os.environ and "WORLD_SIZE" not in os.environ
     if found == 1 and from_simple_launcher and "MASTER_ADDR" in os.environ:
         raise ValueError(
-            f"accelerate launch was asked for several processes and started one; {how}. If one is meant, say "
+            f"accelerate launch was asked for several processes but started one; {how}. If one is right, add "
             "--expected_num_processes 1"
         )
 
 
 def agree_on_largest(value: int, args: TrainingArguments) -> int:
-    """The largest `value` of all processes; each of them has to call this."""
+    """The largest `value` of all processes, each of which must call this function."""
     if args.world_size == 1:
         return value
     largest = torch.tensor(value, device=args.device)
@@ -71,19 +72,19 @@ def agree_on_largest(value: int, args: TrainingArguments) -> int:
 
 
 def output_dir_of(args: TrainingArguments) -> Path:
-    """The output folder; where none was given, `TrainingArguments` has put one of its own there."""
+    """The output folder, for which `TrainingArguments` has a default."""
     assert args.output_dir is not None
     return Path(args.output_dir)
 
 
 @contextmanager
 def locked_output_dir(args: TrainingArguments) -> Iterator[None]:
-    """Keep `output_dir` from other runs inside the block; where one is at work in it, all processes raise."""
+    """Lock `output_dir` against other runs inside the block. All processes raise an error if another run has it."""
     error: Exception | None = None
     with ExitStack() as stack:
-        for at_work in (args.process_index == 0, args.process_index > 0):  # the first, then the others
+        for has_turn in (args.process_index == 0, args.process_index > 0):  # the first process, then the others
             try:
-                if at_work:
+                if has_turn:
                     stack.enter_context(locked_folder(output_dir_of(args), rank=args.process_index))
             except (ValueError, OSError) as caught:
                 error = caught
@@ -93,21 +94,21 @@ def locked_output_dir(args: TrainingArguments) -> Iterator[None]:
 
 
 class ProcessBatchSampler(BatchSampler):
-    """The share that one process has of every batch that all processes make together.
+    """The share of one process in every batch of all processes together.
 
-    Shares are equal to one row, in the last batch of an epoch too, so that N processes learn from the same rows in the
-    same steps as one. Accelerate's own sampler fills the last batch up with rows from the beginning of the epoch.
+    Shares differ by at most one row, also in the last batch of an epoch, so that N processes learn from the same rows
+    in the same steps as one. Accelerate's own sampler fills the last batch with rows from the beginning of the epoch.
 
     Args:
         batch_sampler (`BatchSampler`): makes the batches of all processes together.
         num_processes (`int`): how many processes there are.
-        process_index (`int`): which of them this is.
+        process_index (`int`): the index of this process.
 
     Raises:
-        ValueError: where the last batch has fewer rows than there are processes.
+        ValueError: if the last batch has fewer rows than there are processes.
     """
 
-    sampler: Any  # of a Trainer, which has a length, and epochs
+    sampler: Any  # the Trainer's, which has a length and epochs
 
     def __init__(self, batch_sampler: BatchSampler, num_processes: int, process_index: int):
         super().__init__(batch_sampler.sampler, batch_sampler.batch_size, batch_sampler.drop_last)
@@ -115,8 +116,8 @@ class ProcessBatchSampler(BatchSampler):
         last = 0 if self.drop_last else num_rows % self.batch_size
         if 0 < last < num_processes:
             raise ValueError(
-                f"the last batch must have a row for each of {num_processes} processes, got {last}, which "
-                f"{num_rows:,} rows in batches of {self.batch_size} leave; give another batch size, or "
+                f"the last batch must have a row for each of {num_processes} processes, got {last} (the remainder of "
+                f"{num_rows:,} rows in batches of {self.batch_size}); choose another batch size, or "
                 "--dataloader_drop_last true"
             )
         self.num_processes, self.process_index = num_processes, process_index
@@ -127,18 +128,18 @@ class ProcessBatchSampler(BatchSampler):
             yield batch[first:end]
 
     def set_epoch(self, epoch: int) -> None:
-        # Accelerate and the Trainer look for this one level deep, which the sampler below, behind the wrapper that
-        # skips what a resumed run has seen, is not; it would begin every epoch with the order of the first.
+        # Accelerate and the Trainer look for this method only one level deep. In a resumed run the sampler is deeper,
+        # behind a wrapper that skips rows, and without this method every epoch would have the order of the first.
         self.sampler.set_epoch(epoch)
 
 
 def share_batches(dataloader: DataLoader, args: TrainingArguments) -> DataLoader:
-    """Make a training data loader that accelerate prepared give this process its [`ProcessBatchSampler`] share."""
+    """Let a training data loader that accelerate prepared use [`ProcessBatchSampler`]."""
     shard = dataloader.batch_sampler
     if isinstance(shard, BatchSamplerShard):
         rows, num_processes = shard.batch_sampler, shard.num_processes
         batches = BatchSampler(rows.sampler, rows.batch_size * num_processes, rows.drop_last)
         shard.batch_sampler = ProcessBatchSampler(batches, num_processes, shard.process_index)
-        # What is below has made the shares; the wrapper only has to pass them on, as they are.
+        # the sampler inside makes the shares, so accelerate's wrapper must only pass them on
         shard.num_processes, shard.process_index, shard.even_batches = 1, 0, False
     return dataloader

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The recipe of a training: the arguments that `run.json` names, and what a checkpoint keeps to be compared."""
+"""The recipe of a training: its arguments in `run.json`, and the values that a checkpoint is compared by."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from mnist_text_gen.data import LabelledImages
 
 
-# Those that say where something is; `run.json` names the data set itself, and no folder of a machine.
+# Arguments that may be paths of this machine. `run.json` has the public name of the data set instead.
 _PLACES = ("model_name_or_path", "classifier_name_or_path", "dataset_name")
-# The rest of `TrainingArguments` is about where to run, what to log and what to keep.
+# The other `TrainingArguments` are about where to run, what to log and what to keep.
 _OPTIMIZER_ARGUMENTS = ("optim", "optim_args")
 _TRAINING_ARGUMENTS = (
     "num_train_epochs",
@@ -44,8 +44,8 @@ _TRAINING_ARGUMENTS = (
     "data_seed",
     "full_determinism",
 )
-# Kernels of one function go with the device, which may change; evaluation changes nothing; batch, length and
-# images are compared in their own way.
+# Arguments that a resumed run may change: kernels depend on the device, and evaluation has no influence. Batch size,
+# length and images are compared in their own way.
 _FREE_ARGUMENTS = {
     "activation_function",
     "attn_implementation",
@@ -60,16 +60,16 @@ _LENGTH_INDEPENDENT_SCHEDULES = ("constant", "constant_with_warmup")
 
 
 def describe_arguments(training_args: TrainingArguments, *others: Any) -> dict[str, Any]:
-    """What was trained how, as a recipe file would say it.
+    """The arguments of a training, as in a recipe file.
 
     Args:
-        training_args (`TrainingArguments`): those that change the weights are taken.
+        training_args (`TrainingArguments`): only those that change the weights are used.
         *others:
-            The command's own dataclasses; all but names of folders and files are taken. With an `optimizer` among
-            them, `optim` of `TrainingArguments` says nothing, and is left out.
+            The command's own dataclasses; all their arguments are used, except paths. If `optimizer` is one of them,
+            it replaces `optim` of `TrainingArguments`.
 
     Returns:
-        `dict`: argument to value, of types that JSON has.
+        `dict`: maps arguments to values of JSON types.
     """
     names = [(args, field.name) for args in others for field in fields(args) if field.name not in _PLACES]
     own_optimizer = any(name == "optimizer" for _, name in names)
@@ -86,22 +86,22 @@ def collect_recipe(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> dict[str, Any]:
-    """Collect what decides what a training learns; a checkpoint keeps it.
+    """Collect everything that influences what a training learns. A checkpoint keeps it.
 
-    Not in it is what may change from one part of a run to the next: folders, logging, evaluation, saving, workers,
-    device and kernels, and the number of processes as long as they make the same batch together. `max_steps` and
-    `num_train_epochs` are in it where the learning rate depends on them: with a constant rate a longer run begins
-    like a shorter one, with any other schedule every step of it has another rate.
+    It does not contain what a resumed run may change: folders, logging, evaluation, saving, workers, device, kernels,
+    and the number of processes as long as the total batch stays the same. It contains `max_steps` or
+    `num_train_epochs` only if the learning rate depends on them: with a constant rate, a longer run starts like a
+    shorter one, but with any other schedule all its rates differ.
 
     Args:
         arguments (`Sequence`): instances of the command's dataclasses of arguments.
-        train (`LabelledImages`): the images that are trained on, as they are in the source.
-        training_args (`TrainingArguments`): of the Trainer.
-        model (`PreTrainedModel`): as training begins with it.
+        train (`LabelledImages`): the training images, as they are in the source.
+        training_args (`TrainingArguments`): the arguments of the Trainer.
+        model (`PreTrainedModel`): the model before training.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): the tokenizer of a language model.
 
     Returns:
-        `dict[str, Any]`: names to values that JSON can hold; none where nothing is trained.
+        `dict[str, Any]`: maps names to JSON values; empty if `do_train` is false.
     """
     if not training_args.do_train:
         return {}
@@ -126,7 +126,7 @@ def collect_recipe(
 
 
 def check_recipe(saved: dict[str, Any], recipe: dict[str, Any], checkpoint: Path) -> None:
-    """Refuse a checkpoint of another recipe with a `ValueError` that names every difference."""
+    """Raise a `ValueError` that lists all differences if a checkpoint has another recipe."""
     names = sorted(name for name in saved.keys() | recipe.keys() if saved.get(name) != recipe.get(name))
     if names:
         differences = "; ".join(
@@ -134,8 +134,8 @@ def check_recipe(saved: dict[str, Any], recipe: dict[str, Any], checkpoint: Path
             for name in names
         )
         raise ValueError(
-            f"{checkpoint} is of another training and is not gone on from: {differences}. Give the old values, or "
-            "another output_dir"
+            f"{checkpoint} must be a checkpoint of the same training, got these differences: {differences}. Use the "
+            "old values, or another `output_dir`"
         )
 
 

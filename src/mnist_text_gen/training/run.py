@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The record of a training: what `run.json` says of it, and the picture of its history."""
+"""The record of a training: its entry in `run.json`, and the picture of its history."""
 
 import os
 from importlib.metadata import version
@@ -26,11 +26,11 @@ PACKAGES = ("mnist-text-gen", "torch", "transformers", "datasets", "accelerate",
 def describe_stage(
     trainer: MnistTrainer, data_args: AugmentedSourceArguments, source_images: LabelledImages
 ) -> dict[str, Any]:
-    """What any training can say of itself once it is over: steps, machine, images, and its history.
+    """The part of a `run.json` entry that is the same for all trainings: steps, machine, images, and history.
 
     Args:
-        trainer (`MnistTrainer`): that has trained, and evaluated if it does.
-        data_args (`AugmentedSourceArguments`): which images, and what becomes of them.
+        trainer (`MnistTrainer`): the trainer, after training and evaluation.
+        data_args (`AugmentedSourceArguments`): the images, and how they were processed.
         source_images (`LabelledImages`): all training images of the source.
     """
     args, state = trainer.args, trainer.state
@@ -66,19 +66,19 @@ def write_training(
     metrics: dict[str, float],
     model_name_or_path: str | None,
 ) -> None:
-    """Write `run.json`, which says how the weights beside it came about and what was measured, and draw the history.
+    """Write `run.json`, the record of how the weights beside it were trained and evaluated, and draw the history.
 
     Args:
-        trainer (`MnistTrainer`): whose output folder holds the weights.
-        stage (`dict[str, Any]`): how it trained.
-        result_names (`dict[str, str]`): names in `run.json`, to those of the metrics.
-        metrics (`dict[str, float]`): of its evaluation; empty if there was none.
-        model_name_or_path (`str`, *optional*): the weights that training began with.
+        trainer (`MnistTrainer`): its output folder has the weights.
+        stage (`dict[str, Any]`): the entry of this training.
+        result_names (`dict[str, str]`): maps names in `run.json` to those of the metrics.
+        metrics (`dict[str, float]`): the result of the evaluation; empty if there was none.
+        model_name_or_path (`str`, *optional*): the weights that the training started from.
     """
     output_dir = output_dir_of(trainer.args)
     about = {"num_samples": len(trainer.eval_dataset), "dataset": stage["dataset"]}
     results = {name: {"value": metrics[f"eval_{of}"], **about} for name, of in result_names.items() if metrics}
-    # not the weights in folders below: a classifier may be trained beside the language model, before or after it
+    # not the weights in subfolders, because a classifier may be trained there, before or after this model
     weights = {name: digest for name, digest in hash_weights(output_dir).items() if "/" not in name}
     history = read_history(trainer.state.log_history, trainer.quantities, trainer.batch_size)
     with staged_folder(output_dir) as folder:
@@ -88,7 +88,7 @@ def write_training(
 
 
 def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
-    """How the weights that training began with had been trained, or that it was not recorded."""
+    """The entries of the weights that the training started from, or one that says that there is no record."""
     if model_name_or_path is None:
         return []
     unknown = {"description": "weights whose training is not recorded", "recipe": "unrecorded", "train_seconds": None}
@@ -96,12 +96,12 @@ def _earlier_stages(model_name_or_path: str | None) -> list[dict[str, Any]]:
 
 
 def describe_images(stage: dict[str, Any]) -> str:
-    """Such as `"10,000 images, distorted anew in each of 30 epochs but the last 2"`."""
+    """The images in a phrase such as `"10,000 images, distorted anew in each of 30 epochs but the last 2"`."""
     images = f"{stage['num_train_samples']:,} images"
     if stage["class_names"] != list(DIGITS):
         images += f" of {len(stage['class_names'])} classes ({', '.join(stage['class_names'])})"
     if stage["image_size"] != IMAGE_SIZE:
-        # those that are sampled get a border
+        # sampled images get a border instead of being scaled
         how = "drawn in" if stage["binarization"] == "sampled" else "scaled to"
         images += f", {how} {stage['image_size']}×{stage['image_size']}"
     if stage["binarization"] != "rounded":

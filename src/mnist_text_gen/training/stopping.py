@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""SIGTERM and Ctrl-C: finish the step, save a checkpoint, leave."""
+"""On SIGTERM and Ctrl-C, training finishes the step, saves a checkpoint, and ends."""
 
 import signal
 import sys
@@ -13,14 +13,14 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from .processes import agree_on_largest, output_dir_of
 
 
-# A launcher passes on the Ctrl-C that the terminal has already sent to all processes: that is not a second one.
+# The terminal sends a Ctrl-C to all processes, and a launcher then sends it to them again: these count as one.
 _SECONDS_OF_ONE_SIGNAL = 1.0
 
 
 class StopOnSignal(TrainerCallback):
-    """Ends the training of all processes after the step at hand, with a checkpoint, when one gets SIGTERM or SIGINT.
+    """Ends the training of all processes after the current step, with a checkpoint, if one gets SIGTERM or SIGINT.
 
-    A second signal acts at once, as if nobody were watching.
+    A second signal ends the process at once.
     """
 
     def __init__(self):
@@ -29,12 +29,12 @@ class StopOnSignal(TrainerCallback):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch inside the block; a signal that no step was left to obey is sent again behind it."""
+        """Watch for signals inside the block. A signal that came after the last step is sent again at its end."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # Python gives signals to the main thread only
+            yield  # only the main thread can handle signals
             return
         self.stopped_by, self._received = None, 0
-        # what is ignored stays so: a shell asks for that for what it runs in the background
+        # signals that are ignored stay ignored, as a shell demands for background processes
         watched = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) != signal.SIG_IGN]
         self._previous = {number: signal.signal(number, self._receive) for number in watched}
         try:
@@ -68,12 +68,12 @@ class StopOnSignal(TrainerCallback):
 
 
 def exit_if_stopped(trainer: Trainer, stopped_by: signal.Signals | None) -> None:
-    """Leave the command with 128 + the signal's number, as a shell would report it, if a signal ended the training."""
+    """If a signal ended the training, exit with status 128 + its number, as a shell would report it."""
     if stopped_by is None:
         return
     if trainer.is_world_process_zero():
         checkpoint = output_dir_of(trainer.args) / f"checkpoint-{trainer.state.global_step}"
         sys.stderr.write(
-            f"Stopped by {stopped_by.name}; {checkpoint} is saved. The same command goes on from there.\n"
+            f"Stopped by {stopped_by.name}; {checkpoint} is saved. The same command continues from there.\n"
         )
     sys.exit(128 + stopped_by)

@@ -1,21 +1,22 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""The Trainer: nothing of a training is lost, and its logs say more. All that depends on the inside of Transformers.
+"""The Trainer of both training commands, with durable checkpoints and more in its logs.
 
-Only one private method of `Trainer` is overridden, and none is called but by it:
+All code that depends on the internals of Transformers' `Trainer` is in this file. One private method is overridden,
+and no other one is called:
 
-- `_save_checkpoint` writes a checkpoint file by file into its place. Here it writes into a folder beside that, which
-  is then renamed ([`publish_checkpoint`]), so that a checkpoint is whole or not there. No callback can do this:
-  `on_save` comes after it.
+- `_save_checkpoint` writes a checkpoint file by file into its place. Here it writes into another folder, which is then
+  renamed ([`publish_checkpoint`]), so that a checkpoint is complete or does not exist. A callback cannot do this,
+  because `on_save` comes after it.
 
-Public methods that its loop calls are overridden too:
+These public methods, which the training loop calls, are overridden too:
 
-- `get_batch_samples`: a run that was killed after its last checkpoint has no step left, and would take one more.
+- `get_batch_samples`: a run that was killed after its last checkpoint has no step left, but would do one more.
 - `get_train_dataloader`: processes share each batch equally ([`share_batches`]).
-- `train`: signals, the seconds of earlier parts, and files in a checkpoint that hold more than tensors.
-- `log`: nats per image and throughput, in the state, and so in checkpoints, too; `on_log` comes after it.
-- `evaluate`: samples, and a throughput that leaves the evaluation out.
+- `train`: signals, the seconds of training before a checkpoint, and errors for files with more than tensors.
+- `log`: adds nats per image and throughput to the state, and so to checkpoints; `on_log` would be too late.
+- `evaluate`: draws samples, and keeps the time of the evaluation out of the throughput.
 
-[`check_transformers`] looks for all of them when this module is imported.
+[`check_transformers`] checks that all of them exist when this module is imported.
 """
 
 import inspect
@@ -58,8 +59,8 @@ from .stopping import StopOnSignal, exit_if_stopped
 
 logger = logging.getLogger(__name__)
 
-# Methods with the arguments that are given to them here, and what goes wrong where Transformers does not have or call
-# them: with a result, or with what is only shown.
+# Methods of Transformers, the arguments that are passed to them here, and what goes wrong without them: a result, or
+# only something that is shown.
 _OF_RESULTS = (
     (Trainer, "_save_checkpoint", ("model", "trial"), "a killed run would leave half a checkpoint"),
     (Trainer, "get_batch_samples", ("epoch_iterator", "num_batches", "device"), "a finished run would train on"),
@@ -75,11 +76,12 @@ _OF_COMFORT = (
 
 
 def check_transformers() -> None:
-    """Compare the methods that are overridden or called here with those of the installed Transformers.
+    """Check that the installed Transformers has the methods that are overridden or called here.
+
+    Logs a warning if only something that is shown is lost.
 
     Raises:
-        ImportError: for one that is missing, or takes other arguments, where a result would be wrong. A warning tells
-            what is lost where that is only something to look at.
+        ImportError: if a method is missing or has other arguments, and a result would be wrong.
     """
     for owner, name, arguments, loss in (*_OF_RESULTS, *_OF_COMFORT):
         method = getattr(owner, name, None)
@@ -88,24 +90,24 @@ def check_transformers() -> None:
         missing = f"transformers {transformers.__version__} has no {owner.__name__}.{name}({', '.join(arguments)})"
         if (owner, name, arguments, loss) in _OF_RESULTS:
             raise ImportError(f"{missing}: {loss}. Training needs another version of transformers")
-        logger.warning("%s; lost is: %s", missing, loss)
+        logger.warning("%s; this is lost: %s", missing, loss)
 
 
 check_transformers()
 
 
 def check_training_arguments(args: TrainingArguments) -> None:
-    """Refuse, before anything is read or computed, what a [`MnistTrainer`] cannot do, with a `ValueError`."""
+    """Raise a `ValueError` for arguments that a [`MnistTrainer`] does not support, before anything is computed."""
     for name, reason in (
         ("enable_jit_checkpoint", "SIGTERM saves a checkpoint without it"),
-        ("save_on_each_node", "all machines save into one output_dir, which they have to share"),
+        ("save_on_each_node", "all machines save into one `output_dir`, which they must share"),
     ):
         if getattr(args, name):
-            raise ValueError(f"`{name}` must be false: {reason}")
+            raise ValueError(f"`{name}` must be false, got true: {reason}")
     if args.label_smoothing_factor:
         raise ValueError(
-            f"`label_smoothing_factor` must be 0, got {args.label_smoothing_factor}: losses are reported as they are, "
-            "without smoothing"
+            f"`label_smoothing_factor` must be 0, got {args.label_smoothing_factor}: losses are reported without "
+            "smoothing"
         )
     if args.fp16 and args.device.type == "cpu":
         raise ValueError("`fp16` must be false on a CPU, got true; `bf16` works on CPUs and on newer GPUs")
@@ -113,7 +115,7 @@ def check_training_arguments(args: TrainingArguments) -> None:
 
 
 class ResumedRun(TrainerCallback):
-    """What a checkpoint does not decide: when this run logs, evaluates and saves, and the noise of new processes."""
+    """Sets what a resumed run does not take from a checkpoint: when it logs and saves, and noise of new processes."""
 
     def __init__(self):
         self.checkpoint: Path | None = None
@@ -125,28 +127,28 @@ class ResumedRun(TrainerCallback):
         checkpoint, self.checkpoint = self.checkpoint, None
         name = "rng_state.pth" if args.world_size == 1 else f"rng_state_{args.process_index}.pth"
         if checkpoint is not None and not (checkpoint / name).is_file():
-            # Written by another number of processes: new noise, not that of the first steps again.
+            # the checkpoint is from another number of processes: use new noise, not that of the first steps again
             set_seed(args.seed + state.global_step * args.world_size + args.process_index)
 
 
 class MnistTrainer(Trainer):
-    """A Trainer that loses nothing, whose logs say more, and which draws samples at every evaluation.
+    """A Trainer with durable checkpoints, loss and throughput in its logs, and samples at every evaluation.
 
-    A checkpoint is whole or not there, and holds no pickle; what PyTorch stores is read with `weights_only=True`, as
-    the `Trainer` does. SIGTERM and Ctrl-C save one. Logs have the loss and the throughput as `quantities` name them;
-    the state, and so checkpoints, and trackers get them too. Samples go to `samples/step-NNNNNN.png` in the output
-    folder, and to TensorBoard and trackio.
+    A checkpoint is complete or does not exist, and has no pickle of its own; PyTorch's files are read with
+    `weights_only=True`, as in the `Trainer`. SIGTERM and Ctrl-C save a checkpoint. The loss and the throughput are in
+    the logs, checkpoints and trackers, with the names of `quantities`. Samples are in `samples/step-NNNNNN.png` in the
+    output folder, and in TensorBoard and trackio.
 
     Args:
-        model (`PreTrainedModel`): what is trained.
-        args (`TrainingArguments`): that [`check_training_arguments`] has passed.
-        recipe (`dict[str, Any]`): what [`collect_recipe`] gave; only a checkpoint of the same is gone on from.
-        quantities (`Quantities`): what the logs say.
-        draw_samples (`Callable[[PreTrainedModel], PIL.Image.Image]`, *optional*): draws what the model can do by now.
-        kwargs: of the `Trainer`.
+        model (`PreTrainedModel`): the model.
+        args (`TrainingArguments`): arguments that [`check_training_arguments`] has accepted.
+        recipe (`dict[str, Any]`): from [`collect_recipe`]; only a checkpoint with the same recipe is resumed.
+        quantities (`Quantities`): the names of loss and throughput.
+        draw_samples (`Callable[[PreTrainedModel], PIL.Image.Image]`, *optional*): draws a picture of samples.
+        kwargs: further arguments of the `Trainer`.
     """
 
-    # with a length: those of the commands are data sets of `datasets`
+    # the data sets of the commands have a length
     train_dataset: Any
     eval_dataset: Any
 
@@ -160,7 +162,7 @@ class MnistTrainer(Trainer):
         draw_samples: Callable[[PreTrainedModel], Image.Image] | None = None,
         **kwargs,
     ):
-        # Rows that are made when they are read have columns of their own; they must not be dropped by name.
+        # rows that are made when they are read have other columns than the data set knows, so none may be dropped
         args.remove_unused_columns = False
         super().__init__(model, args, **kwargs)
         self.recipe, self.quantities, self.draw_samples = recipe, quantities, draw_samples
@@ -175,39 +177,38 @@ class MnistTrainer(Trainer):
 
     @property
     def train_seconds(self) -> float:
-        """Seconds of training, those of the parts before the checkpoint too."""
+        """Seconds of training, including those before the checkpoint."""
         return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     @property
     def batch_size(self) -> int:
-        """Rows of a step, of all processes together."""
+        """Rows per step, of all processes together."""
         return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
 
     @property
     def plain_model(self) -> PreTrainedModel:
-        """The model without what accelerate and the compiler put around it."""
+        """The model without the wrappers of accelerate and the compiler."""
         return self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
     def train_from_last_checkpoint(self) -> None:
-        """Train, from the checkpoint that was named, else the last whole one, and write `train_results.json`.
+        """Train from the checkpoint that [`choose_checkpoint`] finds, if any, and write `train_results.json`.
 
         Raises:
-            ValueError: for a checkpoint that isn't whole or is of another training.
-            SystemExit: if a signal ended the training, with 128 + its number.
+            ValueError: if the checkpoint is not complete or belongs to another training.
+            SystemExit: with status 128 + its number, if a signal ended the training.
         """
         result = self.train(resume_from_checkpoint=choose_checkpoint(self.args, self.recipe))
         exit_if_stopped(self, self.stop_on_signal.stopped_by)
         self.save_metrics("train", result.metrics)
 
     def evaluate_and_save(self) -> dict[str, float]:
-        """Evaluate; the metrics are printed, and go to `eval_results.json`."""
+        """Evaluate, print the metrics, and write them to `eval_results.json`."""
         metrics = self.evaluate()
         self.log_metrics("eval", metrics)
         self.save_metrics("eval", metrics)
         return metrics
 
-    # only this argument is read here
-    def train(self, resume_from_checkpoint: str | None = None, **kwargs):  # type: ignore[override]
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs):  # type: ignore[override]  # passes the rest
         self._seconds_before, self._started = 0.0, time.monotonic()
         if resume_from_checkpoint is not None:
             self._seconds_before = read_checkpoint_file(resume_from_checkpoint)["train_seconds"]
@@ -227,7 +228,7 @@ class MnistTrainer(Trainer):
         return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
-        # of training, that is: an evaluation has "eval_loss"
+        # only in logs of training; an evaluation has "eval_loss"
         if "loss" in logs:
             logs[self.quantities.loss] = logs["loss"] * self.quantities.loss_scale
             logs[self.quantities.throughput] = round(self.meter.read() * self.quantities.items_per_row, 1)
@@ -261,7 +262,7 @@ class MnistTrainer(Trainer):
     def _saving_into(self, folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         before = self.args.output_dir, self.state.best_global_step
-        # without a best step nothing waits for the other processes, one of which may have failed
+        # with a best step, processes would wait for each other here, although one of them may have failed
         self.args.output_dir, self.state.best_global_step = str(folder), None
         try:
             yield
@@ -274,14 +275,14 @@ class MnistTrainer(Trainer):
             if best == target or best.is_dir():
                 self.state.best_model_checkpoint = str(best)
         if self.is_world_process_zero():
-            # a pickle, which would have to be loaded as one
+            # this file is a pickle
             (written / TRAINING_ARGS_NAME).unlink(missing_ok=True)
             self.state.save_to_json(str(written / TRAINER_STATE_NAME))
             publish_checkpoint(written, target, {"recipe": self.recipe, "train_seconds": self.train_seconds})
 
     @contextmanager
     def _failing_together(self, target: Path) -> Iterator[None]:
-        """An error of one process is one of all: none waits for a process that has given up."""
+        """Raise an error in all processes if one has failed, so that none waits for a process that has given up."""
         error = None
         try:
             yield
@@ -291,7 +292,8 @@ class MnistTrainer(Trainer):
             return
         last = find_last_checkpoint(target.parent)
         about = (
-            f"{target.name} cannot be saved in {target.parent}; the last whole one is {last.name if last else 'none'}"
+            f"{target.name} cannot be saved in {target.parent}; the last complete one is "
+            f"{last.name if last else 'none'}"
         )
         with explain_failed_write(about, target.parent):
             raise error or OSError("another process failed")
