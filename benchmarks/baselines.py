@@ -22,13 +22,7 @@ from training import Clock
 
 from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.tokenizer import (
-    CLASS_SYMBOLS,
-    IMAGE_SIZE,
-    NUM_PIXEL_SYMBOLS,
-    PIXEL_SYMBOLS,
-    binarize_images,
-)
+from mnist_text_gen.tokenizer import CLASS_SYMBOLS, IMAGE_SIZE, NUM_PIXEL_SYMBOLS, PIXEL_SYMBOLS, binarize_images
 from mnist_text_gen.tokenizer.binary_images import pack_pixels
 
 

@@ -39,10 +39,7 @@ PROG = "gpu.py"
 ROOT = Path(__file__).parent.parent
 FIGURES_FILE = "gpu.json"
 # Options of `train_hf.py` by the size of the batch; the larger one has rates that fit it, see docs/distributed.md.
-BATCHES = {
-    32: [],
-    256: ["--muon_learning_rate", "8e-3", "--learning_rate", "4e-3", "--warmup_steps", "20"],
-}
+BATCHES = {32: [], 256: ["--muon_learning_rate", "8e-3", "--learning_rate", "4e-3", "--warmup_steps", "20"]}
 CONSTANT = ["--lr_scheduler_type", "constant_with_warmup", "--lr_scheduler_kwargs", "{}"]
 
 

@@ -256,10 +256,7 @@ def measure_samples(
             predictions=probabilities.argmax(axis=1), references=samples.labels
         ),
         "frechet_distance": load_metric("frechet_distance").compute(
-            predictions=features[rows],
-            references=test_features,
-            floor_references=other_features,
-            num_folds=num_folds,
+            predictions=features[rows], references=test_features, floor_references=other_features, num_folds=num_folds
         ),
         "diversity": load_metric("diversity").compute(
             predictions=samples.images,

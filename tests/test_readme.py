@@ -88,14 +88,7 @@ def test_worked_example_is_right(tokenizer):
 
 
 def test_options_in_commands_exist():
-    from mnist_text_gen.commands import (
-        build_dataset,
-        draw_dataset,
-        export_onnx,
-        sample_hf,
-        train_classifier,
-        train_hf,
-    )
+    from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf
 
     options = {}
     for module in (sample_hf, train_hf, train_classifier, build_dataset, draw_dataset, export_onnx):

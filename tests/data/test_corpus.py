@@ -168,10 +168,7 @@ OF_TEXTS = [
 
 @pytest.mark.parametrize(
     ("load", "options", "message"),
-    [
-        *((load_corpus, *case) for case in OF_BOTH + OF_TEXTS),
-        *((load_image_corpus, *case) for case in OF_BOTH),
-    ],
+    [*((load_corpus, *case) for case in OF_BOTH + OF_TEXTS), *((load_image_corpus, *case) for case in OF_BOTH)],
 )
 def test_wrong_arguments_are_refused_with_value_and_what_is_allowed(source, load, options, message):
     with pytest.raises(ValueError, match=message):

@@ -84,8 +84,7 @@ def test_parquet_without_a_column_is_refused(tmp_path, columns, column):
 
 
 @pytest.mark.parametrize(
-    ("images", "message"),
-    [([], ""), ([to_png(np.zeros((28, 29), np.uint8))] * 20, "square images, got 28×29")],
+    ("images", "message"), [([], ""), ([to_png(np.zeros((28, 29), np.uint8))] * 20, "square images, got 28×29")]
 )
 def test_parquet_without_a_row_or_square_images_is_refused(tmp_path, images, message):
     labels = pa.array([0] * len(images), pa.int64())
@@ -157,8 +156,7 @@ def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train
 
 
 @pytest.mark.parametrize(
-    ("metadata", "message"),
-    [(b"{", "metadata of `datasets`"), (b'{"info": {"features": 7}}', "metadata")],
+    ("metadata", "message"), [(b"{", "metadata of `datasets`"), (b'{"info": {"features": 7}}', "metadata")]
 )
 def test_damaged_metadata_of_datasets_is_named(tmp_path, train, metadata, message):
     table = pa.table({"image": [to_png(train.images[0])] * 4, "label": [0, 1, 2, 3]})

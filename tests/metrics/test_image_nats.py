@@ -16,13 +16,7 @@ def image_nats():
     return evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
 
 
-@pytest.mark.parametrize(
-    ("token_losses", "nats"),
-    [
-        ([[1.0, 2.0], [3.0, 0.0]], 3.0),
-        (np.full((3, 151), 0.5), 75.5),
-    ],
-)
+@pytest.mark.parametrize(("token_losses", "nats"), [([[1.0, 2.0], [3.0, 0.0]], 3.0), (np.full((3, 151), 0.5), 75.5)])
 def test_nats_are_the_mean_over_images_of_summed_losses(image_nats, token_losses, nats):
     result = image_nats.compute(token_losses=token_losses)
     assert set(result) == {"nats_per_image", "bits_per_pixel"}

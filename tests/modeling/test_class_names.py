@@ -28,10 +28,7 @@ from mnist_text_gen.training.initialization import OFFSETS, initialize_from_text
 NAMES = "'T-shirt/top', 'Ankle boot', 'Bag'"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "label"),
-    [("T-shirt/top", 0), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1)],
-)
+@pytest.mark.parametrize(("wanted", "label"), [("T-shirt/top", 0), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1)])
 def test_a_class_is_found_by_its_name_or_number(wanted, label):
     found = find_class(wanted, CLASS_NAMES)
     assert (found, type(found)) == (label, int)

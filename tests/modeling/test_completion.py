@@ -153,9 +153,7 @@ def test_rows_from_the_top_are_plain_sampling_behind_a_prompt(tiny_model, tokeni
 
 
 @given(
-    known=arrays(np.bool_, (12, 12)).filter(np.any),
-    label=st.sampled_from([None, 3]),
-    seed=st.integers(0, 2**64 - 1),
+    known=arrays(np.bool_, (12, 12)).filter(np.any), label=st.sampled_from([None, 3]), seed=st.integers(0, 2**64 - 1)
 )
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_known_pixels_are_kept_whatever_the_mask(small_pipe, known, label, seed):

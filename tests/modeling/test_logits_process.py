@@ -18,8 +18,7 @@ def random_pixels(seed, shape):
 
 
 @pytest.mark.parametrize(
-    ("length", "allowed"),
-    [(0, CLASSES), (1, PIXELS), (75, PIXELS), (150, PIXELS), (151, END), (200, END)],
+    ("length", "allowed"), [(0, CLASSES), (1, PIXELS), (75, PIXELS), (150, PIXELS), (151, END), (200, END)]
 )
 def test_only_the_symbols_of_a_position_keep_their_score(tokenizer, length, allowed):
     scores = torch.randn(3, 75)

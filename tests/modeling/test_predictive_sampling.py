@@ -32,13 +32,7 @@ from transformers import (
 
 from mnist_text_gen import MnistTextLogitsProcessor
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
-from mnist_text_gen.modeling import (
-    GumbelNoiseLogitsProcessor,
-    cached_gpt2,
-    decode,
-    gumbel_noise,
-    predictive_sampling,
-)
+from mnist_text_gen.modeling import GumbelNoiseLogitsProcessor, cached_gpt2, decode, gumbel_noise, predictive_sampling
 from mnist_text_gen.modeling.cached_gpt2 import CachedGPT2
 from mnist_text_gen.modeling.predictive_sampling import SeededGumbelNoise
 

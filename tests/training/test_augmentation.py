@@ -56,10 +56,7 @@ def record(output_dir, resume=False, stop=None, **changes):
         args=args,
         train_dataset=load_rows(),
         data_collator=default_data_collator,
-        callbacks=[
-            AugmentationCallback(AugmentedSourceArguments(augmentation=1.0, num_plain_epochs=1)),
-            Stop(stop),
-        ],
+        callbacks=[AugmentationCallback(AugmentedSourceArguments(augmentation=1.0, num_plain_epochs=1)), Stop(stop)],
     )
     trainer.train(resume_from_checkpoint=resume)
     return torch.stack(model.seen)
