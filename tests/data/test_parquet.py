@@ -83,14 +83,6 @@ def test_parquet_without_a_column_is_refused(tmp_path, columns, column):
     refuse_table(tmp_path / "a.parquet", columns, f"has the columns {list(columns)}; needed are 'image' and 'label'")
 
 
-@pytest.mark.parametrize(
-    ("images", "message"), [([], ""), ([to_png(np.zeros((28, 29), np.uint8))] * 20, "square images, got 28×29")]
-)
-def test_parquet_without_a_row_or_square_images_is_refused(tmp_path, images, message):
-    labels = pa.array([0] * len(images), pa.int64())
-    refuse_table(tmp_path / "a.parquet", {"image": pa.array(images, pa.binary()), "label": labels}, message)
-
-
 @pytest.mark.parametrize("damage", ["empty", "cut", "another format", "missing"])
 def test_damaged_parquet_file_is_named(tmp_path, columns, damage):
     path = tmp_path / "digits.parquet"
@@ -122,7 +114,6 @@ WRONG_IMAGES = {
     "integers": [7] * 4,
     "struct without bytes": [{"path": "a.png", "data": b"x"}] * 4,
     "struct of a struct": [{"bytes": {"bytes": b"x"}, "path": None}] * 4,
-    "struct of text": [{"bytes": "x", "path": None}] * 4,
     "map": pa.array([[("bytes", b"x")]] * 4, pa.map_(pa.string(), pa.binary())),
     "nothing": pa.nulls(4),
 }
@@ -136,8 +127,6 @@ def test_parquet_images_of_a_wrong_type_are_refused(tmp_path, images):
 WRONG_LABELS = {
     "text": ["0", "1", "2", "3"],
     "floats": [0.0, 1.0, 2.0, 3.0],
-    "booleans": [True, False] * 2,
-    "lists": [[0]] * 4,
     "nothing": pa.nulls(4),
     "decimals": pa.array([1, 2, 3, 4], pa.decimal128(5)),
 }
@@ -149,10 +138,9 @@ def test_parquet_labels_of_a_wrong_type_are_refused(tmp_path, train, labels):
     refuse_table(tmp_path / "a.parquet", {"image": images, "label": labels}, "column 'label' of type")
 
 
-@pytest.mark.parametrize("label", [2**64 - 1])
-def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train, label):
-    columns = {"image": [to_png(train.images[0])] * 4, "label": pa.array([0, 1, label, 2], pa.uint64())}
-    refuse_table(tmp_path / "a.parquet", columns, f"row 2, must be from 0 to 9, got {label}")
+def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train):
+    columns = {"image": [to_png(train.images[0])] * 4, "label": pa.array([0, 1, 2**64 - 1, 2], pa.uint64())}
+    refuse_table(tmp_path / "a.parquet", columns, f"row 2, must be from 0 to 9, got {2**64 - 1}")
 
 
 @pytest.mark.parametrize(
@@ -195,9 +183,8 @@ def test_millions_of_equal_rows_are_refused_by_their_number(tmp_path, train, mon
     images = pa.DictionaryArray.from_arrays(pa.array(np.zeros(num_rows, np.int32)), pa.array([png]))
     monkeypatch.setattr("mnist_text_gen.data.parquet.read_image", lambda *args: pytest.fail("decoded"))
     table = {"image": images, "label": np.zeros(num_rows, np.int64)}
-    refuse_table(
-        tmp_path / "a.parquet", table, "makes it 1,000,001 rows; a split has at most 1,000,000", store_schema=False
-    )
+    message = "makes it 1,000,001 rows; a split has at most 1,000,000"
+    refuse_table(tmp_path / "a.parquet", table, message, store_schema=False)
 
 
 def test_shards_with_other_class_names_are_refused(tmp_path, train):

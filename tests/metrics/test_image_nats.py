@@ -30,12 +30,6 @@ def test_uniform_guesses_are_one_bit_per_pixel(image_nats):
         assert image_nats.compute(token_losses=token_losses, **options)["bits_per_pixel"] == pytest.approx(1.0)
 
 
-def test_batches_add_up_to_the_whole(image_nats):
-    image_nats.add_batch(token_losses=[[1.0, 2.0], [3.0, 0.0]])
-    image_nats.add_batch(token_losses=[[6.0, 3.0]])
-    assert image_nats.compute()["nats_per_image"] == pytest.approx(5.0)
-
-
 @pytest.mark.parametrize(
     ("token_losses", "message"),
     [
