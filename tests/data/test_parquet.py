@@ -158,16 +158,15 @@ def test_two_columns_of_one_name_are_refused(tmp_path, train):
 
 
 @pytest.mark.parametrize("as_struct", [True, False], ids=["struct", "binary"])
-def test_parquet_that_unpacks_to_much_is_refused_before(tmp_path, as_struct):
-    zeros = bytes(2**26)
-    images = pa.array([{"bytes": zeros, "path": None} if as_struct else zeros] * 10)
-    before = pa.total_allocated_bytes()
-    columns = {"image": images, "label": [0] * 10}
+def test_parquet_that_unpacks_to_much_is_refused_before(tmp_path, monkeypatch, as_struct):
+    monkeypatch.setattr("mnist_text_gen.data.parquet._MAX_ROW_GROUP_BYTES", 2**22)
+    zeros, before = bytes(2**19), pa.total_allocated_bytes()
+    columns = {"image": pa.array([{"bytes": zeros, "path": None} if as_struct else zeros] * 10), "label": [0] * 10}
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
-    assert path.stat().st_size < 2**20
-    del images, columns
-    with pytest.raises(ValueError, match=re.escape(f"{path} has 671,0") + ".* bytes in row group 0; the limit is"):
+    assert path.stat().st_size < 2**14
+    del columns
+    with pytest.raises(ValueError, match=re.escape(f"{path} has 5,24") + ".* bytes in row group 0; the limit is"):
         load_images(str(path))
     assert pa.total_allocated_bytes() <= before
 

@@ -56,17 +56,17 @@ def test_a_result_holds_label_text_image_and_score(pipe, tokenizer):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_the_best_of_all_candidates_are_returned(pipe, tiny_classifier, tokenizer):
-    everything = pipe(3, seed=1, num_candidates=10, num_return_sequences=10)
-    assert texts_of(pipe(3, seed=1, num_candidates=10)) == texts_of(everything)[:3]
-    images = torch.from_numpy(tokenizer.decode_images(texts_of(everything)))[:, None].float()
+def test_the_best_of_all_candidates_are_returned(small_pipe):
+    everything = small_pipe(3, seed=1, num_candidates=10, num_return_sequences=10)
+    assert texts_of(small_pipe(3, seed=1, num_candidates=10)) == texts_of(everything)[:3]
+    images = torch.from_numpy(small_pipe.tokenizer.decode_images(texts_of(everything)))[:, None].float()
     with torch.no_grad():
-        probabilities = (tiny_classifier(images).logits / 0.8).softmax(-1)[:, 3]
+        probabilities = (small_pipe.classifier(images).logits / 0.8).softmax(-1)[:, 3]
     assert [result["score"] for result in everything] == pytest.approx(probabilities.tolist(), abs=1e-6)
 
 
-def test_default_arguments_are_those_of_the_specification(tiny_model, tiny_classifier, tokenizer):
-    pipe = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier, device="cpu")
+def test_default_arguments_are_those_of_the_specification(small_pipe):
+    pipe = MnistTextGenerationPipeline(small_pipe.model, small_pipe.tokenizer, small_pipe.classifier, device="cpu")
     how = {"num_candidates": 64, "num_return_sequences": 8, "temperature": 0.8, "classifier_temperature": 0.8}
     assert len(pipe("1", seed=5, **how)) == 8
     assert pipe("1", seed=5) == pipe("1", seed=5, **how)
@@ -175,22 +175,22 @@ def test_parts_that_do_not_fit_are_refused(tiny_files, tiny_model, tokenizer, ti
         MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)
 
 
-def test_exact_decoding_gives_what_stock_generate_gives(pipe):
+def test_exact_decoding_gives_what_stock_generate_gives(small_pipe):
     arguments = {"seed": 3, "num_candidates": 64, "num_return_sequences": 64}
-    exact, stock = (pipe("6", decoding=decoding, **arguments) for decoding in ("exact", "generate"))
+    exact, stock = (small_pipe("6", decoding=decoding, **arguments) for decoding in ("exact", "generate"))
     assert exact == stock
 
 
-def test_an_argument_of_a_newer_generate_leaves_the_decoding_to_it_with_a_warning(pipe, monkeypatch, caplog):
+def test_an_argument_of_a_newer_generate_leaves_the_decoding_to_it_with_a_warning(small_pipe, monkeypatch, caplog):
     @functools.wraps(decode)
     def decode_with_argument(*args, **kwargs):
         return decode(*args, **kwargs, prefill_chunks=2)
 
-    expected, seen = pipe(7, seed=0), []
+    expected, seen = small_pipe(7, seed=0), []
     monkeypatch.setattr(candidates_module, "decode", decode_with_argument)
     monkeypatch.setattr(logging.get_logger("transformers"), "propagate", True)
-    assert pipe(7, seed=0, callback=lambda *block: seen.append(block[-1].shape)) == expected
-    assert seen == [(64, 30, 30)]
+    assert small_pipe(7, seed=0, callback=lambda *block: seen.append(block[-1].shape)) == expected
+    assert seen == [(64, 12, 12)]
     assert "decodes by itself: `prefill_chunks` must not be given" in caplog.text
 
 
