@@ -88,11 +88,9 @@ def test_other_files_in_the_folder_stay_and_old_sheets_are_replaced(draw, tmp_pa
     ("options", "found"),
     [
         (("--digits", "10"), ["digit", "'10'", "'0' to '9'"]),
-        (("--digits", "3", "٣"), ["digit", "'٣'", "'0' to '9'"]),
         (("--digits",), ["--digits", "expected at least one"]),
         (("--num_candidates", "0"), ["`num_candidates` must be an integer of 1 or more, got 0"]),
         (("--num_return_sequences", "5"), ["`num_return_sequences` must be from 1 to `num_candidates`, 4, got 5"]),
-        (("--temperature", "nan"), ["`temperature` must be a finite number above 0, got nan"]),
         (("--classifier_temperature", "0"), ["`classifier_temperature` must be a finite number above 0, got 0.0"]),
         (("--seed", str(2**64)), [f"`seed` must be an integer from 0 to 2**64 - 1, or None, got {2**64}"]),
         (("--save_texts", "csv"), ["--save_texts", "'csv'", "jsonl"]),
