@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mnist_text_gen import drawing
-from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, draw_grid, format_score
+from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
 
 
 def make_image(*rows: str) -> Image.Image:
@@ -96,13 +96,6 @@ def test_a_sheet_of_one_class_has_its_name_above_and_one_of_a_digit_has_not(rand
     # ink of the name in the head, and below it the sheet as it was
     assert (sheet[10:32] < 128).sum() > 50
     assert np.array_equal(sheet[32:], plain[10:])
-
-
-@pytest.mark.parametrize(("size", "drawn"), [(6, 120), (12, 120), (24, 120), (30, 120), (36, 108), (48, 96)])
-def test_images_of_every_size_are_about_as_large_on_a_sheet(size, drawn):
-    sheet = np.asarray(draw_grid([Image.new("L", (size, size), 0)], [""]))
-    assert sheet.shape == (10 + drawn + 22 + 10, 10 + drawn + 10)
-    assert (sheet == 0).sum() == drawn**2
 
 
 def test_names_that_the_font_lacks_are_told_apart(random_images):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from run_folders import differing, names
+from run_folders import names
 from small_trainings import small_options
 from transformers import AutoModelForImageClassification
 
@@ -61,14 +61,6 @@ def test_evaluation_alone_measures_named_weights_and_saves_no_model(trained, tmp
     assert names(output_dir) == {"all_results.json", "eval_results.json"}
     found, expected = (json.loads((folder / "eval_results.json").read_text()) for folder in (output_dir, trained))
     assert found["eval_accuracy"] == expected["eval_accuracy"]
-
-
-@pytest.mark.slow
-def test_training_starts_from_named_weights(trained, tmp_path):
-    output_dir = train(tmp_path / "continued", do_train=True, max_steps=1, learning_rate=0, model_name_or_path=trained)
-    # a step at rate 0 moves batch norm's statistics only
-    moved = {name.rpartition(".")[2] for name in differing(trained, output_dir)}
-    assert moved == {"running_mean", "running_var", "num_batches_tracked"}
 
 
 @pytest.mark.parametrize(
