@@ -247,7 +247,6 @@ def test_recipe_that_cannot_be_used_is_refused(error_of, recipe, tmp_path, conte
     ("error", "line"),
     [
         (ValueError("salt must be 0 or more,\n  got -1"), "salt must be 0 or more, got -1"),
-        (OSError("salt must be 0 or more, got -1"), "salt must be 0 or more, got -1"),
         # what a terminal would obey, and what looks like a line of its own
         (
             ValueError("a\x1b[31m b\x9b \x1b]0;x\x07.png\nforged: line"),

@@ -275,8 +275,12 @@ def test_set_goes_on_with_the_threads_that_it_was_begun_with(write, copied, monk
     (copied / "data" / "train-00001-of-00003.parquet").unlink()
     begun_with, found = torch.get_num_threads(), []
     draw_rows = draw_dataset.draw_rows
-    draw = lambda *args: found.append(torch.get_num_threads()) or draw_rows(*args)  # noqa: E731
-    monkeypatch.setattr(draw_dataset, "draw_rows", draw)
+
+    def note_threads(*args):
+        found.append(torch.get_num_threads())
+        return draw_rows(*args)
+
+    monkeypatch.setattr(draw_dataset, "draw_rows", note_threads)
     with draw_dataset.threads(begun_with + 1):
         write()
         assert torch.get_num_threads() == begun_with + 1
