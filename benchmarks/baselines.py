@@ -22,13 +22,7 @@ from training import Clock
 
 from mnist_text_gen.data import LabelledImages
 from mnist_text_gen.files import staged_folder
-from mnist_text_gen.tokenizer import (
-    CLASS_SYMBOLS,
-    IMAGE_SIZE,
-    NUM_PIXEL_SYMBOLS,
-    PIXEL_SYMBOLS,
-    binarize_images,
-)
+from mnist_text_gen.tokenizer import CLASS_SYMBOLS, IMAGE_SIZE, NUM_PIXEL_SYMBOLS, PIXEL_SYMBOLS, binarize_images
 from mnist_text_gen.tokenizer.binary_images import pack_pixels
 
 
@@ -197,13 +191,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def train(
-    model: nn.Module,
-    examples: Examples,
-    num_epochs: int,
-    seed: int,
-    learning_rate: float,
-    batch_size: int,
-    penalty: float = 0.0,
+    model: nn.Module, examples: Examples, num_epochs: int, seed: int, learning_rate: float, batch_size: int, penalty=0
 ) -> None:
     """Minimise the mean nats per image, plus `penalty` / 2 times the sum of squares of all weights except biases.
 
@@ -291,9 +279,8 @@ BASELINES = {
 def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple[nn.Module, dict[str, Any]]:
     """Choose what is not learned on the last tenth of `examples`, then fit to all of them.
 
-    Returns:
-        `tuple`: the model, and a `dict` with `choice`, `held_out_nats` (nats per image, by choice; empty where there
-        was nothing to choose), `train_seconds` (of the last fit) and `choosing_seconds` (of those before it).
+    The record has the choice, the held-out nats per image of all choices if there were several, and the seconds of
+    choosing and of the last fit.
     """
     num_images = len(examples.labels)
     num_held_out = int(num_images * HELD_OUT_SHARE)
@@ -324,15 +311,18 @@ def load_or_fit(baseline: Baseline, train: LabelledImages, cache: Path, seed: in
     settings = (*names, baseline.choices, baseline.sizes, baseline.options, HELD_OUT_SHARE, train.hash(), seed)
     key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / f"baseline-{names[0].lower()}-{key}.safetensors"
-    if path.is_file():
-        model, (tensors, metadata) = baseline.build(seed=0).eval(), read_kept(path)
-        model.load_state_dict(tensors)
-        return model, json.loads(metadata["record"])
-    model, record = fit_baseline(baseline, Examples.from_images(train), seed)
-    with staged_folder(cache) as staging:
+    if not path.exists():
+        model, record = fit_baseline(baseline, Examples.from_images(train), seed)
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, staging / path.name, {"record": json.dumps(record)})
-    return model, record
+        keep(path, tensors, {"record": json.dumps(record)})
+    model, (tensors, metadata) = baseline.build(seed=0).eval(), read_kept(path)
+    model.load_state_dict(tensors)
+    return model, json.loads(metadata["record"])
+
+
+def keep(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    with staged_folder(path.parent) as staging:
+        save_file(tensors, staging / path.name, metadata)
 
 
 def read_kept(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -2,8 +2,7 @@
 """Measure a GPU with one command: `python benchmarks/gpu.py --source MNIST --output_dir runs/gpu-figures`
 
 About eight minutes of an H100. The figures of a part enter `gpu.json` when it ends, and a part that is there is not
-repeated, so that the command may be cut off at any time and started again; the specification's run goes on from its
-last checkpoint.
+repeated: the command may be cut off and started again, and the specification's run goes on from its last checkpoint.
 
 - `decoding`: seconds for 64 judged candidates, by way of decoding, and for ten digits in one call.
 - `tests`: what `pytest -m gpu` says.
@@ -39,10 +38,7 @@ PROG = "gpu.py"
 ROOT = Path(__file__).parent.parent
 FIGURES_FILE = "gpu.json"
 # Options of `train_hf.py` by the size of the batch; the larger one has rates that fit it, see docs/distributed.md.
-BATCHES = {
-    32: [],
-    256: ["--muon_learning_rate", "8e-3", "--learning_rate", "4e-3", "--warmup_steps", "20"],
-}
+BATCHES = {32: [], 256: ["--muon_learning_rate", "8e-3", "--learning_rate", "4e-3", "--warmup_steps", "20"]}
 CONSTANT = ["--lr_scheduler_type", "constant_with_warmup", "--lr_scheduler_kwargs", "{}"]
 
 
@@ -53,14 +49,10 @@ class Arguments:
     source: str = HfArg(help="MNIST; see mnist_text_gen.data.load_images.")
     output_dir: str = field(metadata={"help": "Folder of gpu.json and the trainings.", "path": True})
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
-    parts: list[str] = field(
-        default_factory=lambda: list(PARTS), metadata={"help": "What is measured; all by default."}
-    )
+    parts: list[str] = field(default_factory=lambda: list(PARTS), metadata={"help": "Which parts; all by default."})
     rounds: int = HfArg(default=7, help="Rounds of decoding that are timed.")
     num_steps: int = HfArg(default=400, help="Steps of the short trainings.")
-    train_options: list[str] = field(
-        default_factory=list, metadata={"help": "What overrides the recipes, as name=value, e.g. bf16=false."}
-    )
+    train_options: list[str] = field(default_factory=list, metadata={"help": "Overrides of recipes, e.g. bf16=false."})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -70,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([Arguments], argv, PROG, __doc__)
     check_parts(args.parts, PARTS)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
     with locked_folder(args.output_dir) as folder:
         path = folder / FIGURES_FILE
         figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -77,15 +70,11 @@ def run(argv: Sequence[str]) -> None:
             if part in figures:
                 continue
             print(f"{part} …", flush=True)
-            figures |= describe_machine() | {part: PARTS[part](args)}
+            figures |= {"device": describe_device(device), "versions": {name: version(name) for name in PACKAGES}}
+            figures[part] = PARTS[part](args)
             with staged_folder(folder) as staging:
                 (staging / FIGURES_FILE).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))
-
-
-def describe_machine() -> dict[str, Any]:
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-    return {"device": describe_device(device), "versions": {name: version(name) for name in PACKAGES}}
 
 
 def measure_decoding(args: Arguments) -> dict[str, Any]:
@@ -119,10 +108,6 @@ def measure_training(args: Arguments) -> dict[str, Any]:
     }
 
 
-def run_specification(args: Arguments) -> dict[str, Any]:
-    return train(args, "specification.yaml", "specification", "--bf16", "true")
-
-
 def train(args: Arguments, recipe: str, name: str, *options: str) -> dict[str, Any]:
     folder = Path(args.output_dir, name)
     places = ["--dataset_name", args.source, "--output_dir", str(folder)]
@@ -138,7 +123,7 @@ PARTS = {
     "decoding": measure_decoding,
     "tests": run_tests,
     "training": measure_training,
-    "specification": run_specification,
+    "specification": lambda args: train(args, "specification.yaml", "specification", "--bf16", "true"),
 }
 
 

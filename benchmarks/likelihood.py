@@ -27,12 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from baselines import BASELINES, Baseline, Examples, baseline_nats, count_parameters, load_or_fit, read_kept
-from safetensors.torch import save_file
+from baselines import BASELINES, Baseline, Examples, baseline_nats, count_parameters, keep, load_or_fit, read_kept
 from sampling import check_parts, load_digits, show_table
 from scipy import stats
 from sklearn.metrics import roc_auc_score
-from torchmetrics.functional.classification import multiclass_calibration_error
 from training import describe_clock
 from transformers import GPT2LMHeadModel, PreTrainedModel
 from transformers.hf_argparser import HfArg
@@ -41,7 +39,7 @@ from transformers.utils import logging
 from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.commands.arguments import parse_arguments, run_command
 from mnist_text_gen.data import LabelledImages, identify_source, load_corpus, load_images
-from mnist_text_gen.files import check_output_folder, staged_folder
+from mnist_text_gen.files import check_output_folder
 from mnist_text_gen.metrics import load_metric
 from mnist_text_gen.modeling import (
     CLASSIFIER_FOLDER,
@@ -57,7 +55,8 @@ from mnist_text_gen.tokenizer import MnistTextTokenizer, binarize_images
 
 PROG = "likelihood.py"
 CONFIDENCE = 0.95
-NUM_BINS = 15  # as many as Guo et al. 2017 take, section 5
+MARGIN = float(stats.norm.ppf((1 + CONFIDENCE) / 2))  # in standard errors
+NUM_BINS = 15  # as many as Guo et al. take, section 5
 SEED = 0
 SHARD_SIZE = 500  # images per file in `--work`
 BATCH_SIZE = 100
@@ -84,9 +83,7 @@ class LikelihoodArguments:
     source: str = HfArg(help="MNIST; see mnist_text_gen.data.load_images.")
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
     work: str = HfArg(default="runs/quality", help="Folder that keeps what takes long.")
-    parts: list[str] = field(
-        default_factory=lambda: ["likelihood", "generation"], metadata={"help": "What is measured."}
-    )
+    parts: list[str] = field(default_factory=lambda: ["likelihood", "generation"], metadata={"help": "Which parts."})
     num_train_samples: int = HfArg(default=10_000, help="Number of first training images.")
     num_test_images: int | None = HfArg(default=None, help="Number of first test images; all by default.")
     sampled_model: str | None = HfArg(default=None, help="Folder of a model of recipes/sampled.yaml, for literature.")
@@ -136,7 +133,7 @@ def measure_mean(values: np.ndarray) -> dict[str, Any]:
     mean = float(values.mean())
     figure = {"value": mean, "num_samples": len(values)}
     if len(values) > 1:
-        error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * float(stats.sem(values))
+        error = MARGIN * float(stats.sem(values))
         figure["interval"] = [mean - error, mean + error]
     return figure
 
@@ -144,10 +141,8 @@ def measure_mean(values: np.ndarray) -> dict[str, Any]:
 def measure_likelihood(args: LikelihoodArguments, baselines: Mapping[str, Baseline] = BASELINES) -> dict[str, Any]:
     """Fit the baselines, or take them from `args.work`, and measure them and the language models on test images.
 
-    Returns:
-        `dict`, plain JSON: what was measured, and `rows`, by name a `dict` with `nats_per_image`, `interval`,
-        `bits_per_pixel`, `num_parameters` and `train_seconds`. A baseline's row also has what [`fit_baseline`]
-        returns; the language model's has `None` for what its `run.json` doesn't say.
+    A row has nats, bits, number of parameters and seconds of training. A baseline's also has what [`fit_baseline`]
+    returns; the language model's has `None` for what its `run.json` doesn't say.
     """
     splits = load_images(args.source)
     train = splits["train"].first(args.num_train_samples, "num_train_samples")
@@ -185,12 +180,9 @@ def measure_language_model(folder: Path, test: LabelledImages) -> dict[str, Any]
     for name in ("train_seconds", "num_steps", "num_tokens"):
         values = [stage.get(name) for stage in stages]
         totals[name] = sum(values) if values and None not in values else None
-    return (
-        summarize(symbol_nats(model, input_ids).numpy())
-        | {"num_parameters": model.num_parameters()}
-        | totals
-        | {"hardware": stages[-1].get("hardware") if stages else None}
-    )
+    of_model = {"num_parameters": model.num_parameters(), **totals}
+    of_model["hardware"] = stages[-1].get("hardware") if stages else None
+    return summarize(symbol_nats(model, input_ids).numpy()) | of_model
 
 
 def summarize(losses: np.ndarray) -> dict[str, Any]:
@@ -230,13 +222,8 @@ def read_weights(folder: Path, name: str) -> dict[str, str]:
 
 
 def measure_generation(args: LikelihoodArguments) -> dict[str, Any]:
-    """Measure classification by Bayes' rule, and detection.
-
-    Returns:
-        `dict`, plain JSON: what was measured, and how; `classification`, with the figures of `language_model` and
-        `classifier` (`label_nats` is the mean −log p(y | x) of the right y) and a `comparison` of the two; `nats`, the
-        mean −log p(x) of each set of images; `detection`, the AUROC of each set of other images against the digits.
-    """
+    """Classification by Bayes' rule beside the classifier, where `label_nats` are the mean −log p(y | x) of the right
+    y; the mean −log p(x) of each set of images; and the AUROC of each set of other images against the digits."""
     weights = read_weights(Path(args.model), "model")
     test = load_images(args.source)["test"]
     digits = test.first(args.num_test_images, "num_test_images")
@@ -250,19 +237,17 @@ def measure_generation(args: LikelihoodArguments) -> dict[str, Any]:
         name: cached_log_likelihoods(pipe.model, weights, name, images, args.bf16, cache)
         for name, images in image_sets.items()
     }
+    log_posteriors = {
+        "language_model": bayes_log_posterior(likelihoods[TEST_DIGITS]),
+        "classifier": classifier_log_posterior(pipe.classifier, image_sets[TEST_DIGITS]),
+    }
     return {
         "weights": hash_weights(Path(args.model)),
         "dataset": identify_source(args.source),
         "dtype": "bfloat16" if args.bf16 else str(pipe.model.dtype).removeprefix("torch."),
         "prior": "uniform",
         "seed": SEED,
-        "classification": compare_classifiers(
-            {
-                "language_model": bayes_log_posterior(likelihoods[TEST_DIGITS]),
-                "classifier": classifier_log_posterior(pipe.classifier, image_sets[TEST_DIGITS]),
-            },
-            torch.from_numpy(digits.labels),
-        ),
+        "classification": compare_classifiers(log_posteriors, torch.from_numpy(digits.labels)),
         "nats": {name: measure_mean(-marginal_log_likelihood(values)) for name, values in likelihoods.items()},
         "detection": measure_detection(likelihoods, digits.labels, test.labels[: args.num_outliers]),
     }
@@ -276,13 +261,11 @@ def build_image_sets(digits: LabelledImages, originals: LabelledImages) -> dict[
     binary, others = binarize_images(digits.images), binarize_images(originals.images)
     ink = others.mean()
     noise = [_generator(number).random(image.shape) < ink for number, image in enumerate(others)]
-    shuffled = [
-        _generator(number).permutation(image.ravel()).reshape(image.shape) for number, image in enumerate(others)
-    ]
+    shuffled = [_generator(number).permutation(image.ravel()) for number, image in enumerate(others)]
     return {
         TEST_DIGITS: binary,
         "noise, as much ink": np.stack(noise).astype(np.uint8),
-        "digits, pixels shuffled": np.stack(shuffled),
+        "digits, pixels shuffled": np.stack(shuffled).reshape(others.shape),
         "digits turned by 90°": np.rot90(others, 1, axes=(1, 2)),
         UPSIDE_DOWN: np.rot90(others, 2, axes=(1, 2)),
         BLANK: np.zeros_like(binary[:1]),
@@ -306,13 +289,11 @@ def cached_log_likelihoods(
             "dtype": "bfloat16" if bf16 else str(model.dtype),
         }
         path = cache / f"likelihoods-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.safetensors"
-        if path.exists():
-            shards.append(read_kept(path)[0]["log_likelihoods"])
-            continue
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            shards.append(class_log_likelihoods(model, MnistTextTokenizer(), shard, BATCH_SIZE))
-        with staged_folder(cache) as staging:
-            save_file({"log_likelihoods": shards[-1]}, staging / path.name, metadata=key)
+        if not path.exists():
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+                found = class_log_likelihoods(model, MnistTextTokenizer(), shard, BATCH_SIZE)
+            keep(path, {"log_likelihoods": found}, key)
+        shards.append(read_kept(path)[0]["log_likelihoods"])
     return torch.cat(shards)
 
 
@@ -351,15 +332,26 @@ def measure_classifier(log_posterior: torch.Tensor, labels: torch.Tensor) -> dic
     """Figures of a classifier from its log p(y | x), float64 `[N, 10]`."""
     predicted = log_posterior.argmax(dim=1)
     agreement = load_metric("class_agreement").compute(predictions=predicted.numpy(), references=labels.numpy())
-    # torchmetrics has a bin of its own for 1.0, where Guo et al. have it in the last
-    probabilities = log_posterior.exp().float().clamp(max=1 - 2**-24)
-    error = multiclass_calibration_error(probabilities, labels, num_classes=10, n_bins=NUM_BINS, norm="l1")
+    confidence, right = log_posterior.amax(dim=1).exp().numpy(), (predicted == labels).numpy()
+    error = bin_by_confidence(confidence, right)["calibration_error"]
     return {
-        "accuracy": measure_share(int((predicted == labels).sum()), len(labels)),
+        "accuracy": measure_share(int(right.sum()), len(labels)),
         "label_nats": measure_mean(-log_posterior.gather(1, labels[:, None])[:, 0]),
-        "calibration_error": {"value": float(error), "num_samples": len(labels), "num_bins": NUM_BINS},
+        "calibration_error": {"value": error, "num_samples": len(labels), "num_bins": NUM_BINS},
         "confusion": agreement["confusion"],
     }
+
+
+def bin_by_confidence(confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS) -> dict[str, Any]:
+    """Expected calibration error (Guo et al. 2017, arXiv:1706.04599, equation 5), and for each bin with images their
+    number, mean confidence and share of right."""
+    numbers = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    bins = []
+    for inside in (numbers == number for number in np.unique(numbers)):
+        means = {"confidence": float(confidence[inside].mean()), "share": float(right[inside].mean())}
+        bins.append({"num_samples": int(inside.sum()), **means})
+    error = sum(each["num_samples"] * abs(each["confidence"] - each["share"]) for each in bins) / len(right)
+    return {"num_samples": len(right), "calibration_error": float(error), "bins": bins}
 
 
 def measure_detection(
@@ -389,13 +381,9 @@ def measure_auroc(digits: np.ndarray, outliers: np.ndarray) -> dict[str, Any]:
     area = float(roc_auc_score(np.arange(len(scores)) < len(digits), scores))
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (len(digits) - 1) * (q1 - area**2) + (len(outliers) - 1) * (q2 - area**2)
-    error = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(max(variance, 0) / len(digits) / len(outliers))
-    return {
-        "value": area,
-        "interval": [max(area - error, 0.0), min(area + error, 1.0)],
-        "num_samples": len(outliers),
-        "num_digits": len(digits),
-    }
+    error = MARGIN * math.sqrt(max(variance, 0) / len(digits) / len(outliers))
+    interval = [max(area - error, 0.0), min(area + error, 1.0)]
+    return {"value": area, "interval": interval, "num_samples": len(outliers), "num_digits": len(digits)}
 
 
 MEASURES = {"likelihood": measure_likelihood, "literature": measure_literature, "generation": measure_generation}

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import torch
-from likelihood import MEASURES, NUM_BINS, LikelihoodArguments, measure_share
+from likelihood import MEASURES, LikelihoodArguments, bin_by_confidence, measure_share
 from sampling import check_parts, load_digits
 from transformers import Trainer, TrainingArguments, default_data_collator, set_seed
 from transformers.hf_argparser import HfArg
@@ -88,17 +88,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> None:
     (args,) = parse_arguments([QualityArguments], argv, PROG, __doc__)
     check_parts(args.parts, PARTS)
-    measurement = Measurement(args)
+    model, measurement = Path(args.model), Measurement(args)
     for part in args.parts:
         section = MEASURES[part](args) if part in MEASURES else PARTS[part](measurement)
-        record(Path(args.model), part, section)
-
-
-def record(model: Path, part: str, section: Any) -> None:
-    """Put a section into `quality.json`; those of other weights go."""
-    sections = read_quality(model)
-    with staged_folder(model) as folder:
-        write_quality(folder, hash_weights(model), {**sections, part: section})
+        sections = {**read_quality(model), part: section}  # none of other weights
+        with staged_folder(model) as folder:
+            write_quality(folder, hash_weights(model), sections)
 
 
 @dataclass(frozen=True)
@@ -225,10 +220,11 @@ def look_at(classifier: MnistCnnForImageClassification, images: np.ndarray) -> t
 
 
 def measure_judge(m: Measurement) -> dict[str, Any]:
-    probabilities, _ = look_at(m.judge, m.real.test.images)
-    return load_metric("class_agreement").compute(
-        predictions=probabilities.argmax(axis=1), references=m.real.test.labels
-    )
+    return measure_agreement(look_at(m.judge, m.real.test.images)[0], m.real.test.labels)
+
+
+def measure_agreement(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    return load_metric("class_agreement").compute(predictions=probabilities.argmax(axis=1), references=labels)
 
 
 def measure_temperatures(m: Measurement) -> dict[str, Any]:
@@ -250,33 +246,23 @@ def measure_samples(
     _, test_features = look_at(judge, real.test.images[:number])
     _, other_features = look_at(judge, real.others.images[:number])
     rows = np.linspace(0, len(features) - 1, number).round().astype(int)  # at equal distances, for all digits
+    test = {"test_images": real.test.images, "test_labels": real.test.labels}
     return {
         "num_samples": len(samples.texts),
-        "class_agreement": load_metric("class_agreement").compute(
-            predictions=probabilities.argmax(axis=1), references=samples.labels
-        ),
+        "class_agreement": measure_agreement(probabilities, samples.labels),
         "frechet_distance": load_metric("frechet_distance").compute(
-            predictions=features[rows],
-            references=test_features,
-            floor_references=other_features,
-            num_folds=num_folds,
+            predictions=features[rows], references=test_features, floor_references=other_features, num_folds=num_folds
         ),
         "diversity": load_metric("diversity").compute(
-            predictions=samples.images,
-            labels=samples.labels,
-            train_images=real.train.images,
-            test_images=real.test.images,
-            test_labels=real.test.labels,
+            predictions=samples.images, labels=samples.labels, train_images=real.train.images, **test
         ),
     }
 
 
 def measure_best_of_n(m: Measurement, numbers: Sequence[int] = (8, 16, 32, 64)) -> list[dict[str, Any]]:
     """What reranking gives and costs: the best 8 of the first n candidates, of n = 8, which are raw, to 64."""
-    return [
-        {"num_candidates": number, **measure_samples(m.first_pool.best(number), m.judge, m.real, num_folds=0)}
-        for number in numbers
-    ]
+    measured = (measure_samples(m.first_pool.best(number), m.judge, m.real, num_folds=0) for number in numbers)
+    return [{"num_candidates": number, **found} for number, found in zip(numbers, measured, strict=True)]
 
 
 def measure_validity(m: Measurement, block_size: int = 64) -> dict[str, Any]:
@@ -288,14 +274,9 @@ def measure_validity(m: Measurement, block_size: int = 64) -> dict[str, Any]:
         texts = []
         for start in range(0, num_texts, block_size):
             block = torch.from_numpy(labels[start : start + block_size]).to(pipe.device)[:, None]
-            ids = pipe.model.generate(
-                block,
-                attention_mask=torch.ones_like(block),
-                custom_generate=decode,
-                seeds=[m.args.seed * num_texts + start + row for row in range(len(block))],
-                temperature=temperature,
-            )
-            texts += pipe.tokenizer.batch_decode(ids)
+            seeds = [m.args.seed * num_texts + start + row for row in range(len(block))]
+            how = {"attention_mask": torch.ones_like(block), "seeds": seeds, "temperature": temperature}
+            texts += pipe.tokenizer.batch_decode(pipe.model.generate(block, custom_generate=decode, **how))
         # what stands behind the first `)` fills the row up and is not sampled
         texts = [text[: text.index(")") + 1] if ")" in text else text for text in texts]
         results[f"{temperature:g}"] = load_metric("mnist_text_validity").compute(predictions=texts, references=labels)
@@ -307,7 +288,7 @@ def measure_calibration(m: Measurement) -> dict[str, Any]:
 
     On real test images: the largest probability against the share that is right, with its logits as they are and
     divided by 0.8. On raw candidates: the score, the probability of the wanted digit, against the share that the judge
-    agrees with. The error is the expected calibration error (Guo et al. 2017, arXiv:1706.04599, equation 5).
+    agrees with.
     """
     probabilities, _ = look_at(m.pipe.classifier, m.real.test.images)
     results = {}
@@ -322,27 +303,9 @@ def measure_calibration(m: Measurement) -> dict[str, Any]:
     return results
 
 
-def bin_by_confidence(confidence: np.ndarray, right: np.ndarray, num_bins: int = NUM_BINS) -> dict[str, Any]:
-    """Expected calibration error, and for each bin with images their number, mean confidence and share of right."""
-    numbers = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
-    bins = [
-        {
-            "num_samples": int((numbers == number).sum()),
-            "confidence": float(confidence[numbers == number].mean()),
-            "share": float(right[numbers == number].mean()),
-        }
-        for number in np.unique(numbers)
-    ]
-    error = sum(each["num_samples"] * abs(each["confidence"] - each["share"]) for each in bins) / len(right)
-    return {"num_samples": len(right), "calibration_error": error, "bins": bins}
-
-
 def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:
-    """How good a classifier becomes that has only seen drawn images (Ravuri and Vinyals 2019, arXiv:1905.10887).
-
-    A CNN is trained on drawn images with the wanted digits, and tested on real ones; beside it the same CNN, trained
-    on real images (section 3). What the drawn images lack, in quality or in variety, the CNN can't know.
-    """
+    """How good a CNN becomes that has only seen drawn images, beside the same CNN, trained on real ones (Ravuri and
+    Vinyals 2019, arXiv:1905.10887, section 3). What drawn images lack, in quality or in variety, it can't know."""
     sets = {f"{len(m.real.train.labels):,} real images": m.real.train}
     for temperature in m.args.temperatures:
         sets[f"raw, temperature {temperature:g}"] = m.pool(temperature).raw(m.args.num_images)
@@ -408,21 +371,18 @@ def train_small_classifier(
     pixels = images[:, None].astype(np.float32)  # [N, 1, 30, 30]
     rows = [{"pixel_values": image, "labels": int(label)} for image, label in zip(pixels, labels, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
+        schedule = {"learning_rate": 2e-3, "lr_scheduler_type": "cosine", "warmup_steps": 0.05, "weight_decay": 0.01}
+        quiet = {"save_strategy": "no", "logging_strategy": "no", "disable_tqdm": True}
         args = TrainingArguments(
-            output_dir=folder,
-            learning_rate=2e-3,
-            lr_scheduler_type="cosine",
-            warmup_steps=0.05,
-            weight_decay=0.01,
+            folder,
             per_device_train_batch_size=50,
             num_train_epochs=6,
             max_steps=num_steps or -1,
             seed=seed,
             bf16=True,
             use_cpu=not torch.accelerator.is_available(),
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
+            **schedule,
+            **quiet,
         )
         Trainer(model, args, train_dataset=rows, data_collator=default_data_collator).train()
     return model.eval()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from PIL import Image
 from quality import Samples
@@ -27,7 +28,6 @@ STYLES = {
 }
 KINDS = {"raw": "raw candidates", "best": "best 8 of 64", "diverse": "diverse 8 of 64"}
 TEST_STYLE = {"color": "0.45", "linestyle": ":", "linewidth": 1.6}
-FRAME = {"fill": False, "edgecolor": "0.6", "linewidth": 0.8}
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -42,8 +42,7 @@ def save_grid(samples: Samples, num_columns: int, path: Path) -> None:
 
 def draw_temperatures(samples: dict[str, Any]) -> Figure:
     """Five figures against temperature, of raw images and each selection, with real test images beside."""
-    figure = Figure(figsize=(10, 6), dpi=100, layout="constrained")
-    axes = figure.subplots(2, 3).ravel()
+    figure, axes = _make_panels(2, 3, (10, 6))
     measured = [name for name in STYLES if all(name in each for each in samples.values())]
     for name in measured:
         found = {float(key): _list_figures(each[name]) for key, each in sorted(samples.items())}
@@ -68,12 +67,10 @@ def draw_temperatures(samples: dict[str, Any]) -> Figure:
         panel.set_xticks([float(temperature) for temperature in sorted(samples)])
         # otherwise a line of the test images at the edge would be hidden by the frame
         panel.margins(y=0.12)
-        panel.grid(color="0.92")
-    axes[5].axis("off")
-    for name in measured:
-        axes[5].plot([], [], label=KINDS[name], **STYLES[name])
-    axes[5].plot([], [], label="real test images", **TEST_STYLE)
+    for label, style in [*((KINDS[name], STYLES[name]) for name in measured), ("real test images", TEST_STYLE)]:
+        axes[5].plot([], [], label=label, **style)
     axes[5].legend(loc="center", frameon=False, fontsize=11)
+    axes[5].axis("off")
     return figure
 
 
@@ -91,28 +88,24 @@ def _list_figures(found: dict[str, Any]) -> list[tuple[float, Sequence[float] | 
 
 def draw_best_of_n(results: Sequence[dict[str, Any]]) -> Figure:
     """Agreement and pairwise distance against the number of candidates."""
-    figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = _make_panels(1, 2, (8, 3.6))
     numbers = [each["num_candidates"] for each in results]
     agreement, _, _, _, pairwise = zip(*map(_list_figures, results), strict=True)
-    _draw_line(left, numbers, agreement, STYLES["raw"])
-    left.set_title("judge agrees, %", fontsize=10)
-    _draw_line(right, numbers, pairwise, STYLES["raw"])
     right.axhline(results[0]["diversity"]["test"]["pairwise_distance"], label="real test images", **TEST_STYLE)
-    right.set_title("pixels between two images of a digit", fontsize=10)
-    right.legend(frameon=False)
-    for panel in (left, right):
+    titles = ("judge agrees, %", "pixels between two images of a digit")
+    for panel, column, title in zip((left, right), (agreement, pairwise), titles, strict=True):
+        _draw_line(panel, numbers, column, STYLES["raw"])
+        panel.set_title(title, fontsize=10)
         panel.set_xscale("log", base=2)
         panel.set_xticks(numbers, [str(number) for number in numbers])
         panel.set_xlabel("candidates, of which the best 8 are taken")
-        panel.grid(color="0.92")
+    right.legend(frameon=False)
     return figure
 
 
 def draw_reliability(calibration: dict[str, Any]) -> Figure:
     """Share of right against mean confidence, a line each; the size of a bin stands below."""
-    figure = Figure(figsize=(6, 6.4), dpi=100, layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    figure, (upper, lower) = _make_panels(2, 1, (6, 6.4), sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], **TEST_STYLE)
     for style, (name, found) in zip(STYLES.values(), calibration.items(), strict=True):
         confidence = [each["confidence"] for each in found["bins"]]
@@ -121,18 +114,13 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
         lower.plot(confidence, [each["num_samples"] for each in found["bins"]], **style)
     upper.set_ylabel("share that is right")
     upper.legend(fontsize=9)
-    lower.set_ylabel("images in the bin")
-    lower.set_yscale("log")
-    lower.set_xlabel("mean confidence of the bin")
-    for panel in (upper, lower):
-        panel.grid(color="0.92")
+    lower.set(ylabel="images in the bin", yscale="log", xlabel="mean confidence of the bin")
     return figure
 
 
 def draw_synthetic_data(found: dict[str, Any]) -> Figure:
     """Accuracy on real images against the number of drawn ones: alone on the left, beside real ones on the right."""
-    figure = Figure(figsize=(9, 4), dpi=100, layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = _make_panels(1, 2, (9, 4), sharey=True)
     rows, min_scores = found["rows"], sorted({row["min_score"] for row in found["rows"]})
     for panel, way in zip(panels, ("alone", "beside_real"), strict=True):
         for min_score, style in zip(min_scores, STYLES.values(), strict=False):
@@ -142,7 +130,6 @@ def draw_synthetic_data(found: dict[str, Any]) -> Figure:
             _draw_line(panel, [row["num_images"] for row in kept], column, {**style, "label": label})
         panel.axhline(100 * found["real"]["accuracy"], label="real images alone", **TEST_STYLE)
         panel.set(title=f"drawn images {way.replace('_', ' ')}", xlabel="drawn images")
-        panel.grid(color="0.92")
     panels[0].set_ylabel("real test images that are right, %")
     panels[1].legend(frameon=False)
     return figure
@@ -151,8 +138,7 @@ def draw_synthetic_data(found: dict[str, Any]) -> Figure:
 def draw_likelihood(found: dict[str, Any]) -> Figure:
     """Nats per image with their intervals, best on top. The language model is filled, baselines are hollow."""
     rows = found["rows"]
-    figure = Figure(figsize=(8, 1.3 + 0.42 * len(rows)), dpi=100, layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = _make_panels(1, 1, (8, 1.3 + 0.42 * len(rows)))
     ranked = sorted(rows.items(), key=lambda row: -row[1]["nats_per_image"])
     for place, (_, row) in enumerate(ranked):
         value, (low, high) = row["nats_per_image"], row["interval"]
@@ -162,31 +148,24 @@ def draw_likelihood(found: dict[str, Any]) -> Figure:
         where = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
         axes.annotate(f"{value:.2f}", (value, place), fontsize=9, **where)
     axes.set_yticks(range(len(ranked)), [name for name, _ in ranked])
-    axes.set_ylim(-0.6, len(ranked) - 0.3)
+    axes.set(ylim=(-0.6, len(ranked) - 0.3), xlabel="nats per image (● language model, □ baseline)")
     axes.margins(x=0.08)
-    axes.set_xlabel("nats per image (● language model, □ baseline)")
-    axes.grid(axis="x", color="0.92")
+    axes.grid(visible=False, axis="y")
     return figure
 
 
 def draw_neighbours(drawn: np.ndarray, nearest: np.ndarray) -> Figure:
     """Drawn images and their nearest training images, both uint8 `[N, 30, 30]` in {0, 1}, and their differences."""
     num_rows = -(-len(drawn) // 2)
-    figure = Figure(figsize=(9, 1.62 * num_rows), dpi=100, layout="constrained")
-    panels = figure.subplots(num_rows, 6, squeeze=False).ravel()
-    for panel in panels:
-        panel.set_axis_off()
+    figure, panels = _make_panels(num_rows, 6, (9, 1.62 * num_rows))
     for index, (ours, theirs) in enumerate(zip(drawn, nearest, strict=True)):
         left, middle, right = panels[3 * index : 3 * index + 3]
-        for panel, image, title in ((left, ours, "drawn"), (middle, theirs, "training")):
-            panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            panel.set_title(title, fontsize=9)
-        right.imshow(1 - 0.3 * (ours & theirs), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        for mask, style in (((ours > theirs), {"marker": "s"}), ((theirs > ours), {"marker": "x", "linewidths": 0.8})):
+        _show_image(left, ours, "drawn")
+        _show_image(middle, theirs, "training")
+        _show_image(right, 1 - 0.3 * (ours & theirs), f"{int((ours != theirs).sum())} differ", is_framed=True)
+        for mask, style in ((ours > theirs, {"marker": "s"}), (theirs > ours, {"marker": "x", "linewidths": 0.8})):
             rows, columns = np.nonzero(mask)
             right.scatter(columns, rows, s=7, color="black", **style)
-        right.set_title(f"{int((ours != theirs).sum())} differ", fontsize=9)
-        right.add_patch(Rectangle((-0.5, -0.5), 30, 30, **FRAME))
     return figure
 
 
@@ -195,19 +174,32 @@ def draw_surprise(images: LabelledImages, nats: np.ndarray) -> Figure:
     pixels_per_symbol = images.images[0].size // nats.shape[1]
     maps = (np.repeat(nats, pixels_per_symbol, axis=1) / pixels_per_symbol).reshape(images.images.shape)
     num_rows = -(-len(maps) // 2)
-    figure = Figure(figsize=(8, 1.85 * num_rows), dpi=100, layout="constrained")
-    panels = figure.subplots(num_rows, 4, squeeze=False).ravel()
-    for panel in panels:
-        panel.set_axis_off()
+    figure, panels = _make_panels(num_rows, 4, (8, 1.85 * num_rows))
     for index, (image, label, values) in enumerate(zip(*images, maps, strict=True)):
-        panels[2 * index].imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        panels[2 * index].set_title(f"a {label}", fontsize=9)
-        drawn = panels[2 * index + 1].imshow(values, cmap="gray_r", vmin=0, vmax=maps.max(), interpolation="nearest")
-        panels[2 * index + 1].contour(image, levels=[0.5], colors="tab:blue", linewidths=0.6)
-        panels[2 * index + 1].set_title(f"{values.sum():.1f} nats", fontsize=9)
-        panels[2 * index + 1].add_patch(Rectangle((-0.5, -0.5), 30, 30, **FRAME))
+        left, right = panels[2 * index : 2 * index + 2]
+        _show_image(left, image, f"a {label}")
+        style = {"cmap": "gray_r", "vmax": maps.max()}
+        drawn = _show_image(right, values, f"{values.sum():.1f} nats", is_framed=True, **style)
+        right.contour(image, levels=[0.5], colors="tab:blue", linewidths=0.6)
     figure.colorbar(drawn, ax=panels.tolist(), label="nats per pixel: a sixth of its symbol's", shrink=0.6)
     return figure
+
+
+def _make_panels(num_rows: int, num_columns: int, size: tuple[float, float], **options) -> tuple[Figure, np.ndarray]:
+    """A figure, and its panels in one row, each with a light grid."""
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
+    panels = figure.subplots(num_rows, num_columns, squeeze=False, **options).ravel()
+    for panel in panels:
+        panel.grid(color="0.92")
+    return figure, panels
+
+
+def _show_image(axes: Axes, image: np.ndarray, title: str, is_framed: bool = False, **style) -> AxesImage:
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
+    if is_framed:
+        axes.add_patch(Rectangle((-0.5, -0.5), 30, 30, fill=False, edgecolor="0.6", linewidth=0.8))
+    return axes.imshow(image, **{"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", **style})
 
 
 def _draw_line(axes: Axes, x: Sequence[float], column: Sequence[tuple], style: dict[str, Any]) -> None:

@@ -58,11 +58,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> None:
-    """Write `quality.md` and `quality/*.png` into `folder`; all files appear, or none.
-
-    Raises:
-        ValueError: for fewer than 64 candidates of a digit in `pool`, and a `quality.json` that is no such record.
-    """
+    """Write `quality.md` and `quality/*.png` into `folder`; all files appear, or none."""
     smallest = np.bincount(pool.labels, minlength=NUM_CLASSES).min()
     if smallest < NUM_CANDIDATES:
         raise ValueError(f"`samples` must have {NUM_CANDIDATES} or more candidates of each digit, got {smallest}")
@@ -149,8 +145,7 @@ class Found(NamedTuple):
 
 def find_share(found: dict[str, Any], *path: str) -> Found:
     *parts, name = path
-    for part in parts:
-        found = found[part]
+    found = reduce(dict.__getitem__, parts, found)
     return Found(100 * found[name], [100 * bound for bound in found["interval"]], found["num_samples"])
 
 

@@ -54,10 +54,13 @@ def run(argv: Sequence[str]) -> None:
     classifier_results = evaluate(train_classifier, args.source, model / CLASSIFIER_FOLDER)
     results = evaluate(train_hf, args.source, model)
     accepted = count_accepted(pipe, "exact", num_seeds=1) / 640
+    medians = {way: statistics.median(values) for way, values in time_decodings(pipe, "7", args.rounds).items()}
+    seconds = {"value": medians["exact"], "bf16": medians["bf16"], "generate": medians[STOCK]}
+    seconds |= {"num_rounds": args.rounds, "hardware": describe_device(pipe.device)}
     results |= {
         "class_agreement": {"value": accepted, "num_samples": 640, "temperature": 0.8, "seed": 0},
         "valid_texts": measure_validity(pipe),
-        "seconds_of_64_candidates": measure_seconds(pipe, args.rounds),
+        "seconds_of_64_candidates": seconds,
     }
     record(model / CLASSIFIER_FOLDER, classifier_results)
     record(model, results)
@@ -92,17 +95,6 @@ def measure_validity(pipe, seed: int = 0) -> dict:
     texts = pipe.tokenizer.batch_decode(ids)
     found = load_metric("mnist_text_validity").compute(predictions=texts, references=prompts[:, 0].tolist())
     return {"value": found["validity"], "num_samples": found["num_samples"], "temperature": 0.8, "seed": seed}
-
-
-def measure_seconds(pipe, rounds: int) -> dict:
-    medians = {way: statistics.median(values) for way, values in time_decodings(pipe, "7", rounds).items()}
-    return {
-        "value": medians["exact"],
-        "bf16": medians["bf16"],
-        "generate": medians[STOCK],
-        "num_rounds": rounds,
-        "hardware": describe_device(pipe.device),
-    }
 
 
 def record(folder: Path, results: dict[str, dict]) -> None:

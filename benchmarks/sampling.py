@@ -60,9 +60,7 @@ class Arguments:
 
     source: str | None = HfArg(default=None, help="MNIST, for precision; see mnist_text_gen.data.load_images.")
     model: str = HfArg(default=str(SHIPPED_CHECKPOINT), help="Folder of the model and its classifier.")
-    parts: list[str] = field(
-        default_factory=lambda: list(PARTS), metadata={"help": "What is measured; all by default."}
-    )
+    parts: list[str] = field(default_factory=lambda: list(PARTS), metadata={"help": "Which parts; all by default."})
     rounds: int = HfArg(default=5, help="Rounds that are timed; the tables show their median.")
     memory_of: str | None = HfArg(default=None, help="Only draw once this way and print the added memory in MiB.")
 
@@ -107,21 +105,13 @@ def load_digits(model: str | Path) -> MnistTextGenerationPipeline:
 def show_speed(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
     for digits in DIGITS_TO_DRAW:
         seconds = time_decodings(pipe, digits, args.rounds)
-        median = {way: statistics.median(values) for way, values in seconds.items()}
+        rows = []
+        for way, values in seconds.items():
+            median, of_stock = statistics.median(values), statistics.median(seconds[STOCK])
+            figures = (median, min(values), max(values), of_stock / median)
+            rows.append([way, *(f"{figure:.2f}" for figure in figures)])
         print(f"\n{64 * len(digits)} candidates of {len(digits)} digits, judged and reranked, {args.rounds} rounds")
-        show_table(
-            ["way", "median s", "min s", "max s", "times as fast as stock"],
-            [
-                [
-                    way,
-                    *(
-                        f"{value:.2f}"
-                        for value in (median[way], min(values), max(values), median[STOCK] / median[way])
-                    ),
-                ]
-                for way, values in seconds.items()
-            ],
-        )
+        show_table(["way", "median s", "min s", "max s", "times as fast as stock"], rows)
 
 
 def time_decodings(pipe: MnistTextGenerationPipeline, digits: str, rounds: int) -> dict[str, list[float]]:
@@ -147,33 +137,22 @@ def draw_digits(pipe: MnistTextGenerationPipeline, digits: str, way: str, seed: 
 @torch.no_grad()
 def sample_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: int) -> Candidates:
     prompts = torch.full((num_candidates, 1), label, device=pipe.device)
-    ids = pipe.model.generate(
-        prompts,
-        attention_mask=torch.ones_like(prompts),
-        do_sample=True,
-        temperature=0.8,
-        top_k=0,
-        max_length=pipe.tokenizer.model_max_length,
-        logits_processor=LogitsProcessorList([MnistTextLogitsProcessor(pipe.tokenizer)]),
-    )
+    how = {"do_sample": True, "temperature": 0.8, "top_k": 0, "max_length": pipe.tokenizer.model_max_length}
+    grammar = LogitsProcessorList([MnistTextLogitsProcessor(pipe.tokenizer)])
+    ids = pipe.model.generate(prompts, attention_mask=torch.ones_like(prompts), logits_processor=grammar, **how)
     texts = pipe.tokenizer.batch_decode(ids)
     images = pipe.tokenizer.decode_images(texts)
     return Candidates(texts, images, judge_images(pipe.classifier, images), {})
 
 
-def show_profile(pipe: MnistTextGenerationPipeline, args: Arguments, num_rows: int = 20) -> None:
-    """The operators that take the most time in generating 64 candidates, in milliseconds of one call."""
+def show_profile(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
+    """The operators that take the most time in generating 64 candidates, as PyTorch's profiler shows them."""
     seed_keys = [(0, 7, 0, index) for index in range(64)]
+    key = "self_cpu_time_total" if pipe.device.type == "cpu" else "self_device_time_total"
     for way in OURS:
         with torch.profiler.profile() as profile:
             generate_candidates(pipe.model, pipe.tokenizer, [7] * 64, seed_keys, decoding=way)
-        times = {e.key: (e.self_cpu_time_total, e.self_device_time_total, e.count) for e in profile.key_averages()}
-        longest = sorted(times.items(), key=lambda row: -sum(row[1][:2]))[:num_rows]
-        rows = [[name, f"{cpu / 1e3:.0f}", f"{gpu / 1e3:.0f}", f"{count}"] for name, (cpu, gpu, count) in longest]
-        cpu, gpu, count = (sum(values) for values in zip(*times.values(), strict=True))
-        rows.append(["all", f"{cpu / 1e3:.0f}", f"{gpu / 1e3:.0f}", f"{count}"])
-        print(f"\nwhere the time of {way} goes, as the profiler sees it")
-        show_table(["operator", "CPU ms", "GPU ms", "calls"], rows)
+        print(f"\nwhere the time of {way} goes\n{profile.key_averages().table(key, row_limit=20)}")
 
 
 def show_growth(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
@@ -233,12 +212,8 @@ def mean_nats(model, input_ids: torch.LongTensor, dtype: torch.dtype | None) -> 
 
 def count_accepted(pipe: MnistTextGenerationPipeline, way: str, num_seeds: int) -> int:
     """Of 64 raw candidates per digit and seed, those that the classifier takes for their digit."""
-    total = 0
-    for seed in range(num_seeds):
-        for label in range(10):
-            candidates = pipe.sample(label, seed=seed, decoding=way)
-            total += int((candidates.probabilities.argmax(axis=1) == label).sum())
-    return total
+    drawn = ((label, pipe.sample(label, seed=seed, decoding=way)) for seed in range(num_seeds) for label in range(10))
+    return sum(int((candidates.probabilities.argmax(axis=1) == label).sum()) for label, candidates in drawn)
 
 
 def peak_memory() -> int:

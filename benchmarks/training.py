@@ -3,13 +3,12 @@
 
 - `speed`: tokens per second and memory of the stock `Trainer` with `recipes/specification.yaml` and of `train_hf.py`
   with our recipe. They take turns; each round is a short training whose first step does not count.
-- `nats`: nats per image of test images against seconds of training, for both recipes. The specification's recipe has a
+- `nats`: nats per image of test images against seconds of training, for both recipes. The specification's has a
   constant rate: it is trained once for `--minutes` and measured at `--marks`. Ours lowers its rate towards the end, so
-  each of the `--shares` of that time is a training of its own, with the number of steps that fits and with warm-up and
-  decay shortened in proportion. `--output_dir` gets a JSON file per training, rewritten at each point, and the plot.
-  Trainings that are complete there are not repeated.
-- `search`: nats per image after a training on `--texts` texts, to which the schedule is fitted, with one thing of the
-  recipe changed at a time. `--results` keeps the rows, and a trial that is there is not repeated.
+  each of the `--shares` of that time is a training of its own, with warm-up and decay shortened in proportion.
+  `--output_dir` gets a JSON file per training, rewritten at each point, and the plot; what is there is not repeated.
+- `search`: nats per image after a training on `--texts` texts with one thing of the recipe changed at a time.
+  `--results` keeps the rows, and a trial that is there is not repeated.
 
 Seconds are those of training and of making its rows, without measuring: on a CPU the processor seconds of all threads
 divided by their number, so that other work on the machine does not count; on an accelerator those of the wall clock.
@@ -20,7 +19,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +151,8 @@ class TimedCallback(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         if args.device.type == "cpu" and args.dataloader_num_workers:
-            raise ValueError(
-                f"`dataloader_num_workers` must be 0 on a CPU, got {args.dataloader_num_workers}: the seconds of "
-                "other processes would not be counted"
-            )
+            found = f"got {args.dataloader_num_workers}: the seconds of other processes would not be counted"
+            raise ValueError(f"`dataloader_num_workers` must be 0 on a CPU, {found}")
         self.training_args, self.num_recipe_steps = args, state.max_steps
         self.batch_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         self.clock = Clock(args.device)
@@ -190,10 +187,6 @@ class StepTimes(TimedCallback):
     def step_seconds(self) -> float:
         return (self.readings[-1] - self.readings[0]) / (len(self.readings) - 1)
 
-    @property
-    def tokens_per_second(self) -> float:
-        return self.batch_size * TEXT_LENGTH / self.step_seconds
-
 
 def peak_memory_of(device: torch.device) -> int:
     """Peak memory in MiB, of the process on a CPU, and of the device elsewhere."""
@@ -210,12 +203,12 @@ def measure_speed(args: argparse.Namespace) -> None:
     for _ in range(args.rounds):
         for way, results in found.items():
             results.append(train_steps(way, args, args.steps))
-    speeds = {way: [times.tokens_per_second for times in results] for way, results in found.items()}
-    median = {way: statistics.median(values) for way, values in speeds.items()}
+    speeds = {way: [t.batch_size * TEXT_LENGTH / t.step_seconds for t in times] for way, times in found.items()}
     rows = []
     for way, values in speeds.items():
-        figures = [f"{value:,.0f}" for value in (median[way], min(values), max(values))]
-        rows.append([way, str(found[way][0].batch_size), *figures, f"{median[way] / median[STOCK]:.2f}"])
+        median, of_stock = statistics.median(values), statistics.median(speeds[STOCK])
+        figures = [f"{value:,.0f}" for value in (median, min(values), max(values))]
+        rows.append([way, str(found[way][0].batch_size), *figures, f"{median / of_stock:.2f}"])
     print(f"{args.rounds} rounds of {args.steps} steps; {describe_clock(found[OURS][0].training_args.device)}")
     show_table(["training", "batch size", "median tokens/s", "min", "max", "times as fast as stock"], rows)
     show_memory(args)
@@ -240,14 +233,9 @@ def build_stock_trainer(argv: Sequence[str], callback: TrainerCallback) -> Train
     tokenizer = MnistTextTokenizer()
     corpus = train_hf.build_corpus(data_args, data_args.load_images(), tokenizer, training_args.seed)
     model = train_hf.build_model(model_args, tokenizer)
-    return Trainer(
-        model=model,
-        args=training_args,
-        train_dataset=corpus["train"],
-        data_collator=default_data_collator,
-        optimizers=(build_optimizer(model, optimizer_args, training_args), None),
-        callbacks=[callback],
-    )
+    optimizers = (build_optimizer(model, optimizer_args, training_args), None)
+    how = {"data_collator": default_data_collator, "callbacks": [callback], "optimizers": optimizers}
+    return Trainer(model, training_args, train_dataset=corpus["train"], **how)
 
 
 def show_memory(args: argparse.Namespace) -> None:
@@ -269,9 +257,12 @@ def measure_nats(args: argparse.Namespace) -> None:
         recipe = SPECIFICATION_RECIPE if name == SPECIFICATION else args.recipe
         content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
         settings = test | {"budget_seconds": budget, "options": args.options, "recipe": content}
-        if not is_measured(args.output_dir, name, settings):
+        path = args.output_dir / f"{name}.json"
+        if not path.exists() or not check_settings(path, settings)["finished"]:
             measure_run(args, name, recipe, settings)
-    runs = read_runs(args.output_dir)
+    runs = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in args.output_dir.glob("*.json")}
+    # the specification's, then ours by budget
+    runs = dict(sorted(runs.items(), key=lambda item: (item[0] != SPECIFICATION, item[1]["budget_seconds"])))
     show_points(runs)
     plot(runs, args.output_dir, args.num_eval_samples)
 
@@ -307,14 +298,10 @@ def fit_schedule(step: StepTimes, num_steps: int) -> list[str]:
 
 
 class Points(TimedCallback):
-    """Measures a training at the given seconds, stops it at the last of them, and measures at its end if asked to.
+    """Measures a training at `marks`, growing seconds, stops it at the last of them, and measures at its end if asked
+    to; `write` gets all that is known, at each point."""
 
-    Args:
-        write (`Callable`): gets all that is known, at each point.
-        marks (`Sequence[float]`, *optional*): growing seconds of training.
-    """
-
-    def __init__(self, write, marks: Sequence[float] = ()):
+    def __init__(self, write: Callable[[dict[str, Any]], None], marks: Sequence[float]):
         self.write, self.marks, self.run = write, list(marks), {"finished": False, "points": []}
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -335,26 +322,15 @@ class Points(TimedCallback):
         control.should_training_stop = not self.marks
 
     def on_evaluate(self, args, state, control, metrics, **kwargs):
-        self.run["points"].append(
-            {
-                "seconds": self.clock.read(),
-                "steps": state.global_step,
-                "tokens": state.global_step * self.batch_size * TEXT_LENGTH,
-                "nats_per_image": metrics["eval_nats_per_image"],
-            }
-        )
+        tokens = state.global_step * self.batch_size * TEXT_LENGTH
+        point = {"seconds": self.clock.read(), "steps": state.global_step, "tokens": tokens}
+        self.run["points"].append(point | {"nats_per_image": metrics["eval_nats_per_image"]})
         self.write(self.run)
 
     def finish(self) -> None:
         if self.marks or not self.run["points"]:
-            seconds = self.clock.read()
-            raise ValueError(f"`minutes` must be within the recipe, which ended after {seconds:.0f} s")
+            raise ValueError(f"`minutes` must be within the recipe, which ended after {self.clock.read():.0f} s")
         self.write(self.run | {"finished": True})
-
-
-def is_measured(folder: Path, name: str, settings: dict[str, Any]) -> bool:
-    path = folder / f"{name}.json"
-    return path.exists() and check_settings(path, settings)["finished"]
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -375,12 +351,6 @@ def write_run(folder: Path, name: str, run: dict[str, Any]) -> None:
         print(f"{name}: {point['nats_per_image']:.2f} nats after {point['seconds']:.0f} s", flush=True)
 
 
-def read_runs(folder: Path) -> dict[str, dict[str, Any]]:
-    """The specification's, then ours by budget."""
-    runs = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
-    return dict(sorted(runs.items(), key=lambda item: (item[0] != SPECIFICATION, item[1]["budget_seconds"])))
-
-
 def show_points(runs: dict[str, dict[str, Any]]) -> None:
     rows = [
         [name, *(f"{point[key]:,.0f}" for key in ("seconds", "steps", "tokens")), f"{point['nats_per_image']:.2f}"]
@@ -392,15 +362,14 @@ def show_points(runs: dict[str, dict[str, Any]]) -> None:
 
 
 def plot(runs: dict[str, dict[str, Any]], folder: Path, num_images: int) -> None:
-    # told apart by line and marker, so that it can be read in grey
     specification, *ours = (run["points"] for run in runs.values())
-    lines = {
-        "the specification's recipe": (specification, "o-", "black"),
-        "ours, one training per point": ([points[-1] for points in ours], "s--", "tab:blue"),
-    }
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for label, (points, style, color) in lines.items():
+    # told apart by line and marker, so that it can be read in grey
+    for points, style, color, label in (
+        (specification, "o-", "black", "the specification's recipe"),
+        ([points[-1] for points in ours], "s--", "tab:blue", "ours, one training per point"),
+    ):
         seconds, nats = ([point[key] for point in points] for key in ("seconds", "nats_per_image"))
         axes.plot(seconds, nats, style, color=color, label=label)
     axes.set(xscale="log", xlabel="seconds of training", ylabel=f"nats per image, {num_images:,} test images")
@@ -430,12 +399,8 @@ def run_trial(args: argparse.Namespace, trial: dict[str, Any]) -> dict[str, Any]
     """Train and measure; seconds are those of the training without the evaluation."""
     num_steps = args.texts // trial.get("per_device_train_batch_size", 32)
     schedule = {"num_decay_steps": round(0.6 * num_steps), "decay_type": "linear", "min_lr_ratio": 0.0}
-    options = {
-        "max_steps": num_steps,
-        "warmup_steps": round(0.05 * num_steps),
-        "lr_scheduler_kwargs": json.dumps(schedule),
-        "num_plain_epochs": 0,
-    } | trial
+    options = {"max_steps": num_steps, "warmup_steps": round(0.05 * num_steps), "num_plain_epochs": 0}
+    options |= {"lr_scheduler_kwargs": json.dumps(schedule), **trial}
     options |= {"dataset_name": args.source, "num_eval_samples": args.num_eval_samples, "do_eval": "true"}
     argv = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     timed = TimedCallback()

@@ -57,16 +57,7 @@ class Pipe:
         return self.sample_texts([label] * num_candidates, [(seed, label, index) for index in range(num_candidates)])
 
     def show(self, candidates, best, labels):
-        rows = zip(best, labels, strict=True)
-        return [
-            {
-                "image": draw_dataset.Image.fromarray(candidates.images[index] * 255),
-                "score": float(candidates.probabilities[index, label]),
-                "label": str(label),
-                "generated_text": candidates.texts[index],
-            }
-            for index, label in rows
-        ]
+        return candidates.results(best, labels, self.class_names)
 
 
 def write_graph(model, example, dynamic_shapes, inputs, outputs, path):
@@ -157,9 +148,7 @@ def read(folder) -> dict[str, str]:
 def is_mixed(found, old, new) -> bool:
     """Whether there are files of the old run and of the new one together; a record names its weights by their hash."""
     changed = [name for name in found if old.get(name) != new.get(name) and name != "run.json"]
-    return any(found[name] == old.get(name) for name in changed) and any(
-        found[name] == new.get(name) for name in changed
-    )
+    return all(any(found[name] == files.get(name) for name in changed) for files in (old, new))
 
 
 def is_whole(folder) -> bool:

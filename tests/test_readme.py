@@ -16,10 +16,8 @@ from mnist_text_gen.tokenizer import check_text
 
 
 ROOT = Path(__file__).parent.parent
-PAGES = {
-    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md"))
-}
-PAGES |= {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")}
+PATHS = [*sorted(ROOT.glob("docs/*.md")), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY"))]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PATHS}
 README = PAGES["README.md"]
 CARD = (ROOT / "model_card.md").read_text(encoding="utf-8")
 
@@ -88,20 +86,11 @@ def test_worked_example_is_right(tokenizer):
 
 
 def test_options_in_commands_exist():
-    from mnist_text_gen.commands import (
-        build_dataset,
-        draw_dataset,
-        export_onnx,
-        sample_hf,
-        train_classifier,
-        train_hf,
-    )
+    from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf, train_classifier, train_hf
 
     options = {}
     for module in (sample_hf, train_hf, train_classifier, build_dataset, draw_dataset, export_onnx):
-        classes = [
-            value for key, value in vars(module).items() if key.endswith("Arguments") and isinstance(value, type)
-        ]
+        classes = [value for key, value in vars(module).items() if key.endswith("Arguments")]
         options[module.PROG] = {field for cls in classes for field in cls.__dataclass_fields__}
     commands = "\n".join(block for page in PAGES.values() for block in blocks(page, "bash"))
     checked = 0

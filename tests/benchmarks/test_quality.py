@@ -21,18 +21,9 @@ def options(source, tiny_checkpoint, tmp_path):
     """The smallest run: 64 candidates of a digit, of which 8 are the best, and 40 raw images."""
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "judge").symlink_to(tiny_checkpoint / "classifier")
-    values = {
-        "source": source,
-        "model": tiny_checkpoint,
-        "work": tmp_path / "work",
-        "temperatures": 0.5,
-        "num_candidates": 640,
-        "num_images": 40,
-        "num_train_samples": 30,
-        "num_other_samples": 40,
-        "num_free_texts": 10,
-        "num_outliers": 3,
-    }
+    values = {"source": source, "model": tiny_checkpoint, "work": tmp_path / "work", "temperatures": 0.5}
+    values |= {"num_candidates": 640, "num_images": 40, "num_train_samples": 30, "num_other_samples": 40}
+    values |= {"num_free_texts": 10, "num_outliers": 3}
     return [str(part) for name, value in values.items() for part in (f"--{name}", value)]
 
 
@@ -144,15 +135,6 @@ def test_samples_are_measured_with_the_real_ones_beside(pool, real, tiny_classif
     with torch.no_grad():
         logits = tiny_classifier.classifier(torch.from_numpy(features))
     assert logits.softmax(-1).numpy() == pytest.approx(probabilities, abs=1e-5)
-
-
-def test_bins_by_hand():
-    confidence, right = np.array([0.1, 0.3, 0.8, 0.9, 1.0]), np.array([False, True, True, False, True])
-    found = quality.bin_by_confidence(confidence, right, num_bins=2)
-    assert [each["num_samples"] for each in found["bins"]] == [2, 3]
-    assert [each["confidence"] for each in found["bins"]] == pytest.approx([0.2, 0.9])
-    assert [each["share"] for each in found["bins"]] == pytest.approx([1 / 2, 2 / 3])
-    assert found["calibration_error"] == pytest.approx(2 / 5 * 0.3 + 3 / 5 * (0.9 - 2 / 3))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 
 import itertools
 import re
+from functools import partial
 
 import pytest
 import sampling
@@ -15,6 +16,9 @@ def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
     monkeypatch.setattr(sampling, "GROWTH", (1, 64))
     monkeypatch.setattr(sampling, "NUM_IMAGES", 5)
     monkeypatch.setattr(sampling, "NUM_SEEDS", 1)
+    monkeypatch.setattr(sampling, "count_accepted", lambda *arguments: 512)
+    few = partial(sampling.draw_digits, num_candidates=2)  # whatever the tables say
+    monkeypatch.setattr(sampling, "draw_digits", lambda pipe, digits, way, seed, *number: few(pipe, digits, way, seed))
     monkeypatch.setattr(sampling, "START_UP", {"import torch": "import torch"})
     monkeypatch.setattr(sampling, "fresh_process", lambda *arguments: f"loading\n{len(arguments)}2\n")
     times = itertools.count(1.0)
@@ -30,6 +34,7 @@ def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
     assert len(re.findall(r"\| (?:stock generate|exact|bf16) \| \d+ \|\n", printed)) == 3
     assert re.search(r"\| import torch \| [\d.]+ \|", printed)
     assert "nats per image, 5 test images | taken for the digit, of 640 |" in printed
+    assert len(re.findall(r"\| \d+\.\d{3} \| 512 \(80\.00 %, 76\.\d\d to 83\.\d\d\) \|", printed)) == 2
     # what the table of memory calls
     sampling.main(["--model", str(tiny_files), "--memory_of", "exact"])
     assert int(capsys.readouterr().out) >= 0

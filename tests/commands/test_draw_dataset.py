@@ -2,7 +2,6 @@
 """Drawing a data set: what it holds, that processes and interruptions leave no trace, and what is refused."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import pyarrow.parquet
 import pytest
 import torch
 import yaml
+from processes import run_process
 from run_folders import read_bytes
 from safetensors.torch import load_file, save_file
 from tiny_models import CLASS_NAMES
@@ -99,19 +99,9 @@ def rows_of(folder):
 
 
 def settings_of(**changes):
-    settings = {
-        "weights": {},
-        "seed": 0,
-        "num_images": 20,
-        "num_images_per_shard": 8,
-        "classes": list(range(10)),
-        "class_shares": None,
-        "min_score": None,
-        "temperature": 0.8,
-        "classifier_temperature": 0.8,
-        "decoding": "exact",
-        "num_threads": 1,
-    }
+    settings = {"weights": {}, "seed": 0, "num_images": 20, "num_images_per_shard": 8, "num_threads": 1}
+    settings |= {"classes": list(range(10)), "class_shares": None, "min_score": None, "decoding": "exact"}
+    settings |= {"temperature": 0.8, "classifier_temperature": 0.8}
     return draw_dataset.Settings(**settings | changes)
 
 
@@ -119,11 +109,8 @@ def test_files_are_shards_hashes_settings_and_card_and_name_no_path(written):
     files = read_bytes(written)
     assert set(files) == {*shard_names(3), *hash_names(3), "generation.json", "README.md"}
     # as they were before classes had names, so that older data sets can be gone on with
-    assert json.loads(files["generation.json"]).keys() == vars(settings_of()).keys() - {
-        "class_names",
-        "image_size",
-        "selection",
-    }
+    newer = {"class_names", "image_size", "selection"}
+    assert json.loads(files["generation.json"]).keys() == vars(settings_of()).keys() - newer
     # a path of pytest's has the user's name too
     for part in (str(written), written.parents[2].name):
         assert [name for name, content in files.items() if part.encode() in content] == []
@@ -136,15 +123,10 @@ def test_hashes_are_in_the_form_that_sha256sum_checks(written):
 
 def test_data_set_reads_back_in_order(written, tokenizer):
     data_set = load(written)
-    assert data_set.features == datasets.Features(
-        {
-            "image": datasets.Image(),
-            "label": datasets.ClassLabel(names=list("0123456789")),
-            "text": datasets.Value("string"),
-            "score": datasets.Value("float64"),
-            "index": datasets.Value("int64"),
-        }
-    )
+    types = {"text": "string", "score": "float64", "index": "int64"}
+    types = {name: datasets.Value(type_) for name, type_ in types.items()}
+    types |= {"image": datasets.Image(), "label": datasets.ClassLabel(names=list("0123456789"))}
+    assert data_set.features == types
     assert data_set["index"][:] == list(range(20))
     assert data_set["label"][:] == [*range(10), *range(10)]
     assert len(set(data_set["text"])) == 20
@@ -196,31 +178,14 @@ def test_labels_are_drawn_by_their_shares():
         # 5 standard deviations of a binomial
         share = shares[label] / 10
         assert abs(count - 10_000 * share) < 5 * (10_000 * share * (1 - share)) ** 0.5
-
-
-def test_label_of_an_image_depends_on_seed_and_index_alone():
-    def labels(**changes):
-        settings = settings_of(class_shares=[1] * 10, **changes)
-        return [settings.label_of(index) for index in range(50)]
-
-    assert labels(seed=3) == labels(seed=3, num_images=50) != labels(seed=4)
+    of_seeds = [[settings_of(class_shares=shares, seed=seed).label_of(n) for n in range(50)] for seed in (0, 4)]
+    assert of_seeds[0] == [settings.label_of(index) for index in range(50)] != of_seeds[1]
 
 
 @pytest.mark.parametrize("shares", [[5e-324] * 10, [1e-300, *[0] * 9], [*[0] * 9, 1e307], [1e307] * 10])
 def test_extreme_shares_give_labels_of_a_share_above_0(shares):
     settings = settings_of(class_shares=shares)
     assert all(shares[settings.label_of(index)] > 0 for index in range(200))
-
-
-def test_min_score_keeps_good_images_and_replaces_the_others(write, choosy):
-    raw, selected = rows_of(write("--digits", 4, name="raw")), rows_of(write(*choosy, name="selected"))
-    threshold = choosy[-1]
-    assert [row["index"] for row in selected] == list(range(20))
-    assert [row["label"] for row in selected] == [row["label"] for row in raw]
-    assert all(row["score"] >= threshold for row in selected)
-    good = [row["index"] for row in raw if row["score"] >= threshold]
-    assert 0 < len(good) < 20
-    assert [selected[index]["text"] for index in good] == [raw[index]["text"] for index in good]
 
 
 @pytest.mark.parametrize("selection", ["best", "diverse"])
@@ -245,7 +210,8 @@ def test_rejected_image_is_the_next_attempt_that_passes(pipe):
     settings = settings_of(num_images=3, classes=[4])
     blocks = [drawn_rows.draw_block(pipe, settings, [(index, attempt) for index in range(3)]) for attempt in range(4)]
     attempts = list(zip(*blocks, strict=True))
-    threshold = min(max(row["score"] for row in rows) for rows in attempts)  # each image reaches it
+    # each image reaches it, also where the last bits of a score depend on what is judged beside it
+    threshold = min(max(row["score"] for row in rows) for rows in attempts) * (1 - 1e-6)
     drawn = draw_dataset.draw_rows(pipe, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 4)
     assert [row["text"] for row in drawn] == [
         next(row["text"] for row in rows if row["score"] >= threshold) for rows in attempts
@@ -268,15 +234,8 @@ def test_two_launched_processes_write_what_one_writes(write, options_of, choosy,
     with socket.socket() as free:
         free.bind(("", 0))
         port = str(free.getsockname()[1])
-    result = subprocess.run(
-        [sys.executable, "-m", *launcher, port, "-m", MODULE, *options_of(*choosy, name="two")],
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
+    command = (sys.executable, "-m", *launcher, port, "-m", MODULE, *options_of(*choosy, name="two"))
+    result = run_process(*command, OMP_NUM_THREADS=torch.get_num_threads(), CUDA_VISIBLE_DEVICES="")
     # the main process of two counts the images of shards 0 and 2
     assert "12/12" in result.stderr
     assert len(result.stdout.splitlines()) == 1
@@ -316,9 +275,12 @@ def test_set_goes_on_with_the_threads_that_it_was_begun_with(write, copied, monk
     (copied / "data" / "train-00001-of-00003.parquet").unlink()
     begun_with, found = torch.get_num_threads(), []
     draw_rows = draw_dataset.draw_rows
-    monkeypatch.setattr(
-        draw_dataset, "draw_rows", lambda *args: found.append(torch.get_num_threads()) or draw_rows(*args)
-    )
+
+    def note_threads(*args):
+        found.append(torch.get_num_threads())
+        return draw_rows(*args)
+
+    monkeypatch.setattr(draw_dataset, "draw_rows", note_threads)
     with draw_dataset.threads(begun_with + 1):
         write()
         assert torch.get_num_threads() == begun_with + 1
@@ -338,10 +300,6 @@ def test_complete_run_started_again_with_the_same_weights_elsewhere_draws_nothin
     assert "image" not in captured.err
 
 
-def test_weights_of_the_hub_are_known_by_id_and_commit():
-    assert draw_dataset.identify_weights("you/digits", "abc") == {"id": "you/digits", "commit": "abc"}
-
-
 def test_error_while_writing_names_the_folder_and_leaves_no_half_shard(write, tmp_path, monkeypatch, capsys):
     def fail(self, file):
         file.write(b"half")
@@ -354,19 +312,17 @@ def test_error_while_writing_names_the_folder_and_leaves_no_half_shard(write, tm
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["generation.json"]
 
 
-@pytest.mark.parametrize("left", ["nothing", "what is hidden"])
-def test_folder_that_is_removed_while_drawing_is_an_error_and_not_made_again(error_of, tmp_path, monkeypatch, left):
+def test_folder_that_is_removed_while_drawing_is_an_error_and_not_made_again(error_of, tmp_path, monkeypatch):
     folder, draw_block = tmp_path / "out", drawn_rows.draw_block
 
     def remove(pipe, settings, block):
         if block[0][0] == 0:
-            shutil.rmtree(folder) if left == "nothing" else (folder / "generation.json").unlink()
+            shutil.rmtree(folder)
         return draw_block(pipe, settings, block)
 
     monkeypatch.setattr(drawn_rows, "draw_block", remove)
-    line = error_of()
-    assert (f"{folder} was removed" if left == "nothing" else str(folder / "generation.json")) in line
-    assert folder.exists() == (left != "nothing")
+    assert f"{folder} was removed" in error_of()
+    assert not folder.exists()
 
 
 def test_shard_that_is_not_there_at_the_end_is_named(copied):
@@ -420,11 +376,9 @@ def test_folder_of_something_else_is_refused_and_stays(error_of, tmp_path, name)
     ("options", "found"),
     [
         (("--num_images", "0"), ["`num_images` must be an integer of 1 or more, got 0"]),
-        (("--max_attempts", "0"), ["`max_attempts` must be an integer of 1 or more, got 0"]),
         (("--min_score", "nan"), ["`min_score` must be at least 0 and below 1, got nan"]),
         (("--class_shares", "1", "2"), ["`class_shares` must be 10 finite numbers of 0 or more", "got [1.0, 2.0]"]),
         (("--class_shares", *"0000000000"), ["`class_shares` must be 10 finite", "whose sum is above 0, got [0.0,"]),
-        (("--class_shares", "-1", *"111111111"), ["numbers of 0 or more", "got [-1.0,"]),
         (("--class_shares", *["1e308"] * 10), ["10 finite numbers", "got [1e+308,"]),
         (("--push_to_hub_id", "a/b/c"), ["a/b/c"]),
         (("--push_to_hub_id", "you/digits"), ["Cannot reach"]),
@@ -436,30 +390,17 @@ def test_bad_option_is_refused_by_name_before_anything_is_written(error_of, tmp_
     assert not (tmp_path / "out").exists()
 
 
-def test_packages_that_are_missing_are_named(error_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(draw_dataset, "PACKAGES", ("accelerate", "no_such_package"))
-    assert "no_such_package must be installed to draw a data set; pip install" in error_of()
-    assert not (tmp_path / "out").exists()
-
-
 def test_card_says_how_to_read_and_what_is_there(write):
     folder = write("--digits", 3, 9, "--min_score", 0.05)
     card = (folder / "README.md").read_text(encoding="utf-8")
     front_matter = yaml.safe_load(card.split("---\n")[1])
-    assert front_matter["license"] == "apache-2.0"
-    assert front_matter["task_categories"] == ["image-classification", "unconditional-image-generation"]
-    assert front_matter["size_categories"] == ["n<1K"]
-    assert front_matter["tags"] == ["synthetic", "mnist"]
-    assert (folder / "generation.json").read_text() in card
-    assert "below 0.05" in card
+    assert (front_matter["license"], front_matter["tags"]) == ("apache-2.0", ["synthetic", "mnist"])
+    assert (folder / "generation.json").read_text() in card and "below 0.05" in card
     counts = [int(line.split("|")[2]) for line in card.splitlines()[-10:]]
     assert counts == [0, 0, 0, 10, 0, 0, 0, 0, 0, 10]
 
 
-@pytest.mark.parametrize(
-    ("num_images", "category"),
-    [(999, "n<1K"), (1000, "1K<n<10K"), (60_000, "10K<n<100K"), (999_999, "100K<n<1M"), (10**9, "1B<n<10B")],
-)
+@pytest.mark.parametrize(("num_images", "category"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**9, "1B<n<10B")])
 def test_card_says_how_large_the_data_set_is(num_images, category):
     settings = {"num_images": num_images, "min_score": None}
     assert f"- {category}\n" in dataset_card.build_drawn_card(settings, list("01"), 30, [num_images, 0])

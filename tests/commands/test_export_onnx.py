@@ -32,15 +32,8 @@ def sizes_of(values):
 
 
 def test_folder_has_what_transformers_js_loads(tiny_onnx):
-    assert {
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "onnx/model.onnx",
-        "classifier/config.json",
-        "classifier/onnx/model.onnx",
-    } <= set(read_bytes(tiny_onnx))
+    files = "config.json generation_config.json tokenizer.json tokenizer_config.json onnx/model.onnx "
+    assert {*files.split(), "classifier/config.json", "classifier/onnx/model.onnx"} <= set(read_bytes(tiny_onnx))
     config = json.loads((tiny_onnx / "config.json").read_text())
     assert config["transformers.js_config"] == {"dtype": "fp32"}
     assert type(MnistTextTokenizer.from_pretrained(tiny_onnx)) is MnistTextTokenizer
@@ -58,15 +51,11 @@ def test_inputs_and_outputs_have_the_names_and_sizes_of_transformers_js(tiny_onn
     states = [f"{layer}.{part}" for layer in (0, 1) for part in ("key", "value")]
     past = ["batch_size", 2, "past_sequence_length", 8]
     inputs = sizes_of(session.get_inputs())
-    assert list(inputs) == [
-        "input_ids",
-        "attention_mask",
-        "position_ids",
-        *(f"past_key_values.{state}" for state in states),
-    ]
+    caches = [f"past_key_values.{state}" for state in states]
+    assert list(inputs) == ["input_ids", "attention_mask", "position_ids", *caches]
     assert inputs["input_ids"] == inputs["position_ids"] == ["batch_size", "sequence_length"]
     assert inputs["attention_mask"] == ["batch_size", "total_sequence_length"]
-    assert all(inputs[f"past_key_values.{state}"] == past for state in states)
+    assert all(inputs[name] == past for name in caches)
     outputs = sizes_of(session.get_outputs())
     assert list(outputs) == ["logits", *(f"present.{state}" for state in states)]
     assert outputs["logits"] == ["batch_size", "sequence_length", 75]

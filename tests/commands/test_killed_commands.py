@@ -2,14 +2,14 @@
 """Commands that are killed at every file-system event, and second runs in one folder."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from image_files import write_idx_folder
+from processes import run_process
+from run_folders import read_bytes
 from transformers import GPT2LMHeadModel
 
 from mnist_text_gen.commands import build_dataset, draw_dataset, export_onnx, sample_hf
@@ -43,16 +43,7 @@ def images(tmp_path_factory, mnist_5k):
 def test_command_killed_at_any_event_and_started_again_leaves_what_one_never_stopped_does(
     tmp_path, model, images, name
 ):
-    program = ROOT / "tests" / "forked_commands.py"
-    result = subprocess.run(
-        [sys.executable, str(program), str(tmp_path), name, str(model), str(images)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
+    result = run_process(sys.executable, ROOT / "tests" / "forked_commands.py", tmp_path, name, model, images)
     num_events, faults = json.loads(result.stdout.splitlines()[-1])
     assert num_events > 20
     assert faults == []
@@ -79,9 +70,5 @@ def test_names_with_signs_that_libraries_interpret_are_names(tmp_path, monkeypat
     }[command]
     for output_dir in ("plain", f"./{name}"):
         command.main([str(option) for option in ("--output_dir", output_dir, *options)])
-    plain, named = (
-        {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
-        for folder in ("plain", f"./{name}")
-    )
-    assert named == plain
+    assert read_bytes(Path(f"./{name}")) == read_bytes(Path("plain"))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "plain"])

@@ -13,7 +13,7 @@ from small_trainings import small_options
 from transformers import AutoModelForImageClassification, GPT2LMHeadModel
 
 from mnist_text_gen.commands import train_classifier, train_hf
-from mnist_text_gen.data import binarize, load_corpus, load_image_corpus, load_images
+from mnist_text_gen.data import binarize, load_images
 from mnist_text_gen.modeling import token_losses
 from mnist_text_gen.tokenizer import MnistTextTokenizer
 
@@ -47,21 +47,6 @@ def classifier(folder, tmp_path_factory):
     output_dir = tmp_path_factory.mktemp("classifier")
     train_classifier.train(options(folder, output_dir, hidden_sizes=(4, 8)))
     return output_dir
-
-
-def test_rows_are_the_binary_images_of_the_size(folder):
-    tokenizer = MnistTextTokenizer(SIZE)
-    splits = load_images(folder)
-    ways = {"binarization": "otsu", "augmentation": 1.0}
-    texts = load_corpus(splits, tokenizer, None, **ways)
-    pixels = load_image_corpus(folder, image_size=SIZE, **ways)
-    for name, split in splits.items():
-        rows = texts[name][:]
-        assert {len(text) for text in rows["text"]} == {len(row) for row in rows["input_ids"]} == {TEXT_LENGTH}
-        found = tokenizer.decode_images(rows["text"])
-        assert np.array_equal(found, np.concatenate(pixels[name][:]["pixel_values"]))
-        assert rows["label"] == split.labels.tolist()
-        assert np.array_equal(found, binarize(split.images, SIZE, "otsu")) == (name == "test")
 
 
 @pytest.mark.slow

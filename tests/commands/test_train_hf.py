@@ -24,19 +24,10 @@ def train(output_dir, **changes):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The output folder of a run whose training differs from the specification where it may."""
-    return train(
-        tmp_path_factory.mktemp("trained"),
-        do_train=True,
-        do_eval=True,
-        dropout=0,
-        activation_function="gelu_pytorch_tanh",
-        attn_implementation="causal",
-        optimizer="muon",
-        augmentation=1,
-        save_strategy="steps",
-        save_steps=2,
-        per_device_train_batch_size=2,
-    )
+    how = {"dropout": 0, "activation_function": "gelu_pytorch_tanh", "attn_implementation": "causal"}
+    how |= {"optimizer": "muon", "augmentation": 1, "save_strategy": "steps", "save_steps": 2}
+    folder = tmp_path_factory.mktemp("trained")
+    return train(folder, do_train=True, do_eval=True, per_device_train_batch_size=2, **how)
 
 
 @pytest.fixture(scope="module")
@@ -48,22 +39,10 @@ def texts_of_test(mnist_5k, tokenizer):
 
 @pytest.mark.slow
 def test_output_folder_holds_model_tokenizer_and_metrics(trained):
-    assert names(trained) == {
-        "all_results.json",
-        "binary_images.py",
-        "checkpoint-2",
-        "config.json",
-        "eval_results.json",
-        "generation_config.json",
-        "model.safetensors",
-        "tokenization_mnist_text.py",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "train_results.json",
-        "run.json",
-        "samples",
-        "training_curve.png",
-    }
+    results = {"all_results.json", "eval_results.json", "train_results.json", "run.json", "training_curve.png"}
+    tokenizer = {"tokenizer.json", "tokenizer_config.json", "binary_images.py", "tokenization_mnist_text.py"}
+    model = {"config.json", "generation_config.json", "model.safetensors"}
+    assert names(trained) == {"checkpoint-2", "samples", *results, *tokenizer, *model}
     assert names(trained / "samples") == {"step-000002.png"}
 
 

@@ -118,16 +118,6 @@ def test_augmented_rows_are_the_same_alone_in_a_batch_and_in_another_order(augme
     assert again[:]["text"] == whole
 
 
-def test_every_epoch_distorts_anew_and_the_same_epoch_alike(augmented, texts):
-    seen = []
-    for epoch in (0, 1, 2, 1):
-        set_epoch(augmented, epoch)
-        seen.append(augmented[:]["text"])
-    assert seen[1] == seen[3]
-    for index in range(NUM_TRAIN):
-        assert len({texts[index], seen[0][index], seen[1][index], seen[2][index]}) == 4
-
-
 def test_sampled_row_is_drawn_with_seed_epoch_and_row_number(source, train, tokenizer):
     options = {"augmentation": STRENGTH, "binarization": "sampled", "seed": 7}
     rows = load_corpus(source, num_train_samples=NUM_TRAIN, **options)["train"]
@@ -168,10 +158,7 @@ OF_TEXTS = [
 
 @pytest.mark.parametrize(
     ("load", "options", "message"),
-    [
-        *((load_corpus, *case) for case in OF_BOTH + OF_TEXTS),
-        *((load_image_corpus, *case) for case in OF_BOTH),
-    ],
+    [*((load_corpus, *case) for case in OF_BOTH + OF_TEXTS), *((load_image_corpus, *case) for case in OF_BOTH)],
 )
 def test_wrong_arguments_are_refused_with_value_and_what_is_allowed(source, load, options, message):
     with pytest.raises(ValueError, match=message):
@@ -192,22 +179,11 @@ def test_classifier_rows_are_binary_images_and_classes(source, mnist_5k):
         assert batch["labels"].tolist() == labels.tolist()
 
 
-def test_classifier_sees_the_same_images_as_the_language_model(augmented, source, tokenizer):
-    images = load_image_corpus(source, NUM_TRAIN, augmentation=STRENGTH, seed=7)["train"]
-    for rows in (augmented, images):
-        set_epoch(rows, 4)
-    texts, images = augmented[:], images[:]
-    assert np.array_equal(np.concatenate(images["pixel_values"]), tokenizer.decode_images(texts["text"]))
-    assert images["labels"] == texts["label"]
-
-
 def with_values(mnist_5k, low, high):
     """Real digits of two grey values."""
-    splits = {name: mnist_5k[name].first(count, name) for name, count in (("train", 30), ("test", 10))}
-    return {
-        name: replace(split, images=np.where(split.images > 127, high, low).astype(np.uint8))
-        for name, split in splits.items()
-    }
+    splits = {"train": mnist_5k["train"].first(30, "train"), "test": mnist_5k["test"].first(10, "test")}
+    binary = {name: np.where(split.images > 127, high, low).astype(np.uint8) for name, split in splits.items()}
+    return {name: replace(split, images=binary[name]) for name, split in splits.items()}
 
 
 @pytest.mark.parametrize(
@@ -226,17 +202,17 @@ def test_a_source_that_becomes_blank_is_refused_with_its_number_and_an_option(mn
         load(splits, num_train_samples=30)
     if values[0] != values[1]:
         load(splits, num_train_samples=30, binarization="otsu")
-
-
-def test_sampled_images_of_hardly_any_ink_are_refused(mnist_5k):
-    with pytest.raises(ValueError, match=r"^40 of 40 images are blank"):
-        load_corpus(with_values(mnist_5k, 0, 1), num_train_samples=30, binarization="sampled")
+    if values == (0, 1):
+        with pytest.raises(ValueError, match=r"^40 of 40 images are blank"):
+            load(splits, num_train_samples=30, binarization="sampled")
 
 
 def test_some_blank_images_are_worth_a_warning(mnist_5k, caplog):
     splits = with_values(mnist_5k, 0, 255)
     splits["train"].images[:10] = 0
     with caplog.at_level(logging.WARNING):
+        load_corpus(mnist_5k, num_train_samples=1000)
+        assert not caplog.records
         load_corpus(splits, num_train_samples=30)
     assert caplog.records[0].getMessage().startswith("10 of 40 images are blank")
 
@@ -248,10 +224,9 @@ def test_more_ink_than_paper_names_invert_which_gives_the_texts_of_bright_ink(mn
     with caplog.at_level(logging.WARNING):
         load_corpus(dark, **options)
         load_image_corpus(dark, **options)
-    assert [record.getMessage().split(",")[0] for record in caplog.records] == [
-        "40 of 40 images have more ink (bright pixels) than paper; for dark ink on bright paper"
-    ] * 2
-    assert all("--invert" in record.getMessage() for record in caplog.records)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2 and all("--invert" in message for message in messages)
+    assert all(message.startswith("40 of 40 images have more ink (bright pixels) than paper;") for message in messages)
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         inverted = load_corpus(dark, **options, invert=True)
@@ -268,12 +243,6 @@ def test_more_ink_than_paper_names_invert_which_gives_the_texts_of_bright_ink(mn
 def test_invert_as_an_argument_of_commands_gives_the_same_images(mnist_5k):
     inverted = SourceArguments(dataset_name="mnist-5k", invert=True).load_images()
     np.testing.assert_array_equal(inverted["test"].images, 255 - mnist_5k["test"].images)
-
-
-def test_real_digits_give_no_warning(mnist_5k, caplog):
-    with caplog.at_level(logging.WARNING):
-        load_corpus(mnist_5k, num_train_samples=1000)
-    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 import logging
 import unicodedata
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -69,9 +70,7 @@ def test_class_folders_alone_are_split_with_every_class_alike(tmp_path, digits):
     assert np.bincount(splits["test"].labels).tolist() == [2] * 3
     assert splits["train"].class_names == splits["test"].class_names == NAMES
     everything = contents(splits["train"]) + contents(splits["test"])
-    assert sorted(everything) == sorted(
-        (image.tobytes(), NAMES[label]) for image, label in zip(digits.images, digits.labels, strict=True)
-    )
+    assert sorted(everything) == contents(replace(digits, class_names=NAMES))
 
 
 @pytest.mark.parametrize(("ending", "margin"), [("png", 0), ("jpg", 40), ("WEBP", 60), ("gif", 0), ("TIFF", 0)])
@@ -181,9 +180,7 @@ def test_idx_files_have_the_digits_for_names_unless_others_are_given(idx_folder)
     [
         (["zero", "one"], ["`class_names` must be 3 names", "0 to 2", "got 2"]),
         ([f"name {index}" for index in range(11)], ["class_names", "11", "2 to 10"]),
-        ([], ["class_names", "2 to 10"]),
         (["zero", "one", "zero"], ["'zero'", "0", "2"]),
-        (["zero", "one", " "], ["' '", "2"]),
     ],
 )
 def test_names_that_do_not_fit_are_refused(idx_folder, names, parts):

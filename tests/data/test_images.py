@@ -43,14 +43,6 @@ def encode(image, kind, **options):
     return buffer.getvalue()
 
 
-def turn(image, orientation):
-    """An image of which a viewer shows `image`, for its EXIF data says how it lies."""
-    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return (image if undo is None else image.transpose(Image.Transpose(undo))), exif
-
-
 def palette(image, **options):
     """Two of its 256 grey values, written as colours of a palette in the opposite order."""
     colours = Image.fromarray((image < 128).astype(np.uint8), mode="P")
@@ -63,21 +55,20 @@ def ink_on_nothing(image, ink, mode="RGBA"):
     return Image.merge(mode, [layers] * (len(mode) - 1) + [Image.fromarray(image)])
 
 
-def as_png(**options):
-    return lambda image: encode(Image.fromarray(image), "PNG", **options)
-
-
 def oriented(kind, orientation, **options):
+    """A file of which a viewer shows the image, since its EXIF data say how it lies."""
+    undo, exif = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(orientation), Image.Exif()
+    exif[0x0112] = orientation
+
     def write(image):
-        turned, exif = turn(Image.fromarray(image), orientation)
-        return encode(turned, kind, exif=exif, **options)
+        image = Image.fromarray(image)
+        return encode(image if undo is None else image.transpose(Image.Transpose(undo)), kind, exif=exif, **options)
 
     return write
 
 
 SAME = {
-    "grey PNG": as_png(),
-    "RGB PNG": lambda image: encode(Image.fromarray(image).convert("RGB"), "PNG"),
+    "grey PNG": to_png,
     "opaque RGBA PNG": lambda image: encode(Image.fromarray(image).convert("RGBA"), "PNG"),
     "opaque LA PNG": lambda image: encode(Image.fromarray(image).convert("LA"), "PNG"),
     "16 bit PNG": lambda image: encode(Image.fromarray(image.astype(np.uint16) * 257), "PNG"),
@@ -89,10 +80,8 @@ SAME = {
     "white on transparent PNG": lambda image: encode(ink_on_nothing(image, 255), "PNG"),
     "white on transparent LA PNG": lambda image: encode(ink_on_nothing(image, 255, "LA"), "PNG"),
     "white on transparent WEBP": lambda image: encode(ink_on_nothing(image, 255), "WEBP", lossless=True, exact=True),
-    "BMP": lambda image: encode(Image.fromarray(image), "BMP"),
     "GIF": lambda image: encode(Image.fromarray(image), "GIF"),
     "TIFF": lambda image: encode(Image.fromarray(image), "TIFF", compression="tiff_lzw"),
-    "PGM": lambda image: encode(Image.fromarray(image), "PPM"),
     "plain PGM": lambda image: b"P2 28 28 255\n" + " ".join(map(str, image.ravel())).encode(),
     "WEBP": lambda image: encode(Image.fromarray(image), "WEBP", lossless=True),
     **{f"PNG with EXIF {number}": oriented("PNG", number) for number in range(1, 9)},
@@ -102,7 +91,6 @@ SAME = {
 BINARY = {
     "1 bit PNG": lambda image: encode(Image.fromarray(image > 127), "PNG"),
     "1 bit TIFF": lambda image: encode(Image.fromarray(image > 127), "TIFF", compression="group4"),
-    "1 bit BMP": lambda image: encode(Image.fromarray(image > 127), "BMP"),
     "PBM": lambda image: encode(Image.fromarray(image > 127), "PPM"),
     "palette PNG": lambda image: palette(image, kind="PNG"),
     "palette GIF": lambda image: palette(image, kind="GIF"),
@@ -111,25 +99,19 @@ BINARY = {
 NEAR = {
     "JPEG": lambda image: encode(Image.fromarray(image), "JPEG", quality=95),
     "JPEG with EXIF 6": oriented("JPEG", 6, quality=95),
-    "JPEG with EXIF 3": oriented("JPEG", 3, quality=95),
     "CMYK JPEG": lambda image: encode(Image.fromarray(image).convert("CMYK"), "JPEG", quality=95),
     "CMYK TIFF": lambda image: encode(Image.fromarray(image).convert("CMYK"), "TIFF"),
 }
-KINDS = [
-    *((name, write, "same") for name, write in SAME.items()),
-    *((name, write, "binary") for name, write in BINARY.items()),
-    *((name, write, "near") for name, write in NEAR.items()),
-]
 
 
-@pytest.mark.parametrize(("write", "expected"), [kind[1:] for kind in KINDS], ids=[kind[0] for kind in KINDS])
-def test_every_kind_of_file_gives_what_a_viewer_shows(digit, uploads, tokenizer, tmp_path, write, expected):
+@pytest.mark.parametrize("kind", [*SAME, *BINARY, *NEAR])
+def test_every_kind_of_file_gives_what_a_viewer_shows(digit, uploads, tokenizer, tmp_path, kind):
     path = tmp_path / "picture.png"
-    path.write_bytes(write(digit))
+    path.write_bytes((SAME | BINARY | NEAR)[kind](digit))
     pixels = read_image(path, "x")
-    wanted = np.where(digit > 127, 255, 0) if expected == "binary" else digit
+    wanted = np.where(digit > 127, 255, 0) if kind in BINARY else digit
     assert pixels.dtype == np.uint8
-    assert abs(pixels.astype(int) - wanted).max() <= (24 if expected == "near" else 0)
+    assert abs(pixels.astype(int) - wanted).max() <= (24 if kind in NEAR else 0)
     # and the page makes the same pixels of it that the corpus makes of the same grey values
     (text,) = tokenizer.encode_images(pixels[None], [0])
     upper_half = uploads.read_upper_half(str(path), tokenizer)
@@ -182,26 +164,12 @@ def test_a_blank_upload_says_its_grey_values(digit, uploads, tokenizer, tmp_path
             uploads.read_upper_half(str(tmp_path / "x.png"), tokenizer)
 
 
-def bomb(width, height):
-    """A PNG of zeros, a thousandth of the pixels' size."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    packer = zlib.compressobj(9)
-    rows = [packer.compress(bytes(width + 1)) for _ in range(height)]
-    data = chunk(b"IDAT", b"".join(rows) + packer.flush())
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
-
-
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("width", "height"), [(5_100, 5_000), (60_000, 60_000)])
 def test_large_images_are_refused_before_they_are_decoded(tmp_path, monkeypatch, width, height):
     path = tmp_path / "a.png"
-    # the header is enough
-    path.write_bytes(bomb(8, 8).replace(struct.pack(">II", 8, 8), struct.pack(">II", width, height)))
-    data = bytearray(path.read_bytes())
+    data = bytearray(to_png(np.zeros((8, 8), np.uint8)))
+    data[16:24] = struct.pack(">II", width, height)  # the header is enough
     data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
     path.write_bytes(data)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))

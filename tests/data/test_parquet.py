@@ -83,15 +83,6 @@ def test_parquet_without_a_column_is_refused(tmp_path, columns, column):
     refuse_table(tmp_path / "a.parquet", columns, f"must have the columns 'image' and 'label', got {list(columns)}")
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [([], ""), ([to_png(np.zeros((28, 29), np.uint8))] * 20, "square images, got 28×29")],
-)
-def test_parquet_without_a_row_or_square_images_is_refused(tmp_path, images, message):
-    labels = pa.array([0] * len(images), pa.int64())
-    refuse_table(tmp_path / "a.parquet", {"image": pa.array(images, pa.binary()), "label": labels}, message)
-
-
 @pytest.mark.parametrize("damage", ["empty", "cut", "another format", "missing"])
 def test_damaged_parquet_file_is_named(tmp_path, columns, damage):
     path = tmp_path / "digits.parquet"
@@ -123,7 +114,6 @@ WRONG_IMAGES = {
     "integers": [7] * 4,
     "struct without bytes": [{"path": "a.png", "data": b"x"}] * 4,
     "struct of a struct": [{"bytes": {"bytes": b"x"}, "path": None}] * 4,
-    "struct of text": [{"bytes": "x", "path": None}] * 4,
     "map": pa.array([[("bytes", b"x")]] * 4, pa.map_(pa.string(), pa.binary())),
     "nothing": pa.nulls(4),
 }
@@ -137,8 +127,6 @@ def test_parquet_images_of_a_wrong_type_are_refused(tmp_path, images):
 WRONG_LABELS = {
     "text": ["0", "1", "2", "3"],
     "floats": [0.0, 1.0, 2.0, 3.0],
-    "booleans": [True, False] * 2,
-    "lists": [[0]] * 4,
     "nothing": pa.nulls(4),
     "decimals": pa.array([1, 2, 3, 4], pa.decimal128(5)),
 }
@@ -150,15 +138,13 @@ def test_parquet_labels_of_a_wrong_type_are_refused(tmp_path, train, labels):
     refuse_table(tmp_path / "a.parquet", {"image": images, "label": labels}, "the column 'label' of")
 
 
-@pytest.mark.parametrize("label", [2**64 - 1])
-def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train, label):
-    columns = {"image": [to_png(train.images[0])] * 4, "label": pa.array([0, 1, label, 2], pa.uint64())}
-    refuse_table(tmp_path / "a.parquet", columns, f"row 2, must be from 0 to 9, got {label}")
+def test_labels_beyond_64_bits_with_a_sign_are_named_as_they_are(tmp_path, train):
+    columns = {"image": [to_png(train.images[0])] * 4, "label": pa.array([0, 1, 2**64 - 1, 2], pa.uint64())}
+    refuse_table(tmp_path / "a.parquet", columns, f"row 2, must be from 0 to 9, got {2**64 - 1}")
 
 
 @pytest.mark.parametrize(
-    ("metadata", "message"),
-    [(b"{", "metadata that `datasets` can read"), (b'{"info": {"features": 7}}', "metadata")],
+    ("metadata", "message"), [(b"{", "metadata that `datasets` can read"), (b'{"info": {"features": 7}}', "metadata")]
 )
 def test_damaged_metadata_of_datasets_is_named(tmp_path, train, metadata, message):
     table = pa.table({"image": [to_png(train.images[0])] * 4, "label": [0, 1, 2, 3]})
@@ -172,16 +158,15 @@ def test_two_columns_of_one_name_are_refused(tmp_path, train):
 
 
 @pytest.mark.parametrize("as_struct", [True, False], ids=["struct", "binary"])
-def test_parquet_that_unpacks_to_much_is_refused_before(tmp_path, as_struct):
-    zeros = bytes(2**26)
-    images = pa.array([{"bytes": zeros, "path": None} if as_struct else zeros] * 10)
-    before = pa.total_allocated_bytes()
-    columns = {"image": images, "label": [0] * 10}
+def test_parquet_that_unpacks_to_much_is_refused_before(tmp_path, monkeypatch, as_struct):
+    monkeypatch.setattr("mnist_text_gen.data.parquet._MAX_ROW_GROUP_BYTES", 2**22)
+    zeros, before = bytes(2**19), pa.total_allocated_bytes()
+    columns = {"image": pa.array([{"bytes": zeros, "path": None} if as_struct else zeros] * 10), "label": [0] * 10}
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
-    assert path.stat().st_size < 2**20
-    del images, columns
-    with pytest.raises(ValueError, match="got 671,0.* in row group 0 of " + re.escape(str(path))):
+    assert path.stat().st_size < 2**14
+    del columns
+    with pytest.raises(ValueError, match="got 5,24.* in row group 0 of " + re.escape(str(path))):
         load_images(str(path))
     assert pa.total_allocated_bytes() <= before
 
@@ -197,9 +182,8 @@ def test_millions_of_equal_rows_are_refused_by_their_number(tmp_path, train, mon
     images = pa.DictionaryArray.from_arrays(pa.array(np.zeros(num_rows, np.int32)), pa.array([png]))
     monkeypatch.setattr("mnist_text_gen.data.parquet.read_image", lambda *args: pytest.fail("decoded"))
     table = {"image": images, "label": np.zeros(num_rows, np.int64)}
-    refuse_table(
-        tmp_path / "a.parquet", table, "a split must have at most 1,000,000 rows, got 1,000,001", store_schema=False
-    )
+    message = "a split must have at most 1,000,000 rows, got 1,000,001"
+    refuse_table(tmp_path / "a.parquet", table, message, store_schema=False)
 
 
 def test_shards_with_other_class_names_are_refused(tmp_path, train):

@@ -1,7 +1,6 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """The metric, loaded by its path as a user would, against values by hand and the quantiles of scipy."""
 
-import json
 import math
 
 import evaluate
@@ -24,7 +23,6 @@ def compute_for_counts(class_agreement, num_agreed, num_samples, **options):
 
 def test_three_of_four_by_hand(class_agreement):
     result = class_agreement.compute(predictions=[2, 2, 0, 1], references=[2, 2, 2, 1], num_classes=4)
-    assert json.loads(json.dumps(result)) == result
     assert set(result) == {"class_agreement", "interval", "num_samples", "per_class", "confusion"}
     assert (result["class_agreement"], result["num_samples"]) == (0.75, 4)
     # a row for each wanted class, a column for each that they were taken for
@@ -51,21 +49,6 @@ def test_interval_is_its_definition_by_quantiles_of_beta(class_agreement, num_ag
     assert result["class_agreement"] == num_agreed / num_samples
     assert result["interval"] == pytest.approx(expected, rel=1e-9)
     assert result["per_class"][1]["interval"] == result["interval"]
-
-
-@pytest.mark.parametrize("num_samples", [1, 64, 6400])
-def test_interval_of_none_and_of_all_has_a_closed_form(class_agreement, num_samples):
-    bound = 0.025 ** (1 / num_samples)
-    assert compute_for_counts(class_agreement, 0, num_samples)["interval"] == pytest.approx([0.0, 1 - bound])
-    assert compute_for_counts(class_agreement, num_samples, num_samples)["interval"] == pytest.approx([bound, 1.0])
-
-
-def test_batches_add_up_to_the_whole(class_agreement):
-    class_agreement.add_batch(predictions=[1, 2], references=[1, 1])
-    class_agreement.add_batch(predictions=[5], references=[5])
-    batches = class_agreement.compute()
-    assert batches == class_agreement.compute(predictions=[1, 2, 5], references=[1, 1, 5])
-    assert (batches["class_agreement"], batches["num_samples"]) == (2 / 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,7 @@ def image_nats():
     return evaluate.load(str(METRICS_FOLDER / "image_nats"), keep_in_memory=True)
 
 
-@pytest.mark.parametrize(
-    ("token_losses", "nats"),
-    [
-        ([[1.0, 2.0], [3.0, 0.0]], 3.0),
-        (np.full((3, 151), 0.5), 75.5),
-    ],
-)
+@pytest.mark.parametrize(("token_losses", "nats"), [([[1.0, 2.0], [3.0, 0.0]], 3.0), (np.full((3, 151), 0.5), 75.5)])
 def test_nats_are_the_mean_over_images_of_summed_losses(image_nats, token_losses, nats):
     result = image_nats.compute(token_losses=token_losses)
     assert set(result) == {"nats_per_image", "bits_per_pixel"}
@@ -34,12 +28,6 @@ def test_uniform_guesses_are_one_bit_per_pixel(image_nats):
     # 150 symbols of log2(64) = 6 bits are 900 bits, the default number of pixels
     for token_losses, options in (([[math.log(64)] * 150], {}), ([[math.log(2)] * 4] * 2, {"num_pixels": 4})):
         assert image_nats.compute(token_losses=token_losses, **options)["bits_per_pixel"] == pytest.approx(1.0)
-
-
-def test_batches_add_up_to_the_whole(image_nats):
-    image_nats.add_batch(token_losses=[[1.0, 2.0], [3.0, 0.0]])
-    image_nats.add_batch(token_losses=[[6.0, 3.0]])
-    assert image_nats.compute()["nats_per_image"] == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@
 import ast
 import doctest
 import importlib
+import json
 import re
 import runpy
 import shutil
 import sys
 from pathlib import Path
 
+import evaluate
 import gradio as gr
 import pytest
 import yaml
@@ -72,3 +74,27 @@ def test_page_and_example_run_from_a_copy_in_an_empty_folder(name, tmp_path, mon
     assert described in page["compute"](*fields)
     with pytest.raises(gr.Error, match="list"):
         page["compute"]("[", *fields[1:])
+
+
+TEXT = "5" + ":" * 150 + ")"
+# the columns that come in batches, and what `compute` takes besides
+BATCHES = {
+    "class_agreement": ({"predictions": [1, 2, 5], "references": [1, 1, 5]}, {}),
+    "diversity": (
+        {"predictions": [[[0, 1]], [[1, 1]]], "labels": [3, 3]},
+        {"train_images": [[[0, 0]]], "test_images": [[[1, 0]], [[1, 1]]], "test_labels": [3, 3]},
+    ),
+    "frechet_distance": ({"predictions": [[0.0], [2.0], [1.0]], "references": [[3.0], [5.0], [1.0]]}, {}),
+    "image_nats": ({"token_losses": [[1.0, 2.0], [3.0, 0.0], [6.0, 3.0]]}, {}),
+    "mnist_text_validity": ({"predictions": [TEXT, "5", TEXT], "references": [5, 5, 3]}, {}),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_add_up_to_the_whole_and_the_result_is_plain_json(name):
+    metric = evaluate.load(str(METRICS_FOLDER / name), keep_in_memory=True)
+    columns, others = BATCHES[name]
+    for values in zip(*columns.values(), strict=True):
+        metric.add_batch(**{column: [value] for column, value in zip(columns, values, strict=True)})
+    result = metric.compute(**others)
+    assert result == metric.compute(**columns, **others) == json.loads(json.dumps(result))

@@ -7,31 +7,24 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from tiny_models import CLASS_NAMES, build_tiny_classifier, build_tiny_model
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config
 
 from mnist_text_gen import MnistCnnConfig, MnistTextGenerationPipeline, MnistTextTokenizer
 from mnist_text_gen.loading import load_pipeline
 from mnist_text_gen.modeling import (
-    KnownPixelsLogitsProcessor,
-    MnistTextLogitsProcessor,
     build_language_model_config,
     check_language_model_config,
     find_class,
     read_class_names,
 )
 from mnist_text_gen.tokenizer import DIGITS, check_class_names
-from mnist_text_gen.training.initialization import OFFSETS, initialize_from_text_form
 
 
 NAMES = "'T-shirt/top', 'Ankle boot', 'Bag'"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "label"),
-    [("T-shirt/top", 0), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1)],
-)
+@pytest.mark.parametrize(("wanted", "label"), [("T-shirt/top", 0), ("Bag", 2), (2, 2), ("2", 2), (np.int64(1), 1)])
 def test_a_class_is_found_by_its_name_or_number(wanted, label):
     found = find_class(wanted, CLASS_NAMES)
     assert (found, type(found)) == (label, int)
@@ -197,38 +190,6 @@ def test_completion_keeps_what_is_known_and_finds_one_of_the_classes(pipe):
         pipe.complete(image, seed=0, num_particles=2)
     (named,) = pipe.complete(image, "Bag", seed=0)
     assert named["label"] == "Bag"
-
-
-@pytest.mark.parametrize("size", [6, 48])
-def test_grammar_and_known_pixels_follow_the_size(size):
-    tokenizer = MnistTextTokenizer(image_size=size)
-    grammar, length = MnistTextLogitsProcessor(tokenizer), 2 + size * size // 6
-    assert grammar.allowed_ids(length - 2) == range(10, 74)
-    assert grammar.allowed_ids(length - 1) == range(74, 75)
-    scores = grammar(torch.zeros(1, length - 1, dtype=torch.int64), torch.zeros(1, 75))
-    assert scores.isfinite().nonzero()[:, 1].tolist() == [74]
-    image, known = np.zeros((size, size), dtype=np.uint8), np.zeros((size, size), dtype=bool)
-    known[-1, -6:-3] = True
-    image[-1, -6] = 1
-    allowed = KnownPixelsLogitsProcessor(tokenizer, image, known).allowed
-    assert allowed.shape == (1, length - 2, 64)
-    # 100000 to 100111
-    assert allowed[0, -1].nonzero()[:, 0].tolist() == list(range(32, 40))
-    assert allowed[0, :-1].all()
-
-
-def test_heads_look_a_row_higher_whatever_the_size_of_a_row():
-    tokenizer = MnistTextTokenizer(image_size=48)  # rows of 8 symbols
-    torch.manual_seed(0)
-    config = build_language_model_config(tokenizer, n_layer=1, attn_implementation="eager")
-    model = GPT2LMHeadModel(config).eval()
-    initialize_from_text_form(model, tokenizer)
-    ids = torch.randint(10, 74, (1, 386), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        weights = model(ids, output_attentions=True).attentions[0].mean(0)
-    looked_at = weights[:, 60].argmax(-1)
-    assert OFFSETS == (0, 3, 4, 5, 1, 9, 8, 2)
-    assert (60 - looked_at).tolist() == [0, 6, 7, 8, 1, 15, 14, 2]
 
 
 SAME = f"the language model and the classifier must have the same classes, got {NAMES} and"

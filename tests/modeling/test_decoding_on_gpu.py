@@ -11,10 +11,7 @@ from mnist_text_gen.checkpoints import SHIPPED_CHECKPOINT
 from mnist_text_gen.modeling import TASK, cached_gpt2, generate_candidates
 
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")]
 
 
 @pytest.fixture(scope="module")

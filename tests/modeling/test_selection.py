@@ -65,13 +65,13 @@ def test_too_few_are_filled_up_by_score_with_a_warning(candidates, caplog):
     assert "0 of 5 candidates of class '7' pass" in caplog.text
 
 
-def test_the_pipeline_gives_what_is_selected_of_its_candidates(tiny_model, tokenizer, tiny_classifier):
-    pipe = MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier, num_candidates=9)
-    drawn = pipe.sample(7, 9, seed=3)
+def test_the_pipeline_gives_what_is_selected_of_its_candidates(small_pipe):
+    drawn = small_pipe.sample(7, 9, seed=3)
     for selection in ("best", "diverse"):
         options = {"num_return_sequences": 4, "selection": selection, "min_score": 0.0}
-        expected = drawn.choose(7, pipe.class_names, *options.values())
-        assert pipe("7", seed=3, **options) == expected == pipe(["7"], seed=3, **options)[0]
+        expected = drawn.choose(7, small_pipe.class_names, *options.values())
+        options |= {"num_candidates": 9, "seed": 3}
+        assert small_pipe("7", **options) == expected == small_pipe(["7"], **options)[0]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 """What is published arrives whole, and a stranger draws the same pictures with it.
 
 The real clients of Transformers, `datasets`, `evaluate` and the Hub, in processes of their own, against the server in
-`loopback_hub.py`; its docstring says what the true Hub does besides. `pytest tests/publishing -k stranger` is
-the short way from a push to a stranger's pictures.
+`loopback_hub.py`. `pytest tests/publishing -k stranger` is the short way from a push to a stranger's pictures.
 """
 
 import getpass
@@ -95,7 +94,7 @@ def pushed(hub, ada, tiny_files, tmp_path_factory):
     return {"id": "ada/digits", "before": before, "commits": commits}
 
 
-def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
+def test_repository_is_complete_leaks_nothing_and_a_second_push_makes_no_commit(hub, pushed, tiny_files):
     files = hub.files(pushed["id"])
     assert set(files) - {".gitattributes"} == {
         *("README.md", "config.json", "generation_config.json", "model.safetensors"),
@@ -109,9 +108,9 @@ def test_repository_is_complete_and_a_second_push_makes_no_commit(hub, pushed):
         *("predictive_sampling.py", "sampling_arguments.py", "streaming.py", "tokenization_mnist_text.py"),
         "weights.py",
     }
+    check_that_nothing_leaks(files, tiny_files)
     first, second = pushed["commits"]
-    assert first == second
-    assert hub.unknown_requests == []
+    assert first == second and hub.unknown_requests == []
 
 
 def check_that_nothing_leaks(files, *folders):
@@ -125,10 +124,6 @@ def check_that_nothing_leaks(files, *folders):
             assert not re.search(rb"/(home|root|tmp|work|Users)\b", content), name
             for word in (getpass.getuser(), socket.gethostname()):
                 assert not re.search(rf"\b{re.escape(word)}\b", content.decode()), (name, word)
-
-
-def test_nothing_of_the_machine_and_nothing_pickled_is_in_it(hub, pushed, tiny_files):
-    check_that_nothing_leaks(hub.files(pushed["id"]), tiny_files)
 
 
 def test_stranger_draws_the_same_pictures_offline_too_and_from_what_was_saved_again(run, pushed, tmp_path):
@@ -310,12 +305,12 @@ def check_model(hub, folder):
 @pytest.mark.parametrize(
     ("who", "repo_id", "found"),
     [
-        (None, "ada/x", ["needs a token", "hf auth login"]),
-        ("unknown", "ada/x", ["needs a token", "hf auth login"]),
-        ("reader", "eve/x", ["must have write access to 'eve/x'"]),
-        ("eve", "ada/digits", ["must have write access to 'ada/digits'"]),
-        ("eve", "ada/new", ["must have write access to 'ada/new'"]),
-        ("eve", "eve/name.git", ["name.git"]),
+        (None, "ada/x", "needs a token that the Hub knows: `hf auth login`"),
+        ("unknown", "ada/x", "needs a token that the Hub knows: `hf auth login`"),
+        ("reader", "eve/x", "must have write access to 'eve/x'"),
+        ("eve", "ada/digits", "must have write access to 'ada/digits'"),
+        ("eve", "ada/new", "must have write access to 'ada/new'"),
+        ("eve", "eve/name.git", "name.git"),
     ],
 )
 def test_training_that_may_not_be_published_is_refused_before_it_begins(
@@ -323,8 +318,7 @@ def test_training_that_may_not_be_published_is_refused_before_it_begins(
 ):
     online(who, role="read" if who == "reader" else "write")
     options = ["--output_dir", tmp_path / "run", "--use_cpu", "--push_to_hub", "--hub_model_id", repo_id]
-    line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options)
-    assert [part for part in found if part not in line] == [], line
+    assert found in refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options)
     assert not (tmp_path / "run").exists()
 
 
@@ -359,7 +353,7 @@ def waits(monkeypatch):
     return seconds
 
 
-@pytest.mark.parametrize("fault", ["upload", "commit", "429", "500", "502", "503", "504"])
+@pytest.mark.parametrize("fault", ["upload", "commit", "429", "503"])
 def test_upload_that_fails_for_a_moment_is_completed_and_never_half_visible(
     hub, online, tiny_checkpoint, waits, fault
 ):
@@ -375,8 +369,7 @@ def test_upload_that_fails_for_a_moment_is_completed_and_never_half_visible(
     else:
         hub.fail_next(request, status=int(fault), retry_after=7 if fault == "429" else None)
     upload_folder(tiny_checkpoint, name)
-    assert hub.faults == []
-    assert waits[-1] == (7 if fault == "429" else 1)
+    assert hub.faults == [] and waits[-1] == (7 if fault == "429" else 1)
     assert len(hub.commits(name)) == 2  # the first is the empty one
     assert hub.files(name)["model.safetensors"] == (tiny_checkpoint / "model.safetensors").read_bytes()
 

@@ -1,12 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """The text form and its tokenizer, against texts written down elsewhere and a slow second implementation."""
 
-import gzip
 import json
 import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from mnist_text_gen import MnistTextTokenizer
+from mnist_text_gen.data import load_images
 from mnist_text_gen.tokenizer import binarize_images, check_text
 from mnist_text_gen.tokenizer import tokenization_mnist_text as tokenization
 
@@ -49,27 +48,10 @@ def encode_slowly(image: np.ndarray, label: int) -> str:
     return chr(ord("0") + int(label)) + "".join(symbols) + ")"
 
 
-def read_first_images(folder: Path, num_images: int) -> np.ndarray:
-    name = "train-images-idx3-ubyte"
-    plain = folder / name
-    with plain.open("rb") if plain.is_file() else gzip.open(folder / f"{name}.gz") as file:
-        data = file.read(16 + num_images * 784)
-    return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(num_images, 28, 28)
-
-
 @pytest.mark.skipif("MNIST_DIR" not in os.environ, reason="MNIST_DIR names no folder with MNIST's IDX files")
 def test_first_three_training_images_give_the_golden_texts(tokenizer):
-    images = read_first_images(Path(os.environ["MNIST_DIR"]), 3)
-    assert tokenizer.encode_images(images, [5, 0, 4]) == GOLDEN_TEXTS
-
-
-@pytest.mark.parametrize("text", GOLDEN_TEXTS)
-def test_golden_text_survives_decoding_and_encoding(tokenizer, text):
-    image = tokenizer.decode_images([text])
-    assert image.shape == (1, 30, 30)
-    assert image.dtype == np.uint8
-    assert 50 < image.sum() < 250
-    assert tokenizer.encode_images(image, [int(text[0])]) == [text]
+    images, labels = load_images(os.environ["MNIST_DIR"])["train"].first(3, "images")
+    assert tokenizer.encode_images(images, labels) == GOLDEN_TEXTS
 
 
 def test_first_golden_text_draws_the_top_stroke_of_its_five(tokenizer):
@@ -80,37 +62,24 @@ def test_first_golden_text_draws_the_top_stroke_of_its_five(tokenizer):
 
 
 @pytest.mark.parametrize("text", GOLDEN_TEXTS)
-def test_golden_ids_are_ascii_less_48_and_74_at_the_end(tokenizer, text):
+def test_golden_text_survives_images_and_ids(tokenizer, text):
+    image = tokenizer.decode_images([text])
+    assert (image.shape, image.dtype) == ((1, 30, 30), np.uint8) and 50 < image.sum() < 250
+    assert tokenizer.encode_images(image, [int(text[0])]) == [text]
     encoded = tokenizer(text)
     assert encoded["input_ids"] == [ord(symbol) - 48 for symbol in text[:-1]] + [74]
-    assert len(encoded["input_ids"]) == 152
-    assert encoded["attention_mask"] == [1] * 152
+    assert encoded["attention_mask"] == [1] * len(text) == [1] * 152
     assert tokenizer.decode(encoded["input_ids"]) == text
 
 
-def test_vocabulary_is_10_classes_64_pixel_symbols_and_the_end(tokenizer):
+def test_vocabulary_is_10_classes_64_pixel_symbols_and_the_end_which_alone_is_special(tokenizer):
+    symbols = [*map(chr, range(48, 122)), ")"]
+    assert tokenizer.get_vocab() == {symbol: index for index, symbol in enumerate(symbols)}
     assert len(tokenizer) == tokenizer.vocab_size == 75
-    vocab = tokenizer.get_vocab()
-    assert [vocab[symbol] for symbol in "0123456789"] == list(range(10))
-    assert [vocab[chr(code)] for code in range(58, 122)] == list(range(10, 74))
-    assert vocab[")"] == 74
-    assert list(tokenizer.class_ids) == list(range(10))
-    assert list(tokenizer.pixel_ids) == list(range(10, 74))
-
-
-def test_end_token_is_eos_and_pad_and_there_is_no_other_special_token(tokenizer):
-    assert tokenizer.all_special_tokens == [")"]
-    assert tokenizer.eos_token_id == tokenizer.pad_token_id == 74
-    assert tokenizer.bos_token is None
-    assert tokenizer.unk_token is None
-    assert tokenizer.model_max_length == 152
-
-
-def test_nothing_is_prepended_or_appended(tokenizer):
-    assert tokenizer("5")["input_ids"] == [5]
+    assert (tokenizer.class_ids, tokenizer.pixel_ids) == (range(10), range(10, 74))
+    assert tokenizer.all_special_tokens == [")"] and tokenizer.eos_token_id == tokenizer.pad_token_id == 74
+    assert tokenizer.bos_token is None and tokenizer.unk_token is None and tokenizer.model_max_length == 152
     assert tokenizer("5", add_special_tokens=True)["input_ids"] == [5]
-    assert tokenizer.encode("5:)") == [5, 10, 74]
-    assert tokenizer.num_special_tokens_to_add() == 0
 
 
 @given(st.text(alphabet=LEGAL_SYMBOLS, min_size=1, max_size=200))
@@ -139,10 +108,8 @@ FORMS = {
     "torch-uint8": lambda images: torch.tensor(images),
     "torch-with-gradient": lambda images: (torch.tensor(images).float() / 255).requires_grad_(),
     "other-memory-order": lambda images: np.asfortranarray(images),
-    "strided-view": lambda images: images[::-1][::-1],
     "binary": binarize_images,
     "binary-torch-bool": lambda images: torch.tensor(binarize_images(images)).bool(),
-    "binary-float64": lambda images: binarize_images(images).astype(np.float64),
     "binary-torch-bfloat16": lambda images: torch.tensor(binarize_images(images)).bfloat16(),
 }
 
@@ -184,9 +151,8 @@ def tokenizers():
 @pytest.mark.parametrize(("size", "length"), TEXT_LENGTHS.items())
 def test_a_text_is_as_long_as_its_image_is_large(tokenizers, size, length):
     tokenizer = tokenizers[size]
-    assert (tokenizer.image_size, tokenizer.num_pixel_symbols) == (size, length - 2)
-    assert tokenizer.model_max_length == length
-    assert tokenizer.get_vocab() == tokenizers[30].get_vocab()
+    sizes = (tokenizer.image_size, tokenizer.num_pixel_symbols, tokenizer.model_max_length)
+    assert sizes == (size, length - 2, length)
     (text,) = tokenizer.encode_images(np.ones((1, size, size)), [4])
     assert text == "4" + "y" * (length - 2) + ")"
     assert tokenizer.decode_images([]).shape == (0, size, size)
@@ -209,9 +175,8 @@ def test_images_of_every_size_survive_texts_and_ids(tokenizers, labelled):
     tokenizer = tokenizers[size]
     texts = tokenizer.encode_images(images, labels)
     for text, image, label in zip(texts, images, labels, strict=True):
-        assert text[0] == str(label)
+        assert (text[0], text[-1], len(text)) == (str(label), ")", TEXT_LENGTHS[size])
         assert "".join(format(ord(symbol) - 58, "06b") for symbol in text[1:-1]) == "".join(map(str, image.ravel()))
-        assert (text[-1], len(text)) == (")", TEXT_LENGTHS[size])
         check_text(text, image_size=size)
     assert (tokenizer.decode_images(tokenizer.batch_decode(tokenizer(texts)["input_ids"])) == images).all()
     # without its end and its last symbol a text is the image without its last six pixels
@@ -241,59 +206,14 @@ def test_what_is_wrong_for_another_size_is_refused(tokenizers):
             tokenizers[6].decode_images([text])
 
 
-def legal_at(position: int) -> str:
-    if position == 0:
-        return "0123456789"
-    return ")" if position == 151 else "".join(map(chr, range(58, 122)))
-
-
-@st.composite
-def mutated_texts(draw) -> tuple[str, int, str]:
-    """A golden text with one fault, the position of the first character that's wrong, and what stands there."""
-    text = draw(st.sampled_from(GOLDEN_TEXTS))
-    fault = draw(st.sampled_from(["illegal", "near-legal", "wrong class", "early end", "deletion", "insertion"]))
-    if fault == "wrong class":
-        position, symbol = 0, draw(st.sampled_from(":y)/٣"))
-    elif fault == "early end":
-        position, symbol = draw(st.integers(0, 150)), ")"
-    elif fault == "near-legal":
-        position = draw(st.integers(0, 151))
-        symbol = draw(st.sampled_from([s for s in "/09:yz() \n" if s not in legal_at(position)]))
-    elif fault == "illegal":
-        position = draw(st.integers(0, 151))
-        symbol = draw(st.characters(exclude_categories=["Cs"], exclude_characters=legal_at(position)))
-    elif fault == "deletion":
-        deleted = draw(st.integers(0, 151))
-        mutated = text[:deleted] + text[deleted + 1 :]
-        # what stood behind a deleted pixel moves up, so the end comes one too early
-        position = 0 if deleted == 0 else 151 if deleted == 151 else 150
-        return mutated, position, mutated[position : position + 1]
-    else:
-        place = draw(st.integers(0, 152))
-        inserted = draw(st.sampled_from(legal_at(min(place, 151))))
-        mutated = text[:place] + inserted + text[place:]
-        # a second class digit stands at 1, one pixel too many where the end should, a second end behind the first
-        position = 1 if place == 0 else 152 if mutated[151] == ")" else 151
-        return mutated, position, mutated[position]
-    return text[:position] + symbol + text[position + 1 :], position, symbol
-
-
-@given(mutated_texts())
-@settings(deadline=None, max_examples=300)
-def test_text_with_one_fault_is_refused_by_position(tokenizer, mutation):
-    text, position, symbol = mutation
-    with pytest.raises(ValueError) as refusal:
-        tokenizer.decode_images([GOLDEN_TEXTS[0], text])
-    message = str(refusal.value)
-    expected = f" at position {position}, got {symbol!r}" if symbol else f"text 1 stops at position {position} "
-    assert message.startswith("text 1 ") and expected in message
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "text must have a class digit, '0' to '9', at position 0, got ''"),
         ("5:z:", "text must have one of the 64 pixel symbols ':' to 'y' at position 2, got 'z'"),
+        (BLANK_TEXT[1:], "text must have a class digit, '0' to '9', at position 0, got ':'"),
+        ("55" + BLANK_TEXT[1:], "text must have one of the 64 pixel symbols ':' to 'y' at position 1, got '5'"),
+        ("5" + BLANK_TEXT[2:], "text must have one of the 64 pixel symbols ':' to 'y' at position 150, got ')'"),
         (BLANK_TEXT[:-1], "text stops at position 151 of 152, where it must have the end token ')'"),
         (BLANK_TEXT[:-1] + ":", "text must have the end token ')' at position 151, got ':'"),
         (BLANK_TEXT + "\n", "text must have nothing at position 152, got '\\n'"),
@@ -324,14 +244,10 @@ def almost_texts(draw) -> str:
 
 
 @given(text=almost_texts(), partial=st.booleans())
-@settings(deadline=None, max_examples=500)
-@example(BLANK_TEXT, False)
-@example(BLANK_TEXT + "\n", False)
+@settings(deadline=None, max_examples=200)
 @example("٣" + BLANK_TEXT[1:], False)
 @example("5", True)
-@example("5)", True)
 @example("5:))", True)
-@example(BLANK_TEXT[:-1], True)
 def test_check_text_accepts_what_the_simple_pattern_accepts(text, partial):
     # a part of a text stops or ends anywhere
     pattern = r"[0-9][:-y]{0,150}\)?" if partial else r"[0-9][:-y]{150}\)"
@@ -354,14 +270,12 @@ PLACE = " in image 1 at row 3, column 7"
     ("images", "message"),
     [
         (np.zeros((28, 28), dtype=np.uint8), "images must have shape [N, 28, 28] or [N, 30, 30], got [28, 28]"),
-        (torch.zeros(2, 29, 29), "images must have shape [N, 28, 28] or [N, 30, 30], got [2, 29, 29]"),
         (np.zeros((2, 28, 28), dtype=complex), "images must be integers, floats or bool, got complex128"),
         (np.ones((2, 28, 28), dtype=bool), "images of 28×28 must be integers in [0, 255] or floats in"),
         (one_value(np.nan, np.float32), f"a float 28×28 image must have values in [0, 1], got nan{PLACE}"),
         (torch.tensor(one_value(1.5, np.float32)).bfloat16(), "a float 28×28 image must have values in [0, 1]"),
         (one_value(256, np.int64), f"an integer 28×28 image must have values in [0, 255], got 256{PLACE}"),
         (one_value(2, np.uint8, size=30), f"a 30×30 image must have values 0 and 1, or 0 and 255, got 2{PLACE}"),
-        (one_value(0.5, np.float32, size=30), f"a 30×30 image must have values 0 and 1, or 0 and 255, got 0.5{PLACE}"),
     ],
 )
 def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, images, message):
@@ -373,10 +287,8 @@ def test_wrong_images_are_refused_with_value_and_what_is_allowed(tokenizer, imag
     ("labels", "message"),
     [
         ([3, 10], "label 1 must be from 0 to 9, got 10"),
-        ([-1, 3], "label 0 must be from 0 to 9, got -1"),
         ([3], "`labels` must have shape [2], one per image, got [1]"),
         ([3.0, 3.0], "`labels` must be integers from 0 to 9, got float64"),
-        (["3", "3"], "`labels` must be integers from 0 to 9, got <U1"),
         ([True, False], "`labels` must be integers from 0 to 9, got bool"),
     ],
 )
@@ -402,16 +314,9 @@ def test_foreign_character_is_refused_by_position(tokenizer, text, message):
                 method(text)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "message"),
-    [
-        ("5:", "token '5:' at position 0 is not one of the 75"),
-        (["5", ":", "<unk>"], "token '<unk>' at position 2 is not one of the 75"),
-    ],
-)
-def test_unknown_token_is_refused_by_position(tokenizer, tokens, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        tokenizer.convert_tokens_to_ids(tokens)
+def test_unknown_token_is_refused_by_position(tokenizer):
+    with pytest.raises(ValueError, match=r"^token '<unk>' at position 2 is not one of the 75"):
+        tokenizer.convert_tokens_to_ids(["5", ":", "<unk>"])
 
 
 @pytest.mark.parametrize(("method", "max_length"), [("__call__", 1), ("encode", 151)])
@@ -446,10 +351,8 @@ def saved_tokenizer(tmp_path_factory):
 def test_saved_tokenizer_loads_as_its_own_class(saved_tokenizer, tokenizer, auto_class):
     loaded = auto_class.from_pretrained(saved_tokenizer)
     assert type(loaded) is MnistTextTokenizer
-    assert loaded.get_vocab() == tokenizer.get_vocab()
-    assert loaded.special_tokens_map == tokenizer.special_tokens_map
-    assert loaded.padding_side == "left"
-    assert loaded.model_max_length == 152
+    assert (loaded.get_vocab(), loaded.special_tokens_map) == (tokenizer.get_vocab(), tokenizer.special_tokens_map)
+    assert (loaded.padding_side, loaded.model_max_length) == ("left", 152)
     assert loaded(GOLDEN_TEXTS)["input_ids"] == tokenizer(GOLDEN_TEXTS)["input_ids"]
     assert (loaded.decode_images(GOLDEN_TEXTS) == tokenizer.decode_images(GOLDEN_TEXTS)).all()
 

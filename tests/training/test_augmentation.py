@@ -3,7 +3,8 @@
 
 import pytest
 import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
+from small_trainings import StopAt
+from transformers import Trainer, TrainingArguments, default_data_collator
 
 from mnist_text_gen.data import load_corpus, set_epoch
 from mnist_text_gen.data.arguments import AugmentedSourceArguments
@@ -26,40 +27,22 @@ class Recorder(torch.nn.Module):
         return {"loss": self.weight.sum()}
 
 
-class Stop(TrainerCallback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        control.should_save = control.should_training_stop = state.global_step == self.step
-
-
 def load_rows():
     return load_corpus("mnist-5k", num_train_samples=NUM_IMAGES, num_eval_samples=1, augmentation=1.0)["train"]
 
 
 def record(output_dir, resume=False, stop=None, **changes):
     """The texts that three epochs read, as ids `[steps, B, 152]`."""
-    settings = {
-        "per_device_train_batch_size": BATCH_SIZE,
-        "num_train_epochs": NUM_EPOCHS,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": True,
-        "remove_unused_columns": False,
-    }
-    args = TrainingArguments(output_dir=str(output_dir), **(settings | changes))
+    settings = {"per_device_train_batch_size": BATCH_SIZE, "num_train_epochs": NUM_EPOCHS, "use_cpu": True}
+    quiet = {"save_strategy": "no", "report_to": "none", "disable_tqdm": True, "remove_unused_columns": False}
+    args = TrainingArguments(output_dir=str(output_dir), **(settings | quiet | changes))
     model = Recorder()
     trainer = Trainer(
         model=model,
         args=args,
         train_dataset=load_rows(),
         data_collator=default_data_collator,
-        callbacks=[
-            AugmentationCallback(AugmentedSourceArguments(augmentation=1.0, num_plain_epochs=1)),
-            Stop(stop),
-        ],
+        callbacks=[AugmentationCallback(AugmentedSourceArguments(augmentation=1.0, num_plain_epochs=1)), StopAt(stop)],
     )
     trainer.train(resume_from_checkpoint=resume)
     return torch.stack(model.seen)

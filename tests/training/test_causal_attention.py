@@ -22,15 +22,6 @@ def build(tokenizer, attn_implementation, **overrides):
     return GPT2LMHeadModel(build_language_model_config(tokenizer, **(sizes | overrides)))
 
 
-@pytest.mark.parametrize("scaling", [None, 0.3])
-def test_output_is_that_of_torchs_causal_attention(heads, scaling):
-    output, weights = causal_attention(torch.nn.Module().eval(), *heads, None, scaling=scaling)
-    expected = torch.nn.functional.scaled_dot_product_attention(*heads, is_causal=True, scale=scaling)
-    assert weights is None
-    assert output.shape == (2, 9, 3, 4)
-    torch.testing.assert_close(output, expected.transpose(1, 2))
-
-
 @pytest.mark.parametrize("other", ["sdpa", "eager"])
 def test_model_has_the_same_loss_and_gradients_as_with_stock_attention(tokenizer, other):
     input_ids = torch.randint(75, (3, 152), generator=torch.Generator().manual_seed(1))

@@ -58,14 +58,6 @@ def test_record_of_a_long_run_is_thinned_from_first_to_last():
     assert len(steps) == 100 and (steps[0], steps[-1]) == (1, 1187) and steps == sorted(set(steps))
 
 
-def test_losses_are_smoothed_by_their_mean_around():
-    losses = np.random.default_rng(0).random(100)
-    smoothed = make_history(losses).smoothed()
-    assert smoothed[50] == pytest.approx(losses[47:54].mean())
-    assert (smoothed[0], smoothed[-1]) == pytest.approx((losses[:4].mean(), losses[-4:].mean()))
-    assert make_history([7.0] * 3).smoothed() == pytest.approx([7.0] * 3)
-
-
 @pytest.mark.parametrize("losses", [[3.0], [0.0, 0.0], [1.0, float("nan"), 0.5], [2.0, float("nan")]])
 def test_history_of_any_losses_is_recorded_and_drawn(losses):
     file, history = io.BytesIO(), make_history(losses)
@@ -85,7 +77,3 @@ def test_picture_shows_losses_evaluations_rate_and_seconds():
     assert lines["training"].get_ydata().tolist() == [300, 200, 100]
     assert lines["evaluation"].get_xdata().tolist() == [10, 30]
     assert lower.lines[0].get_ydata().tolist() == [0.1, 0.1, 0.05]
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    pixels = np.asarray(Image.open(file).convert("L"))
-    assert pixels.min() < 64 and pixels.shape == (720, 960)

@@ -2,15 +2,14 @@
 """Trainings in processes of their own: killed at any moment, or two that train together, one of which fails."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import transformers
 from packaging.version import Version
+from processes import run_process
 from run_folders import differing, names
 from transformers import TrainerState
 
@@ -38,16 +37,7 @@ def run_forked(folder, chains):
     """Exit statuses of trainings in processes of their own, and what these wrote to stderr."""
     program = folder / "program.json"
     program.write_text(json.dumps([list(chain.values()) for chain in chains]))
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "forked_trainings.py"), str(program)],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
+    result = run_process(sys.executable, ROOT / "tests" / "forked_trainings.py", program, cwd=folder)
     statuses = json.loads(result.stdout.splitlines()[-1])
     names = [name for chain in chains for name in chain]
     return dict(zip(names, [status for chain in statuses for status in chain], strict=True)), result.stderr

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import GPT2LMHeadModel, TrainerCallback, TrainingArguments, default_data_collator
+from small_trainings import StopAt
+from transformers import GPT2LMHeadModel, TrainingArguments, default_data_collator
 from transformers.integrations import integration_utils
 
 from mnist_text_gen import MnistTextTokenizer
@@ -29,19 +30,9 @@ def build_trainer(tiny_model, tokenizer, mnist_5k, tmp_path):
     tiny_model.loss_type = "ForCausalLM"
 
     def build(draw_samples=lambda model: draw_digits(model, tokenizer), callbacks=None, **changes):
-        settings = {
-            "output_dir": str(tmp_path / "run"),
-            "max_steps": 4,
-            "per_device_train_batch_size": 2,
-            "logging_steps": 1,
-            "eval_strategy": "steps",
-            "eval_steps": 2,
-            "save_strategy": "no",
-            "report_to": "none",
-            "disable_tqdm": False,
-            "use_cpu": True,
-            "learning_rate": 1e-2,
-        }
+        settings = {"output_dir": str(tmp_path / "run"), "max_steps": 4, "per_device_train_batch_size": 2}
+        settings |= {"logging_steps": 1, "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "no"}
+        settings |= {"report_to": "none", "disable_tqdm": False, "use_cpu": True, "learning_rate": 1e-2}
         return MnistTrainer(
             model=tiny_model,
             args=TrainingArguments(**{**settings, **changes}),
@@ -146,14 +137,6 @@ def test_bar_shows_the_last_figures(build_trainer, monkeypatch, capsys):
     found = [record["eval_nats_per_image"] for record in logs if "eval_nats_per_image" in record][-1]
     assert "4/4" in last and f"{nats:.2f} nats per image, " in last and f" tokens/s, evaluation {found:.2f}" in last
     assert capsys.readouterr().out == ""
-
-
-class StopAt(TrainerCallback):
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        control.should_training_stop |= state.global_step == self.step
 
 
 def test_resumed_run_goes_on_in_bar_and_history(build_trainer, monkeypatch):

@@ -38,13 +38,7 @@ ONE, TWO = (("--cpu", "--num_processes", str(number)) for number in (1, 2))
 
 @pytest.mark.parametrize(
     ("variables", "found"),
-    [
-        ({}, 1),
-        ({"MASTER_ADDR": "10.0.0.1"}, 1),
-        ({"WORLD_SIZE": "1"}, 1),
-        ({"WORLD_SIZE": "2"}, 2),
-        (launch(*ONE), 1),
-    ],
+    [({}, 1), ({"MASTER_ADDR": "10.0.0.1"}, 1), ({"WORLD_SIZE": "1"}, 1), ({"WORLD_SIZE": "2"}, 2), (launch(*ONE), 1)],
 )
 def test_as_many_as_launched_are_accepted(environment, variables, found):
     environment(**variables)

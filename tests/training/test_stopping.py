@@ -5,22 +5,18 @@ import signal
 import time
 
 import pytest
+from forked_trainings import kill_at_call
 from run_folders import checkpoints, differing, names
 from transformers import Trainer
 
 
 def signal_in_step(monkeypatch, number, *signals):
-    original, calls = Trainer.training_step, 0
+    def send(*args):
+        for sent in signals:
+            signal.raise_signal(sent) if isinstance(sent, signal.Signals) else time.sleep(sent)
 
-    def counted(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            for sent in signals:
-                signal.raise_signal(sent) if isinstance(sent, signal.Signals) else time.sleep(sent)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(Trainer, "training_step", counted)
+    monkeypatch.setattr(Trainer, "training_step", Trainer.training_step)  # and put back
+    kill_at_call(Trainer, "training_step", number, send)
 
 
 @pytest.fixture
