@@ -159,7 +159,7 @@ def test_all_classes_of_the_model_are_drawn_by_default_and_no_others(draw, named
 PREVIEWS = """
 import io, os, subprocess, sys
 from mnist_text_gen.commands import sample_hf
-for encoding, reader in (("cp1252", "cat"), ("utf-8", "head -c 1"), ("utf-8", None)):
+for encoding, reader in (("cp1252", "cat"), ("utf-8", "head -c 1 | wc"), ("utf-8", None)):
     if pid := os.fork():
         assert os.waitpid(pid, 0)[1] == 0, reader
         continue
@@ -167,7 +167,7 @@ for encoding, reader in (("cp1252", "cat"), ("utf-8", "head -c 1"), ("utf-8", No
     os.dup2(target.fileno(), 1)
     target.close()
     sys.stdout = io.TextIOWrapper(open(1, "wb"), encoding=encoding)
-    sample_hf.main([*sys.argv[1:], "--output_dir", f"out {reader}"])
+    sample_hf.main([*sys.argv[1:], "--output_dir", f"for {reader}"])
     sys.exit()
 """
 
