@@ -29,8 +29,8 @@ EXAMPLE = (
 MAX_REQUEST_BYTES = 10**6
 # where the source code is, for a link on the page; without it there is none
 REPOSITORY_URL = os.environ.get("REPOSITORY_URL", "")
-# All may wait at the same time: their turns are in `turns.py`, so that a visitor who is alone is not told to wait.
-IN_TURN = {"concurrency_limit": None, "show_progress": "hidden"}
+# Turns at the model are in `turns.py`, so that only who has to wait is told so; each who waits takes a thread.
+IN_TURN = {"concurrency_id": "model", "concurrency_limit": 16, "show_progress": "hidden"}
 AT_ONCE = {"queue": False, "show_progress": "hidden"}
 # in the browser, before anything comes from the server
 SAY_BEGIN = "() => '<p>One moment.</p>'"
@@ -41,7 +41,6 @@ WRITE_LINK = """(...fields) => {
   history.replaceState(null, "", `?${link}`);
   return fields;
 }"""
-RANDOM_SEED = "() => crypto.getRandomValues(new Uint32Array(1))[0]"
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,7 +114,6 @@ def launch(page: gr.Blocks, **options) -> tuple:
         max_file_size="20mb",
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=FOLDER / "page.css",
-        js=_read("page.js"),
         **options,
     )
 
@@ -135,6 +133,7 @@ def build_page(pipe: Pipeline) -> gr.Blocks:
             add_completion(handlers)
         with gr.Tab("Text"):
             add_text(handlers)
+        page.load(None, None, None, js=_read("page.js"))
         page.unload(handlers.leave)
     return page.queue(max_size=32)
 
@@ -157,7 +156,7 @@ def add_drawing(page: gr.Blocks, handlers: Handlers) -> None:
     fields, outputs = [digit, temperature, num_candidates, seed, selection], [status, pictures, reading, stop]
     button.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
     random.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
-    for begin in (button.click, random.click(None, None, seed, js=RANDOM_SEED, show_progress="hidden").then):
+    for begin in (button.click, random.click(handlers.draw_seed, None, seed, **AT_ONCE).then):
         begin(handlers.draw, fields, outputs, js=WRITE_LINK, **IN_TURN)
     page.load(handlers.follow_link, None, [*fields, *outputs], **IN_TURN)
     stop.click(handlers.stop_drawing, None, [status, stop], **AT_ONCE)
@@ -209,7 +208,7 @@ def add_text(handlers: Handlers) -> None:
     )
     button = gr.Button("Show", variant="primary", elem_id="show")
     status = add_status("text-status")
-    button.click(handlers.explain, text, [status, add_reading("symbols")], **IN_TURN)
+    button.click(handlers.explain, text, [status, add_reading("symbols")], show_progress="hidden")
 
 
 def add_status(elem_id: str) -> gr.HTML:
@@ -225,7 +224,7 @@ def add_results(handlers: Handlers, status: gr.HTML, elem_id: str) -> tuple[gr.H
     """Pictures, and below them the text of the one that is clicked."""
     pictures = gr.HTML("", elem_id=elem_id, js_on_load=_read("figures.js"))
     reading = add_reading(f"{elem_id}-text")
-    pictures.choose(handlers.read_chosen, None, [status, reading], **IN_TURN)
+    pictures.choose(handlers.read_chosen, None, [status, reading], show_progress="hidden")
     return pictures, reading
 
 

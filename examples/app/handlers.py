@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import random
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
 from typing import Any
@@ -168,6 +169,10 @@ class Handlers:
         if number not in names and number in map(str, range(len(names))):
             fields["class"] = names[int(number)]
         return fields
+
+    @staticmethod
+    def draw_seed() -> int:
+        return random.randrange(2**32)
 
     def stop_drawing(self, request: gr.Request) -> tuple:
         return self._stop("draw", request)

@@ -1,6 +1,5 @@
-// Once, when the page is there. Gradio makes each radio button a group of its own, also later on, and each would be a
-// tab stop.
 () => {
+  // Gradio makes each radio button a group of its own, also later on, and each would be a tab stop.
   for (const group of document.querySelectorAll("#digit, #selection")) {
     const join = () => {
       for (const input of group.querySelectorAll("input")) if (input.name !== group.id) input.name = group.id;
@@ -9,4 +8,4 @@
     join();
     group.setAttribute("aria-label", group.querySelector("[data-testid=block-info]").textContent);
   }
-};
+}
