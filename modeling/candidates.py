@@ -169,7 +169,7 @@ def generate_candidates(
     blocks = []
     for start in range(0, len(labels), step):
         block = slice(start, start + step)
-        show = None if callback is None else _row_callback(tokenizer, start, callback)
+        show = None if callback is None else row_callback(tokenizer, start, callback)
         blocks.append(_generate(model, tokenizer, labels[block], seed_keys[block], temperature, decoding, show))
     return torch.cat(blocks)
 
@@ -281,7 +281,7 @@ def judge_images(
     return probabilities
 
 
-def _row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.Tensor], None]:
+def row_callback(tokenizer, start: int, callback: Callable) -> Callable[[torch.Tensor], None]:
     """Turn ids, as they become sure, into whole rows of images."""
     symbols_per_row = tokenizer.num_pixel_symbols // tokenizer.image_size
     num_seen = 0

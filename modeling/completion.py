@@ -17,13 +17,14 @@ Carlo Steering of Large Language Models using Probabilistic Programs" (2023, arX
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase, TemperatureLogitsWarper
 
 from .cached_gpt2 import CachedGPT2, check_model, unwrap_model
+from .candidates import row_callback
 from .logits_process import (
     GumbelNoiseLogitsProcessor,
     KnownPixelsLogitsProcessor,
@@ -45,6 +46,7 @@ def complete_images(
     num_return_sequences: int = 1,
     num_particles: int = 64,
     temperature: float = 1.0,
+    callback: Callable[[int, np.ndarray], None] | None = None,
 ) -> list[torch.Tensor]:
     """Complete images of which some pixels are known.
 
@@ -59,6 +61,7 @@ def complete_images(
             same combination came before in this call.
         num_return_sequences (`int`, defaults to 1): R, the number of results per image.
         num_particles (`int`, defaults to 64), temperature (`float`, defaults to 1.0): see [`sample_particles`].
+        callback (`Callable[[int, np.ndarray], None]`, *optional*): see the pipeline's `complete`.
 
     Returns:
         `list[torch.LongTensor]`: `[R, 152]` per image, ids of valid texts on the CPU, in no particular order.
@@ -69,13 +72,14 @@ def complete_images(
     known_pixels = _read_known_pixels(tokenizer, images, known)  # checks all images before completing the first
     seen: Counter[bytes] = Counter()
     completed = []
-    for of_image, label in zip(known_pixels, labels, strict=True):
+    for index, (of_image, label) in enumerate(zip(known_pixels, labels, strict=True)):
         task = hashlib.sha256(repr(label).encode() + of_image.allowed.numpy().tobytes()).digest()
         seed_key = (seed, int.from_bytes(task[:8], "big"), seen[task])
         seen[task] += 1
         candidates = range(num_classes) if label is None else [label]
+        show = None if callback is None else row_callback(tokenizer, index, callback)
         input_ids, log_weights = sample_particles(
-            model, tokenizer, of_image, candidates, seed_key, num_particles, temperature
+            model, tokenizer, of_image, candidates, seed_key, num_particles, temperature, show
         )
         # 0 is the seed of the resampling, 1 to P are those of the particles, and P + 1 that of the choice of results
         ((uniform,),) = uniform_noise([(*seed_key, 1 + len(input_ids))], 1)
@@ -109,6 +113,7 @@ def sample_particles(
     seed_key: Sequence[int],
     num_particles: int = 64,
     temperature: float = 1.0,
+    callback: Callable[[torch.Tensor], None] | None = None,
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Draw weighted texts that agree with the known pixels of one image.
 
@@ -125,6 +130,7 @@ def sample_particles(
         seed_key (`Sequence[int]`): integers that the noise depends on, besides the number of a particle.
         num_particles (`int`, defaults to 64): P, C or more.
         temperature (`float`, defaults to 1.0): divides the logits of the language model.
+        callback (`Callable[[torch.LongTensor], None]`, *optional*): called with `[P, T]` ids, T growing.
 
     Returns:
         `torch.LongTensor` `[P, 152]` on the CPU, ids of valid texts that agree with the known pixels, and `np.ndarray`
@@ -173,6 +179,8 @@ def sample_particles(
             agreeing = agreeing[ancestors]
         positions = torch.full((num_particles, 1), stop)
         particles.ids[:, stop] = propose.at_positions(positions, agreeing)[:, 0].argmax(dim=-1)
+        if callback is not None:
+            callback(particles.ids[:, : stop + 1])
     return particles.ids, particles.log_weights
 
 

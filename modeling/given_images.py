@@ -1,7 +1,7 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Methods of the pipeline that complete, score and classify given images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class GivenImagesMixin:
         num_return_sequences: int = 1,
         num_particles: int = 64,
         temperature: float = 1.0,
+        callback: Callable[[int, np.ndarray], None] | None = None,
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
         """Complete images of which some pixels are known.
 
@@ -58,6 +59,9 @@ class GivenImagesMixin:
                 How many texts the results are chosen from; without a label, at least the number of classes. Time and
                 memory grow with it. 64 are few if the known pixels come last, as with the lower half.
             temperature (`float`, defaults to 1.0): divides the logits of the language model.
+            callback (`Callable[[int, np.ndarray], None]`, *optional*):
+                Called with the index of the image and uint8 `[num_particles, R, 30]` images of 0 and 1, whenever more
+                rows R are drawn in all particles. An error that it raises ends the completion.
 
         Returns:
             `list[dict]` for one image, in no particular order, each with `label`, `generated_text` and `image` as in
@@ -70,9 +74,9 @@ class GivenImagesMixin:
         """
         images = check_images(image, self.tokenizer, "image")
         labels = [None] * len(images) if label is None else check_labels(label, len(images), self.class_names)
-        check_completion_arguments(seed, temperature, num_return_sequences, num_particles)
+        check_completion_arguments(seed, temperature, num_return_sequences, num_particles, callback)
         seed = draw_seed() if seed is None else seed
-        how = (seed, num_return_sequences, num_particles, temperature)
+        how = (seed, num_return_sequences, num_particles, temperature, callback)
         completed = complete_images(self.model, self.tokenizer, images, known, labels, len(self.class_names), *how)
         results = [self._judge_completions(input_ids) for input_ids in completed]
         return results[0] if _is_one_image(image) else results

@@ -74,13 +74,18 @@ def check_sampling_arguments(fill: bool = True, **arguments) -> dict[str, Any]:
 
 
 def check_completion_arguments(
-    seed: int | None, temperature: float, num_return_sequences: int, num_particles: int
+    seed: int | None,
+    temperature: float,
+    num_return_sequences: int,
+    num_particles: int,
+    callback: Callable | None,
 ) -> None:
     """Check the arguments of `complete`; see [`check_sampling_arguments`]."""
     _check_seed(seed)
     _check_temperature(temperature, "temperature")
     _check_count(num_return_sequences, "num_return_sequences")
     _check_count(num_particles, "num_particles")
+    _check_callback(callback)
     if num_return_sequences > num_particles:
         raise ValueError(
             f"`num_return_sequences` must be from 1 to `num_particles`, {num_particles}, got {num_return_sequences}"

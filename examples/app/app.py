@@ -8,11 +8,12 @@ files.
 import argparse
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
-from handlers import BEST, MAX_CANDIDATES, MAX_COMPLETIONS, SELECTIONS, Handlers
+from handlers import SELECTIONS, UNKNOWN, Handlers
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from transformers import Pipeline, pipeline
@@ -26,9 +27,20 @@ EXAMPLE = (
     "=v:::Yj::;yZ::;v::::::::::::::::::)"
 )
 MAX_REQUEST_BYTES = 10**6
-# one at a time, whoever asks: several would take as long together, and more memory
-ON_THE_MODEL = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "hidden"}
+# where the source code is, for a link on the page; without it there is none
+REPOSITORY_URL = os.environ.get("REPOSITORY_URL", "")
+# Turns at the model are in `turns.py`, so that only who has to wait is told so; each who waits takes a thread.
+IN_TURN = {"concurrency_id": "model", "concurrency_limit": 16, "show_progress": "hidden"}
 AT_ONCE = {"queue": False, "show_progress": "hidden"}
+# in the browser, before anything comes from the server
+SAY_BEGIN = "() => '<p>One moment.</p>'"
+# the address says what is drawn
+WRITE_LINK = """(...fields) => {
+  const link = new URLSearchParams(location.search);
+  ["class", "temperature", "candidates", "seed", "selection"].forEach((name, index) => link.set(name, fields[index]));
+  history.replaceState(null, "", `?${link}`);
+  return fields;
+}"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -108,53 +120,56 @@ def launch(page: gr.Blocks, **options) -> tuple:
 
 def build_page(pipe: Pipeline) -> gr.Blocks:
     handlers, size = Handlers(pipe), pipe.tokenizer.image_size
-    with gr.Blocks(title="mnist-text-gen", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(
+        title="mnist-text-gen", analytics_enabled=False, delete_cache=(3600, 3600), fill_width=True
+    ) as page:
         gr.Markdown(
             f"# {_plural(pipe.class_word).capitalize()}, drawn as text\nA small GPT-2 writes an image of "
-            f"{size}×{size} pixels as {pipe.tokenizer.num_pixel_symbols} characters."
+            f"{size}×{size} pixels as {pipe.tokenizer.num_pixel_symbols} characters.{_link_to_code(REPOSITORY_URL)}"
         )
         with gr.Tab("Draw"):
-            drawn = add_drawing(handlers)
+            add_drawing(page, handlers)
         with gr.Tab("Complete"):
             add_completion(handlers)
         with gr.Tab("Text"):
-            add_text(handlers, drawn)
+            add_text(handlers)
+        page.load(None, None, None, js=_read("page.js"))
+        page.unload(handlers.leave)
     return page.queue(max_size=32)
 
 
-def add_status(elem_id: str) -> gr.HTML:
-    """A line that a screen reader says when it changes."""
-    return gr.HTML("", elem_id=elem_id, js_on_load="element.setAttribute('role', 'status')")
-
-
-def add_drawing(handlers: Handlers) -> gr.State:
-    names, word = handlers.pipe.class_names, handlers.pipe.class_word
-    digit = gr.Radio(list(names), value="7" if "7" in names else names[0], label=word.capitalize(), elem_id="digit")
+def add_drawing(page: gr.Blocks, handlers: Handlers) -> None:
+    names, word, defaults = handlers.pipe.class_names, handlers.pipe.class_word, handlers.defaults
+    digit = gr.Radio(list(names), value=defaults["class"], label=word.capitalize(), elem_id="digit")
     with gr.Row():
-        temperature = gr.Number(0.8, label="Temperature", step=0.1, min_width=100)
-        num_candidates = gr.Number(64, label=f"Candidates, 1 to {MAX_CANDIDATES}", min_width=100)
-        seed = gr.Number(0, label="Seed", info=f"The same seed draws the same {_plural(word)}.", min_width=100)
-        selection = gr.Radio(list(SELECTIONS), value=BEST, label="Shown are", elem_id="selection")
-    button = gr.Button("Draw", variant="primary", elem_id="draw")
+        seed = gr.Number(defaults["seed"], label="Seed", min_width=80)
+        num_candidates = gr.Number(defaults["candidates"], label="Candidates", min_width=80)
+        temperature = gr.Number(defaults["temperature"], label="Temperature", step=0.1, min_width=80)
+    choices = [(shown, name) for name, shown in SELECTIONS.items()]
+    selection = gr.Radio(choices, value=defaults["selection"], label="Show", elem_id="selection")
+    with gr.Row():
+        button = gr.Button("Draw", variant="primary", elem_id="draw", min_width=80)
+        random = gr.Button("Random seed", elem_id="random", min_width=80)
+        stop = add_stop()
     status = add_status("draw-status")
-    pictures = gr.HTML("", elem_id="drawn")
-    drawn = gr.State([])
-    button.click(handlers.wait, None, status, **AT_ONCE).then(
-        handlers.draw, [digit, temperature, num_candidates, seed, selection], [status, pictures, drawn], **ON_THE_MODEL
-    )
-    return drawn
+    pictures, reading = add_results(handlers, status, "drawn")
+    fields, outputs = [digit, temperature, num_candidates, seed, selection], [status, pictures, reading, stop]
+    button.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
+    random.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
+    for begin in (button.click, random.click(handlers.draw_seed, None, seed, **AT_ONCE).then):
+        begin(handlers.draw, fields, outputs, js=WRITE_LINK, **IN_TURN)
+    page.load(handlers.follow_link, None, [*fields, *outputs], **IN_TURN)
+    stop.click(handlers.stop_drawing, None, [status, stop], **AT_ONCE)
 
 
 def add_completion(handlers: Handlers) -> None:
     word, size = handlers.pipe.class_word, handlers.pipe.tokenizer.image_size
-    num_rows, scale = size // 2, max(1, 600 // size)
-    gr.Markdown(f"Draw the upper half of {'a digit' if word == 'digit' else 'an image'}, or upload a picture of one.")
+    image = "a digit" if word == "digit" else "an image"
+    gr.Markdown(f"Draw what is known of {image}, or upload a picture: the model draws the rest.")
     pad = gr.HTML(
-        "0" * (num_rows * size),
-        html_template=(FOLDER / "pad.html")
-        .read_text(encoding="utf-8")
-        .format(num_rows=num_rows, num_columns=size, width=scale * size, height=scale * num_rows),
-        js_on_load=(FOLDER / "pad.js").read_text(encoding="utf-8"),
+        "0" * (size // 2 * size) + str(UNKNOWN) * (size // 2 * size),
+        html_template=_read("pad.html").format(size=size, side=size * max(1, 600 // size)),
+        js_on_load=_read("pad.js"),
         elem_id="pad",
     )
     # any file, so that what is wrong with it is said here and not by the browser's silence
@@ -164,18 +179,21 @@ def add_completion(handlers: Handlers) -> None:
         label = gr.Dropdown(
             [any_class, *names], value=any_class, label=word.capitalize(), filterable=False, min_width=100
         )
-        num_completions = gr.Number(4, label=f"Completions, 1 to {MAX_COMPLETIONS}", min_width=100)
-        seed = gr.Number(0, label="Seed", min_width=100)
-    button = gr.Button("Complete", variant="primary", elem_id="complete")
+        num_completions = gr.Number(4, label="Completions", min_width=80)
+        seed = gr.Number(0, label="Seed", min_width=80)
+    with gr.Row():
+        button = gr.Button("Complete", variant="primary", elem_id="complete", min_width=80)
+        stop = add_stop()
     status = add_status("complete-status")
-    pictures = gr.HTML("", elem_id="completed")
-    upload.upload(handlers.read_upload, upload, [status, pad], show_progress="hidden")
-    button.click(handlers.wait, None, status, **AT_ONCE).then(
-        handlers.complete, [pad, label, num_completions, seed], [status, pictures], **ON_THE_MODEL
-    )
+    pictures, reading = add_results(handlers, status, "completed")
+    outputs = [status, pictures, reading, stop]
+    upload.upload(handlers.read_upload, [upload, pad], [status, pad, pictures, reading], **AT_ONCE)
+    button.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
+    button.click(handlers.complete, [pad, label, num_completions, seed], outputs, **IN_TURN)
+    stop.click(handlers.stop_completing, None, [status, stop], **AT_ONCE)
 
 
-def add_text(handlers: Handlers, drawn: gr.State) -> None:
+def add_text(handlers: Handlers) -> None:
     word, tokenizer = handlers.pipe.class_word, handlers.pipe.tokenizer
     is_mnist = (
         word == "digit" and EXAMPLE[0] in handlers.pipe.class_names and len(EXAMPLE) == tokenizer.model_max_length
@@ -188,18 +206,45 @@ def add_text(handlers: Handlers, drawn: gr.State) -> None:
         lines=4,
         elem_id="text",
     )
-    with gr.Row():
-        rank = gr.Number(1, label=f"Of the {_plural(word)} that you drew, rank", min_width=100)
-        take = gr.Button("Take its text", elem_id="take")
     button = gr.Button("Show", variant="primary", elem_id="show")
     status = add_status("text-status")
-    symbols = gr.HTML("", elem_id="symbols", js_on_load=(FOLDER / "symbols.js").read_text(encoding="utf-8"))
-    take.click(handlers.wait, None, status, **AT_ONCE).then(
-        handlers.explain_drawn, [drawn, rank], [status, symbols, text], **ON_THE_MODEL
+    button.click(handlers.explain, text, [status, add_reading("symbols")], show_progress="hidden")
+
+
+def add_status(elem_id: str) -> gr.HTML:
+    """A line that a screen reader says when it changes."""
+    return gr.HTML("", elem_id=elem_id, js_on_load="element.setAttribute('role', 'status')")
+
+
+def add_stop() -> gr.Button:
+    return gr.Button("Stop", variant="stop", interactive=False, min_width=80)
+
+
+def add_results(handlers: Handlers, status: gr.HTML, elem_id: str) -> tuple[gr.HTML, gr.HTML]:
+    """Pictures, and below them the text of the one that is clicked."""
+    pictures = gr.HTML("", elem_id=elem_id, js_on_load=_read("figures.js"))
+    reading = add_reading(f"{elem_id}-text")
+    pictures.choose(handlers.read_chosen, None, [status, reading], show_progress="hidden")
+    return pictures, reading
+
+
+def add_reading(elem_id: str) -> gr.HTML:
+    # a form of its own: its radio buttons are no group with those of another text
+    return gr.HTML(
+        "",
+        html_template="<form onsubmit='return false'>${value}</form>",
+        elem_id=elem_id,
+        js_on_load=_read("symbols.js"),
     )
-    button.click(handlers.wait, None, status, **AT_ONCE).then(
-        handlers.explain, text, [status, symbols], **ON_THE_MODEL
-    )
+
+
+def _link_to_code(url: str) -> str:
+    is_link = re.fullmatch(r"https?://[\w.:/~-]+", url)
+    return f" [Source code]({url})" if is_link else ""
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _plural(class_word: str) -> str:

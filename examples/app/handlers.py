@@ -1,10 +1,10 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """What the page does: from the values of its fields to HTML. What is not allowed is said in the status line."""
 
+import contextlib
 import functools
-import queue
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import random
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
 from typing import Any
 
@@ -12,37 +12,43 @@ import gradio as gr
 import numpy as np
 from rendering import render_completions, render_growing, render_results, render_symbols, say, say_error
 from transformers import Pipeline
-from uploads import read_upper_half
+from turns import Stopped, Turn, Turns
+from uploads import read_picture
 
 
 ANY = "any"
 MAX_CANDIDATES = 256
 MAX_COMPLETIONS = 16
+NUM_PARTICLES = 64
 MAX_SEED = 2**53 - 1  # a browser's numbers are whole up to there
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 10
 NUM_SHOWN = 8
-BEST = "the best"
-SELECTIONS = {BEST: "best", "those that differ most": "diverse"}  # what the pipeline calls them
+UNKNOWN = 2  # for a pixel, on the pad and while it is drawn
+SELECTIONS = {"best": "the best", "diverse": "those that differ most"}  # as the pipeline and the page call them
 MAX_SHOWN = 60  # characters of a wrong value that an error repeats
-NUM_ROWS_A_MESSAGE = 5  # a screen reader says each
+NUM_ROWS_PER_MESSAGE = 5  # a screen reader says each
+RUNNING, RESTING = gr.update(interactive=True), gr.update(interactive=False)  # the Stop button
 
 
-def says_errors(num_outputs: int) -> Callable:
-    """Put a `ValueError` into the first output, the status line, and leave the others as they are.
+def says_errors(*blank: Any) -> Callable:
+    """Put a `ValueError` into the first output, the status line, and `blank` into the others.
 
-    Any other error is no visitor's fault: the status line says that it stopped, and it goes on, to the server's log.
+    So nothing older stays below it as if it were the answer. A run that is stopped leaves what it has drawn. Any other
+    error is no visitor's fault: the status line says that it stopped, and it goes on, to the server's log.
     """
 
     def decorate(handler: Callable[..., Iterator[tuple]]) -> Callable[..., Iterator[tuple]]:
         @functools.wraps(handler)
-        def say_instead(*args) -> Iterator[tuple]:
-            unchanged = [gr.skip()] * (num_outputs - 1)
+        def say_instead(*args, **kwargs) -> Iterator[tuple]:
             try:
-                yield from handler(*args)
+                yield from handler(*args, **kwargs)
+            except Stopped as stopped:
+                if not stopped.by_next:
+                    yield say("Stopped."), *[gr.skip()] * (len(blank) - 1), RESTING
             except ValueError as error:
-                yield say_error(error), *unchanged
+                yield say_error(error), *blank
             except Exception:
-                yield say("Stopped by an error of the page's own, which its log says."), *unchanged
+                yield say("Stopped by an error of the page's own, which its log says."), *blank
                 raise
 
         return say_instead
@@ -51,79 +57,174 @@ def says_errors(num_outputs: int) -> Callable:
 
 
 class Handlers:
-    """The functions behind the buttons. Nothing of a visitor is kept here.
+    """The functions behind the buttons. Nothing of a visitor is kept here but the turn at the model.
 
     Args:
         pipe (`MnistTextGenerationPipeline`): draws, completes and scores.
     """
 
     def __init__(self, pipe: Pipeline):
-        self.pipe = pipe
+        self.pipe, self.turns = pipe, Turns()
+        names = pipe.class_names
         # a class may be called anything
-        self.any_class = ANY if ANY not in pipe.class_names else f"({ANY})"
+        self.any_class = ANY if ANY not in names else f"({ANY})"
+        # what `draw` takes, by the names that a link has for it
+        self.defaults = {
+            "class": "7" if "7" in names else names[0],
+            "temperature": 0.8,
+            "candidates": 64,
+            "seed": 0,
+            "selection": "best",
+        }
 
-    @staticmethod
-    def wait() -> str:
-        return say("Waiting for a turn: one picture is made at a time.")
-
-    @says_errors(num_outputs=3)
+    @says_errors("", "", RESTING)
     def draw(
-        self, digit: str, temperature: float, num_candidates: float, seed: float, selection: str = BEST
-    ) -> Iterator[tuple[str, Any, Any]]:
+        self,
+        digit: str,
+        temperature: float,
+        num_candidates: float,
+        seed: float,
+        selection: str = "best",
+        request: gr.Request | None = None,
+    ) -> Iterator[tuple]:
         """Draw candidates of a digit before the visitor's eyes, and show the best, or good ones that differ.
 
         Yields:
-            `tuple`: the status line, the pictures, and at the end the results, those that are shown first.
+            `tuple`: the status line, the pictures, the text of the first, and whether there is something to stop.
         """
-        label, seed, temperature = self._find_label(digit), check_seed(seed), check_temperature(temperature)
+        digit, temperature, num_candidates, seed, _ = self._check(digit, temperature, num_candidates, seed, selection)
+        label, size = self.pipe.class_names.index(digit), self.pipe.tokenizer.image_size
+        images = np.full((num_candidates, size, size), UNKNOWN, dtype=np.uint8)
+
+        def sample(report: Callable) -> Any:
+            def keep(_, start: int, block: np.ndarray) -> None:
+                images[start : start + len(block), : block.shape[1]] = block[: num_candidates - start]
+                report(start + 1, min(start + len(block), num_candidates), block.shape[1])
+
+            return self.pipe.sample(label, num_candidates, temperature, seed=seed, callback=keep)
+
+        def show(first: int, last: int, num_rows: int) -> tuple:
+            progress = f"Drawing candidates {first} to {last} of {num_candidates}: {num_rows} of {size} rows."
+            return _show_growing(images, f"{num_candidates} candidates of {digit}", progress, num_rows)
+
+        with self.turns.take(_session_of(request), "draw") as turn:
+            yield from self._wait(turn, f"Drawing {num_candidates} candidates of {digit}.")
+            candidates = yield from turn.follow(sample, show)
+            yield self._show_drawn(candidates, label, selection)
+
+    def _check(self, digit: str, temperature: float, num_candidates: float, seed: float, selection: str) -> tuple:
+        self._find_label(digit)
+        seed, temperature = check_seed(seed), check_temperature(temperature)
         num_candidates = check_count(num_candidates, "candidates", MAX_CANDIDATES)
-        if selection not in SELECTIONS:
+        if not isinstance(selection, str) or selection not in SELECTIONS:
             raise ValueError(f"the selection must be {' or '.join(SELECTIONS)}, got {_name(selection)}")
-        size, num_shown = self.pipe.tokenizer.image_size, min(NUM_SHOWN, num_candidates)
-        images = np.zeros((num_candidates, size, size), dtype=np.uint8)
+        return digit, temperature, num_candidates, seed, selection
 
-        def sample(callback: Callable) -> Any:
-            return self.pipe.sample(label, num_candidates, temperature, seed=seed, callback=callback)
-
-        def show(_, start: int, block: np.ndarray) -> tuple:
-            num_rows = block.shape[1]
-            images[start : start + len(block), :num_rows] = block[: num_candidates - start]
-            stop = min(start + len(block), num_candidates)
-            progress = f"Drawing candidates {start + 1} to {stop} of {num_candidates}: {num_rows} of {size} rows."
-            status = say(progress) if num_rows % NUM_ROWS_A_MESSAGE == 0 else gr.skip()
-            return status, render_growing(images, f"{num_candidates} candidates of {digit}. {progress}"), gr.skip()
-
-        yield say(f"Drawing {num_candidates} candidates of {digit}."), "", []
-        candidates = yield from follow(sample, show)
-        shown = candidates.choose(label, self.pipe.class_names, num_shown, SELECTIONS[selection])
-        ranked = candidates.choose(label, self.pipe.class_names, num_candidates)
+    def _show_drawn(self, candidates: Any, label: int, selection: str) -> tuple:
+        num_candidates, names = len(candidates.texts), self.pipe.class_names
+        shown = candidates.choose(label, names, min(NUM_SHOWN, num_candidates), selection)
         ranks = {result["rank"] for result in shown}
-        results = [*shown, *(result for result in ranked if result["rank"] not in ranks)]
+        others = [
+            result for result in candidates.choose(label, names, num_candidates, "best") if result["rank"] not in ranks
+        ]
         num_taken = int((candidates.probabilities.argmax(axis=1) == label).sum())
         done = (
-            f"Done: {num_candidates} candidates are drawn. The classifier takes {num_taken} of them for {digit}. "
-            f"Shown are {num_shown}, {selection}."
+            f"Done: {num_candidates} candidates. The classifier takes {num_taken} of them for {names[label]}. "
+            f"{len(shown)} are shown first: {SELECTIONS[selection]}."
         )
-        yield say(done), render_results(results, num_shown, SELECTIONS[selection]), results
+        return say(done), render_results(shown, others, selection), self._read(shown[0]["generated_text"]), RESTING
 
-    @says_errors(num_outputs=2)
-    def read_upload(self, path: str) -> Iterator[tuple[str, Any]]:
-        """Take the upper half of a picture to the pad."""
-        upper_half = read_upper_half(path, self.pipe.tokenizer)
-        yield say("The upper half of the picture is on the pad."), "".join(map(str, upper_half.ravel()))
+    def _wait(self, turn: Turn, begin: str) -> Iterator[tuple]:
+        """Wait for a turn, and clear what a former run has left."""
+        for num_before in self.turns.wait(turn):
+            yield say(f"Waiting for a turn: {num_before} before you, one picture at a time."), "", "", RUNNING
+        yield say(begin), "", "", RUNNING
 
-    @says_errors(num_outputs=2)
-    def complete(self, pad: str, digit: str, num_completions: float, seed: float) -> Iterator[tuple[str, Any]]:
-        """Complete what is on the pad, a string of 0 and 1, pixel by pixel from the top."""
-        seed, image, known = check_seed(seed), *self._read_pad(pad)
+    def follow_link(self, request: gr.Request) -> Iterator[tuple]:
+        """Fill the form with what the address says, `?class=7&seed=0&...`, and draw that.
+
+        Yields:
+            `tuple`: the five fields of `draw`, and its four outputs.
+        """
+        unchanged, link = [gr.skip()] * len(self.defaults), dict(request.query_params)
+        if not link.keys() & self.defaults.keys():
+            yield *unchanged, *[gr.skip()] * 4
+            return
+        try:
+            fields = self._check(*self._read_link(link).values())
+        except ValueError as error:
+            yield *unchanged, say_error(error, "The link cannot be followed:"), "", "", RESTING
+            return
+        for index, shown in enumerate(self.draw(*fields, request)):
+            yield *(unchanged if index else fields), *shown
+
+    def _read_link(self, link: Mapping[str, str]) -> dict[str, Any]:
+        fields = {name: link.get(name, default) for name, default in self.defaults.items()}
+        for name in ("temperature", "candidates", "seed"):
+            with contextlib.suppress(ValueError):  # what is no number is named below
+                value = float(fields[name])
+                fields[name] = int(value) if value.is_integer() else value
+        names, number = self.pipe.class_names, fields["class"]
+        # the number of a class, or its name
+        if number not in names and number in map(str, range(len(names))):
+            fields["class"] = names[int(number)]
+        return fields
+
+    @staticmethod
+    def draw_seed() -> int:
+        return random.randrange(2**32)
+
+    def stop_drawing(self, request: gr.Request) -> tuple:
+        return self._stop("draw", request)
+
+    def stop_completing(self, request: gr.Request) -> tuple:
+        return self._stop("complete", request)
+
+    def _stop(self, place: str, request: gr.Request) -> tuple:
+        is_running = self.turns.stop(_session_of(request), place)
+        return say("Stopping." if is_running else "Nothing is being drawn."), RESTING
+
+    def leave(self, request: gr.Request) -> None:
+        """Stop what is drawn for a visitor who is gone."""
+        self.turns.stop(_session_of(request))
+
+    @says_errors(gr.skip(), "", "")
+    def read_upload(self, path: str, pad: str) -> Iterator[tuple]:
+        """Take a picture to the pad; what is known there, and what is not, stays."""
+        codes = self._read_codes(pad)
+        pixels = read_picture(path, self.pipe.tokenizer)
+        yield say("The picture is on the pad."), "".join(map(str, (codes & UNKNOWN | pixels).ravel())), "", ""
+
+    @says_errors("", "", RESTING)
+    def complete(
+        self, pad: str, digit: str, num_completions: float, seed: float, request: gr.Request | None = None
+    ) -> Iterator[tuple]:
+        """Complete what is on the pad, see `_read_pad`; yields what `draw` yields."""
+        seed, (image, known) = check_seed(seed), self._read_pad(pad)
         label = None if digit == self.any_class else self._find_label(digit)
         num_completions = check_count(num_completions, "completions", MAX_COMPLETIONS)
-        yield say(f"Completing: {num_completions} pictures of {digit} {self.pipe.class_word}."), gr.skip()
-        results = self.pipe.complete(image, label=label, known=known, seed=seed, num_return_sequences=num_completions)
-        images = np.stack([np.asarray(result["image"]) for result in results]) // 255
-        # by number: a name may be the number of another class
-        nats = -self.pipe.log_likelihood(images, [int(result["generated_text"][0]) for result in results])
-        yield say(f"Done: {len(results)} completions."), render_completions(results, nats, int(known[:, 0].sum()))
+        num_particles = choose_num_particles(known, label, num_completions)
+        size = self.pipe.tokenizer.image_size
+
+        def run(report: Callable) -> Any:
+            return self.pipe.complete(
+                image, label, known, seed, num_completions, num_particles, callback=lambda _, block: report(block)
+            )
+
+        def show(block: np.ndarray) -> tuple:
+            num_rows = block.shape[1]
+            images = np.pad(block, ((0, 0), (0, size - num_rows), (0, 0)), constant_values=UNKNOWN)
+            progress = f"Completing: {num_rows} of {size} rows."
+            return _show_growing(images, f"{num_particles} attempts", progress, num_rows)
+
+        with self.turns.take(_session_of(request), "complete") as turn:
+            yield from self._wait(turn, f"Completing: {num_completions} pictures of {digit} {self.pipe.class_word}.")
+            results = yield from turn.follow(run, show)
+            images = np.stack([np.asarray(result["image"]) for result in results]) // 255
+            # by number: a name may be the number of another class
+            nats = -self.pipe.log_likelihood(images, [int(result["generated_text"][0]) for result in results])
+            pictures, symbols = render_completions(results, nats, known), self._read(results[0]["generated_text"])
+            yield say(f"Done: {len(results)} completions."), pictures, symbols, RESTING
 
     def _find_label(self, name: str) -> int:
         names, word = self.pipe.class_names, self.pipe.class_word
@@ -132,56 +233,62 @@ class Handlers:
             raise ValueError(f"the {word} must be {allowed}, got {_name(name)}")
         return names.index(name)
 
-    def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
-        """The image, uint8 `[30, 30]`, and which of its pixels are known, bool: the rows of the pad."""
+    def _read_codes(self, pad: str) -> np.ndarray:
+        """The pixels of the pad, uint8 `[30, 30]` in {0, 1, 2, 3}: 1 is ink, and 2 more say that it is not known."""
         size = self.pipe.tokenizer.image_size
-        num_rows = size // 2
-        _check_text(pad, "pad", num_rows * size)
-        if len(pad) != num_rows * size or not set(pad) <= {"0", "1"}:
-            raise ValueError(f"the pad must be {num_rows * size} characters of 0 and 1, got {_name(pad)}")
-        if "1" not in pad:
-            raise ValueError("the pad must have 1 pixel of ink or more, got none: draw, or upload a picture")
-        image = np.zeros((size, size), dtype=np.uint8)
-        image[:num_rows] = np.array(list(pad), dtype=np.uint8).reshape(num_rows, size)
-        return image, np.arange(size)[:, None].repeat(size, axis=1) < num_rows
+        _check_text(pad, "pad", size * size)
+        if len(pad) != size * size or not set(pad) <= set("0123"):
+            raise ValueError(f"the pad must be {size * size} characters from 0 to 3, got {_name(pad)}")
+        return np.array(list(pad), dtype=np.uint8).reshape(size, size)
 
-    @says_errors(num_outputs=2)
-    def explain(self, text: str) -> Iterator[tuple[str, Any]]:
+    def _read_pad(self, pad: str) -> tuple[np.ndarray, np.ndarray]:
+        """The image, uint8 `[30, 30]` in {0, 1}, and which of its pixels are known, bool."""
+        codes = self._read_codes(pad)
+        image, known = codes & 1, codes < UNKNOWN
+        if known.all():
+            raise ValueError("the pad must have 1 unknown pixel or more, got none: nothing is left to complete")
+        if not known.any():
+            raise ValueError("the pad must have 1 known pixel or more, got none: choose what is known")
+        if not image[known].any():
+            raise ValueError("what is known must have 1 pixel of ink or more, got none: draw, or upload a picture")
+        return image, known
+
+    @says_errors("")
+    def explain(self, text: str) -> Iterator[tuple[str, str]]:
         """Show a text symbol by symbol, beside its pixels."""
-        # blanks and line breaks around it are forgiven
+        yield say("Shown."), self._read(text)
+
+    @says_errors("")
+    def read_chosen(self, event: gr.EventData) -> Iterator[tuple[Any, str]]:
+        """The same of a picture that is clicked, below which the status of the drawing stays."""
+        yield gr.skip(), self._read(event.text)
+
+    def _read(self, text: str) -> str:
         _check_text(text, "text", 2 * self.pipe.tokenizer.model_max_length)
-        yield self._explain(text.strip())
-
-    @says_errors(num_outputs=3)
-    def explain_drawn(self, drawn: list[dict[str, Any]], rank: float) -> Iterator[tuple[str, Any, Any]]:
-        """The same of one of the digits that the visitor drew."""
-        if not drawn:
-            raise ValueError("nothing is drawn yet; draw a digit first, or type a text")
-        rank = check_count(rank, "rank", len(drawn))
-        text = next(result["generated_text"] for result in drawn if result["rank"] == rank)
-        yield *self._explain(text), text
-
-    def _explain(self, text: str) -> tuple[str, str]:
+        text = text.strip()  # blanks and line breaks around it are forgiven
         (image,) = self.pipe.tokenizer.decode_images([text])
         label = int(text[0])
-        nats = self.pipe.surprise(image, label)
-        symbols = render_symbols(text, image, nats, self.pipe.class_names[label])
-        return say("Shown. Choose a symbol to see its six pixels."), symbols
+        return render_symbols(text, image, self.pipe.surprise(image, label), self.pipe.class_names[label])
 
 
-def follow(function: Callable, show: Callable) -> Generator[Any, None, Any]:
-    """Call `function(callback)` in a thread; meanwhile yield `show(...)` of what it calls back with.
+def choose_num_particles(known: np.ndarray, label: int | None, num_completions: int) -> int:
+    """How many texts `complete` chooses from: few, where what is known comes first, which saves most of the time.
 
-    Returns:
-        What the function returns. An error in it is raised here.
+    There all texts of a label agree with it equally well. So each is a draw by itself, and a given label needs no more
+    than are shown. Of several labels each keeps some, so that there are four times as many, and none is shown twice.
     """
-    updates = queue.SimpleQueue()
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        future = executor.submit(function, lambda *update: updates.put(update))
-        future.add_done_callback(lambda _: updates.put(None))
-        while (update := updates.get()) is not None:
-            yield show(*update)
-    return future.result()
+    if known.ravel()[known.sum() :].any():
+        return NUM_PARTICLES
+    return num_completions if label is not None else max(4 * num_completions, 16)
+
+
+def _session_of(request: gr.Request | None) -> str | None:
+    return None if request is None else request.session_hash
+
+
+def _show_growing(images: np.ndarray, what: str, progress: str, num_rows: int) -> tuple:
+    status = say(progress) if num_rows % NUM_ROWS_PER_MESSAGE == 0 else gr.skip()
+    return status, render_growing(images, f"{what}. {progress}"), gr.skip(), gr.skip()
 
 
 def check_count(value: float | None, name: str, most: int) -> int:

@@ -1,19 +1,19 @@
-// The pad: the upper half of an image, 15 rows of 30 pixels for one, drawn with a pointer or with keys. Its value is a string of 0 and 1, row by row.
-const canvas = element.querySelector("canvas"), context = canvas.getContext("2d");
-const COLUMNS = Number(canvas.dataset.columns), ROWS = COLUMNS / 2, SCALE = canvas.width / COLUMNS;
-const where = element.querySelector(".where"), erase = element.querySelector(".erase");
-let pixels = [], cursor = [ROWS >> 1, COLUMNS >> 1], last = null;
+// The pad: an image, drawn with a pointer or with keys. Its value has a figure for each pixel, row by row: 0 is blank and 1 ink; 2 and 3 are the same, but not known.
+const UNKNOWN = 2, COLORS = ["#000", "#fff", "#46546e", "#7d8aa5"];
+const canvas = element.querySelector("canvas"), context = canvas.getContext("2d"), where = element.querySelector(".where");
+const SIZE = Number(canvas.dataset.columns), SCALE = canvas.width / SIZE;
+let pixels = [], cursor = [SIZE >> 2, SIZE >> 1], last = null;
 
 function read() {
-  pixels = Array.from(props.value || "0".repeat(ROWS * COLUMNS), Number);
+  pixels = Array.from(props.value, Number);
   paint();
 }
 
 function paint() {
-  for (let index = 0; index < ROWS * COLUMNS; index++) {
-    context.fillStyle = pixels[index] ? "#fff" : "#000";
-    context.fillRect((index % COLUMNS) * SCALE, Math.floor(index / COLUMNS) * SCALE, SCALE, SCALE);
-  }
+  pixels.forEach((pixel, index) => {
+    context.fillStyle = COLORS[pixel];
+    context.fillRect((index % SIZE) * SCALE, Math.floor(index / SIZE) * SCALE, SCALE, SCALE);
+  });
   if (document.activeElement === canvas) {
     context.strokeStyle = "#f60";
     context.lineWidth = 4;
@@ -21,27 +21,31 @@ function paint() {
   }
 }
 
-function put(row, column, ink) {
-  if (row >= 0 && row < ROWS && column >= 0 && column < COLUMNS) pixels[row * COLUMNS + column] = ink;
+const brush = () => Number(element.querySelector("input:checked").value);
+
+function put(row, column) {
+  if (row < 0 || row >= SIZE || column < 0 || column >= SIZE) return;
+  const index = row * SIZE + column;
+  pixels[index] = brush() === UNKNOWN ? UNKNOWN | pixels[index] : brush();
 }
 
-// a brush of 2×2 pixels, for strokes as wide as MNIST's
+// 2×2 pixels, for strokes as wide as MNIST's, and twice that to make pixels unknown
 function stroke(from, to) {
-  const steps = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1]) * 2));
+  const steps = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1]) * 2)), half = brush() === UNKNOWN ? 2 : 1;
   for (let step = 0; step <= steps; step++) {
-    const row = Math.round(from[0] + (to[0] - from[0]) * step / steps);
-    const column = Math.round(from[1] + (to[1] - from[1]) * step / steps);
-    for (const [down, right] of [[-1, -1], [-1, 0], [0, -1], [0, 0]]) put(row + down, column + right, erase.checked ? 0 : 1);
+    const [row, column] = [0, 1].map((axis) => Math.round(from[axis] + ((to[axis] - from[axis]) * step) / steps));
+    for (let down = -half; down < half; down++) for (let right = -half; right < half; right++) put(row + down, column + right);
   }
   paint();
 }
 
 function locate(event) {
   const box = canvas.getBoundingClientRect();
-  return [(event.clientY - box.top) / box.height * ROWS, (event.clientX - box.left) / box.width * COLUMNS];
+  return [((event.clientY - box.top) / box.height) * SIZE, ((event.clientX - box.left) / box.width) * SIZE];
 }
 
 function save() {
+  paint();
   props.value = pixels.join("");
 }
 
@@ -63,25 +67,41 @@ for (const name of ["pointerup", "pointercancel"]) {
   });
 }
 canvas.addEventListener("keydown", (event) => {
-  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  const move = moves[event.key];
+  const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
   if (!move && event.key !== " ") return;
   event.preventDefault();
+  const index = () => cursor[0] * SIZE + cursor[1];
   if (move) {
-    cursor = [(cursor[0] + move[0] + ROWS) % ROWS, (cursor[1] + move[1] + COLUMNS) % COLUMNS];
+    cursor = cursor.map((place, axis) => (place + move[axis] + SIZE) % SIZE);
   } else {
-    put(...cursor, 1 - pixels[cursor[0] * COLUMNS + cursor[1]]);
+    // a second time takes it back
+    if (brush() === UNKNOWN) pixels[index()] ^= UNKNOWN;
+    else pixels[index()] = pixels[index()] === brush() ? 1 - brush() : brush();
     save();
   }
-  const ink = pixels[cursor[0] * COLUMNS + cursor[1]] ? "ink" : "blank";
-  where.textContent = `Row ${cursor[0] + 1}, column ${cursor[1] + 1}: ${ink}`;
+  const pixel = ["blank", "ink", "unknown", "unknown"][pixels[index()]];
+  where.textContent = `Row ${cursor[0] + 1}, column ${cursor[1] + 1}: ${pixel}`;
   paint();
 });
 for (const name of ["focus", "blur"]) canvas.addEventListener(name, paint);
 element.querySelector(".clear").addEventListener("click", () => {
-  pixels.fill(0);
+  pixels = pixels.map((pixel) => pixel & UNKNOWN);
   save();
-  paint();
 });
+// what was drawn under what is not known is kept
+const KEEP = {
+  upper: (row) => row < SIZE >> 1,
+  lower: (row) => row >= SIZE >> 1,
+  left: (row, column) => column < SIZE >> 1,
+  right: (row, column) => column >= SIZE >> 1,
+  none: () => false,
+};
+for (const button of element.querySelectorAll("[data-keep]")) {
+  button.addEventListener("click", () => {
+    const keep = KEEP[button.dataset.keep];
+    pixels = pixels.map((pixel, index) => (pixel & 1) | (keep(Math.floor(index / SIZE), index % SIZE) ? 0 : UNKNOWN));
+    save();
+  });
+}
 watch("value", read);
 read();

@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 
-_PIXELS_A_SYMBOL = 6
+_PIXELS_PER_SYMBOL = 6
 _GAP = 2
+_GREYS = np.uint8([0, 255, 70])  # of blank, ink, and what is not yet drawn
+_PLAIN, _TINT = np.uint8([255, 255, 255]), np.uint8([255, 150, 60])  # of pixels given, and drawn
 _COLUMNS, _MARGIN, _CAPTION_HEIGHT = 8, 10, 22  # of a sheet
 
 
@@ -21,71 +23,80 @@ def say(message: str) -> str:
     return f"<p>{escape(message)}</p>"
 
 
-def say_error(error: Exception) -> str:
-    return f'<p class="error"><strong>Not possible:</strong> {escape(str(error))}.</p>'
+def say_error(error: Exception, beginning: str = "Not possible:") -> str:
+    return f'<p class="error"><strong>{beginning}</strong> {escape(str(error))}.</p>'
 
 
 def render_growing(images: np.ndarray, alternative: str) -> str:
     """All candidates as they are by now, in one picture.
 
     Args:
-        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1}): what is drawn; 0 below.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1, 2}): what is drawn; 2 where nothing is as yet.
         alternative (`str`): says it in words.
     """
     num_images, size, _ = images.shape
-    columns = max(8, math.isqrt(num_images))
+    columns = min(num_images, max(8, math.isqrt(num_images)))
     rows = -(-num_images // columns)
     cells = np.full((rows * columns, size + _GAP, size + _GAP), 128, dtype=np.uint8)
-    cells[:num_images, :size, :size] = images * 255
+    cells[:num_images, :size, :size] = _GREYS[images]
     sheet = cells.reshape(rows, columns, *cells.shape[1:]).transpose(0, 2, 1, 3).reshape(rows * cells.shape[1], -1)
     return f'<img class="sheet" alt="{escape(alternative)}" src="{_to_uri(Image.fromarray(sheet))}">'
 
 
-def render_results(results: Sequence[dict[str, Any]], num_shown: int, selection: str) -> str:
-    """The candidates that are shown, and, when it is opened, the list of all with those that were passed over.
+def render_results(shown: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], selection: str) -> str:
+    """The candidates that are shown first, and, when it is opened, the list of those that were passed over.
 
     Args:
-        results (`Sequence[dict]`): all candidates, as the pipeline gives them.
-        num_shown (`int`): how many of the first of them are shown.
-        selection (`str`): `"best"` or `"diverse"`, what these are.
+        shown, others (`Sequence[dict]`): all candidates, as the pipeline gives them.
+        selection (`str`): `"best"` or `"diverse"`, what the first are.
     """
     # files have the number of the class, for a name may have a slash
-    shown, label = results[:num_shown], results[0]["generated_text"][0]
-    best = [_figure(result, f"Rank {result['rank']}", "shown") for result in shown]
-    passed_over = [_figure(result, f"Rank {result['rank']}", "passed over") for result in results[num_shown:]]
+    results, label = [*shown, *others], shown[0]["generated_text"][0]
+    figures = [
+        _figure(result, f"Rank {result['rank']}", _shorten_score(result["score"]), result is shown[0])
+        for result in results
+    ]
     captions = list(map(_caption_of_drawn, results))
-    title = f"The best {num_shown}" if selection == "best" else f"{num_shown} that differ"
-    best_sheet, sheet = _draw_sheet(shown, captions[:num_shown]), _draw_sheet(results, captions)
+    title = "The best" if selection == "best" else "Good ones that differ"
+    sheet, sheet_of_all = _draw_sheet(shown, captions[: len(shown)]), _draw_sheet(results, captions)
+    small = _group("Passed over", figures[len(shown) :], "small")
+    passed_over = (
+        f"<details><summary>Passed over: {len(others)}</summary>{small}"
+        f"{_downloads(results, sheet_of_all, f'{label}-all', ' of all')}</details>"
+    )
     return (
-        f"{_group(title, best)}{_downloads(shown, best_sheet, f'{label}-{selection}')}"
-        f"<details><summary>All {len(results)} candidates, {len(results) - len(shown)} of them passed over</summary>"
-        f"{_group('All candidates', best + passed_over)}"
-        f"{_downloads(results, sheet, f'{label}-all')}</details>"
+        f"<h2>{title}</h2>{_group(title, figures[: len(shown)])}"
+        f"{_downloads(shown, sheet, f'{label}-{selection}', copies_link=True)}{passed_over if others else ''}"
     )
 
 
-def render_completions(results: Sequence[dict[str, Any]], nats: np.ndarray, num_known_rows: int) -> str:
+def render_completions(results: Sequence[dict[str, Any]], nats: np.ndarray, known: np.ndarray) -> str:
     """Completions, each with its label, its score, and how likely the model finds it.
 
     Args:
         results (`Sequence[dict]`): as `complete` gives them.
         nats (`np.ndarray`, `[N]`): minus the log-likelihoods.
-        num_known_rows (`int`): rows from the top that were given; a line is drawn under them.
+        known (`np.ndarray`, bool `[30, 30]`): the pixels that were given; the others are tinted.
     """
-    figures = [
-        _figure(result, _article(result["label"]), f"{surprise:.1f} nats", num_known_rows)
+    tint = f'<img class="tint" alt="" src="{_to_uri(Image.fromarray(np.where(known[..., None], _PLAIN, _TINT)))}">'
+    captions = [
+        f"{result['label']}\n{_shorten_score(result['score'])}\n{surprise:.1f} nats"
         for result, surprise in zip(results, nats, strict=True)
     ]
+    figures = [
+        _figure(result, _article(result["label"]), caption, result is results[0], tint)
+        for result, caption in zip(results, captions, strict=True)
+    ]
     return (
-        f"{_group('Completions', figures)}<p>Above the line is what was given. The percentage is the classifier's "
-        f"probability of the {_word(results[0]['label'])}; the fewer nats, the likelier is the whole image to the "
-        "language model.</p>"
+        f"<h2>Completions</h2>{_group('Completions', figures)}<p>What the model drew is orange. The percentage is the "
+        f"classifier's probability of the {_word(results[0]['label'])}; the fewer nats, the likelier is the whole "
+        "image to the language model.</p>"
         f"{_downloads(results, _draw_sheet(results, list(map(_caption, results))), 'completions')}"
     )
 
 
 def render_symbols(text: str, image: np.ndarray, nats: np.ndarray, label: str) -> str:
-    """A text as a table of symbols to choose from, beside the image.
+    """A text as rows of symbols to choose from, each beside its row of pixels.
 
     Args:
         text (`str`): 152 characters.
@@ -93,33 +104,34 @@ def render_symbols(text: str, image: np.ndarray, nats: np.ndarray, label: str) -
         nats (`np.ndarray`, `[30, 30]`): the surprise of the language model, a sixth of a symbol's in each pixel.
         label (`str`): the name of its class.
     """
-    symbols_a_row = image.shape[1] // _PIXELS_A_SYMBOL
-    bits = image.reshape(-1, _PIXELS_A_SYMBOL)
-    surprises = nats.reshape(-1, _PIXELS_A_SYMBOL).sum(axis=1)
+    symbols_per_row = image.shape[1] // _PIXELS_PER_SYMBOL
+    bits = image.reshape(-1, _PIXELS_PER_SYMBOL)
+    surprises = nats.reshape(-1, _PIXELS_PER_SYMBOL).sum(axis=1)
     options = [
-        _symbol(index, symbol, "".join(map(str, pixels)), surprise, *divmod(index, symbols_a_row))
+        _symbol(index, symbol, "".join(map(str, pixels)), surprise, *divmod(index, symbols_per_row))
         for index, (symbol, pixels, surprise) in enumerate(zip(text[1:-1], bits, surprises, strict=True))
     ]
     picture = Image.fromarray(image * 255)
     what, name = ("a ", "") if _is_digit(label) else ("", f", {escape(label)}")
     alternative = escape(f"The image of the text, {what}{label}")
     return (
-        f'<div class="symbols" style="--size: {image.shape[1]}; --columns: {symbols_a_row}"><div>'
+        f'<div class="reading" style="--size: {image.shape[1]}; --columns: {symbols_per_row}"><h2>Its text</h2>'
         f"<p>{_word(label).capitalize()} <code>{text[0]}</code>{name}, {len(text) - 2} symbols, "
-        "end <code>)</code>. The more "
-        "orange, the less the model expected the symbol.</p>"
+        "end <code>)</code>. The more orange, the less the model expected the symbol.</p>"
+        f'<div class="rows"><div class="picture"><img alt="{alternative}" src="{_to_uri(picture)}">'
+        '<div class="frame" hidden></div></div>'
         f'<div class="options" role="radiogroup" aria-label="Symbols">{"".join(options)}</div></div>'
-        f'<div class="chosen"><div class="picture"><img alt="{alternative}" src="{_to_uri(picture)}">'
-        '<div class="frame" hidden></div></div><p class="detail" role="status"></p>'
-        f"{_downloads([{'generated_text': text}], picture, f'{text[0]}-image')}</div></div>"
+        '<p class="detail" role="status">Choose a symbol to see its six pixels.</p>'
+        f'<p><code class="whole">{escape(text)}</code></p>'
+        f"{_downloads([{'generated_text': text}], picture, f'{text[0]}-image')}</div>"
     )
 
 
 def _symbol(index: int, symbol: str, bits: str, surprise: float, row: int, group: int) -> str:
-    left = group * _PIXELS_A_SYMBOL
+    left = group * _PIXELS_PER_SYMBOL
     detail = (
         f"Symbol {index + 1}, {symbol}: {ord(symbol)} − 58 = {int(bits, 2)} = {bits}. Row {row + 1}, columns "
-        f"{left + 1} to {left + _PIXELS_A_SYMBOL}. Surprise {surprise:.2f} nats."
+        f"{left + 1} to {left + _PIXELS_PER_SYMBOL}. Surprise {surprise:.2f} nats."
     )
     shade = round(min(surprise / 6, 1) * 70)
     return (
@@ -128,14 +140,13 @@ def _symbol(index: int, symbol: str, bits: str, surprise: float, row: int, group
     )
 
 
-def _figure(result: dict[str, Any], name: str, note: str, num_known_rows: int = 0) -> str:
-    score = _format_score(result["score"])
-    alternative = escape(f"{name}, {note}: the classifier gives {score} for {result['label']}")
-    line = f'<i style="top: {num_known_rows / result["image"].height:.2%}"></i>' if num_known_rows else ""
-    kind = "passed-over" if note == "passed over" else "shown"
+def _figure(result: dict[str, Any], name: str, caption: str, is_read: bool, over: str = "") -> str:
+    """A picture to be clicked, which takes its text along, and whether that is shown; `over` it lies what else is."""
+    about = escape(f"{name}: the classifier gives {_format_score(result['score'])} for {result['label']}")
     return (
-        f'<figure class="{kind}"><div class="picture"><img alt="{alternative}" src="{_to_uri(result["image"])}">{line}'
-        f"</div><figcaption>{escape(name)}<br>{score}<br>{note}</figcaption></figure>"
+        f'<button type="button" data-text="{escape(result["generated_text"])}" aria-pressed="{str(is_read).lower()}">'
+        f'<span class="picture"><img alt="{about}" src="{_to_uri(result["image"])}">{over}</span>'
+        f"<span>{escape(caption)}</span></button>"
     )
 
 
@@ -179,6 +190,12 @@ def _format_score(score: float) -> str:
     return f"{shown / units if score == 1 else min(shown, 100 * units - 1) / units:.{decimals}f} %"
 
 
+def _shorten_score(score: float) -> str:
+    """With two decimals, for below a small picture."""
+    whole, _, decimals = _format_score(score).removesuffix(" %").partition(".")
+    return f"{whole}.{decimals[:2]} %"
+
+
 def _word(label: str) -> str:
     return "digit" if _is_digit(label) else "class"
 
@@ -198,16 +215,19 @@ def _caption_of_drawn(result: dict[str, Any]) -> str:
     return _format_score(result["score"]) if _is_digit(result["label"]) else _caption(result)
 
 
-def _group(name: str, figures: Sequence[str]) -> str:
-    return f'<div class="figures" role="group" aria-label="{name}">{"".join(figures)}</div>'
+def _group(name: str, figures: Sequence[str], size: str = "") -> str:
+    return f'<div class="figures {size}" role="group" aria-label="{name}">{"".join(figures)}</div>'
 
 
-def _downloads(results: Sequence[dict[str, Any]], sheet: Image.Image, name: str) -> str:
+def _downloads(
+    results: Sequence[dict[str, Any]], sheet: Image.Image, name: str, which: str = "", copies_link: bool = False
+) -> str:
     text = "".join(f"{result['generated_text']}\n" for result in results)
     text_uri = f"data:text/plain;base64,{base64.b64encode(text.encode()).decode()}"
+    link = '<button type="button" class="link">Copy link</button><span role="status"></span>' if copies_link else ""
     return (
-        f'<p class="downloads"><a download="{name}.png" href="{_to_uri(sheet)}">Download as PNG</a> '
-        f'<a download="{name}.txt" href="{text_uri}">Download as text</a></p>'
+        f'<p class="downloads"><a download="{name}.png" href="{_to_uri(sheet)}">Save PNG{which}</a>'
+        f'<a download="{name}.txt" href="{text_uri}">Save texts{which}</a>{link}</p>'
     )
 
 

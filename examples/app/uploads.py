@@ -17,8 +17,8 @@ _MNIST_SIZE, _TEXT_SIZE = 28, 30
 _WIDE = 1.5  # a picture this many times as wide as high is taken for the upper half alone
 
 
-def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """The upper half of a picture of a digit, or all of a picture that is much wider than high.
+def read_picture(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """A picture of a digit, or of the upper half of one if it is much wider than high.
 
     Ink may be bright on dark, as in MNIST, or dark on bright: what the rim has most of is the background. MNIST's own
     28×28 images become what the tokenizer makes of them, if its images are 30×30, and those stay as they are.
@@ -28,7 +28,7 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
         tokenizer (`MnistTextTokenizer`): knows the size, and how 28×28 images are scaled.
 
     Returns:
-        `np.ndarray`: uint8 `[15, 30]`, half of the tokenizer's image size and all of it, in {0, 1}.
+        `np.ndarray`: uint8 `[30, 30]` in {0, 1}, the tokenizer's image size; 0 where there is no lower half.
 
     Raises:
         ValueError: for a file that is no picture, too large a one, which is not decoded, and one that is blank once it
@@ -36,14 +36,13 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
     """
     if not isinstance(path, str):
         raise ValueError(f"there must be {ALLOWED}, got none")
-    grey = _read_picture(path)
+    grey = _open_picture(path)
     values = grey.getextrema()
     size = tokenizer.image_size
-    num_rows = size // 2
     rim = np.concatenate([np.asarray(grey)[[0, -1]].ravel(), np.asarray(grey)[:, [0, -1]].ravel()])
     if np.median(rim) >= 128:
         grey = ImageOps.invert(grey)
-    height = num_rows if grey.width >= _WIDE * grey.height else size
+    height = size // 2 if grey.width >= _WIDE * grey.height else size
     if grey.size == (_MNIST_SIZE, _MNIST_SIZE) and size == _TEXT_SIZE and grey.getextrema()[1] > 1:
         texts = tokenizer.encode_images(np.asarray(grey)[None], [0])
         pixels = tokenizer.decode_images(texts)[0]
@@ -54,10 +53,10 @@ def read_upper_half(path: str, tokenizer: PreTrainedTokenizerBase) -> np.ndarray
             f"the ink must be much darker or brighter than its paper, got grey values from {values[0]} to {values[1]} "
             "of 255, which are blank in black and white"
         )
-    return pixels[:num_rows]
+    return np.pad(pixels, ((0, size - len(pixels)), (0, 0)))
 
 
-def _read_picture(path: str) -> Image.Image:
+def _open_picture(path: str) -> Image.Image:
     try:
         if not os.path.isfile(path):
             raise ValueError(f"the file must be {ALLOWED}, got one that cannot be read")

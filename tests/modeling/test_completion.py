@@ -161,7 +161,12 @@ def test_known_pixels_are_kept_whatever_the_mask(small_pipe, known, label, seed)
 
 
 def test_a_result_is_the_pipelines_and_the_upper_half_is_what_is_known(pipe, tokenizer, images, tiny_classifier):
-    (result,) = pipe.complete(images[0], "7", seed=0)
+    seen = []
+    (result,) = pipe.complete(images[0], "7", seed=0, callback=lambda *update: seen.append(update))
+    assert pipe.complete(images[0], "7", seed=0) == [result]
+    # the particles, as whole rows of them are drawn
+    assert [(index, block.shape) for index, block in seen] == [(0, (64, rows, 30)) for rows in range(15, 31)]
+    assert np.asarray(result["image"]).tobytes() in {(255 * image).tobytes() for image in seen[-1][1]}
     assert list(result) == ["label", "generated_text", "image", "score"] and result["label"] == "7"
     (pixels,) = pixels_of([result])
     np.testing.assert_array_equal(pixels, tokenizer.decode_images([result["generated_text"]])[0])
