@@ -96,16 +96,12 @@ def run_tests(args: Arguments) -> str:
 
 
 def measure_training(args: Arguments) -> dict[str, Any]:
-    return {
-        f"batch {batch}": train(
-            args,
-            "gpu.yaml",
-            f"batch-{batch}",
-            *("--per_device_train_batch_size", str(batch), "--max_steps", str(args.num_steps)),
-            *("--do_eval", "false", "--save_strategy", "no", *CONSTANT, *options),
-        )
-        for batch, options in BATCHES.items()
-    }
+    figures = {}
+    for batch, options in BATCHES.items():
+        sizes = ("--per_device_train_batch_size", str(batch), "--max_steps", str(args.num_steps))
+        options = [*sizes, "--do_eval", "false", "--save_strategy", "no", *CONSTANT, *options]
+        figures[f"batch {batch}"] = train(args, "gpu.yaml", f"batch-{batch}", *options)
+    return figures
 
 
 def train(args: Arguments, recipe: str, name: str, *options: str) -> dict[str, Any]:

@@ -317,10 +317,7 @@ def measure_accuracy_scores(m: Measurement) -> dict[str, Any]:
 def measure_synthetic_data(
     m: Measurement, min_scores: Sequence[float] = (0, 0.5, MIN_SCORE), num_steps: int = 3_600
 ) -> dict[str, Any]:
-    """The accuracy score by number of drawn images, for all or good images, alone or together with real ones.
-
-    All trainings have the same number of steps, so that more images add variety and not more training.
-    """
+    """The accuracy score by number of drawn images, all or good, alone or with real ones, in equally many steps."""
     real, test, pool, rows = m.real.train, m.real.test, m.pool(1.0), []
     measure = partial(measure_accuracy_score, test=test, num_steps=num_steps)
     for min_score in min_scores:
@@ -334,11 +331,7 @@ def measure_synthetic_data(
 
 
 def measure_accuracy_score(
-    images: np.ndarray,
-    labels: np.ndarray,
-    test: LabelledImages,
-    num_steps: int | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
+    images: np.ndarray, labels: np.ndarray, test: LabelledImages, num_steps: int = -1, seeds: Sequence[int] = (0, 1, 2)
 ) -> dict[str, Any]:
     """The accuracy on test images of CNNs that are trained on images `[N, 30, 30]` in {0, 1}, one CNN per seed.
 
@@ -360,12 +353,9 @@ def measure_accuracy_score(
 
 
 def train_small_classifier(
-    images: np.ndarray, labels: np.ndarray, seed: int, num_steps: int | None = None
+    images: np.ndarray, labels: np.ndarray, seed: int, num_steps: int
 ) -> MnistCnnForImageClassification:
-    """Train a classifier that is smaller than the shipped one, because many are trained.
-
-    It takes `num_steps` of 50 images, or six epochs, and depends on `seed`.
-    """
+    """Train a classifier smaller than the shipped one, for `num_steps` of 50 images; -1 stands for six epochs."""
     set_seed(seed)
     model = MnistCnnForImageClassification(MnistCnnConfig(hidden_sizes=[16, 32, 64]))
     pixels = images[:, None].astype(np.float32)  # [N, 1, 30, 30]
@@ -377,7 +367,7 @@ def train_small_classifier(
             folder,
             per_device_train_batch_size=50,
             num_train_epochs=6,
-            max_steps=num_steps or -1,
+            max_steps=num_steps,
             seed=seed,
             bf16=True,
             use_cpu=not torch.accelerator.is_available(),

@@ -149,9 +149,8 @@ def sample_particles(
         raise ValueError(f"`known_pixels` must be of one image, got {len(known_pixels.allowed)}")
     particles = _Particles(tokenizer, known_pixels, labels, num_particles)
     grammar, temper = MnistTextLogitsProcessor(tokenizer), TemperatureLogitsWarper(temperature)
-    noise = gumbel_noise(
-        [(*seed_key, 1 + index) for index in range(num_particles)], tokenizer.num_pixel_symbols, len(grammar.pixel_ids)
-    )
+    keys = [(*seed_key, 1 + index) for index in range(num_particles)]
+    noise = gumbel_noise(keys, tokenizer.num_pixel_symbols, len(grammar.pixel_ids))
     propose = GumbelNoiseLogitsProcessor(noise, grammar.pixel_ids)
     (uniform,) = uniform_noise([(*seed_key, 0)], tokenizer.num_pixel_symbols)
     network = CachedGPT2(model, num_particles, tokenizer.num_pixel_symbols, None)
