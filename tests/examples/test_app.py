@@ -594,33 +594,6 @@ def test_stop_link_and_random_seed(visit, pipe, url, new_visitor):
 
 
 @marked
-def test_page_of_named_classes_in_a_browser(modules, named, new_visitor):
-    served = modules.app.build_page(named.pipe)
-    _, url, _ = modules.app.launch(served, prevent_thread_lock=True, quiet=True)
-    try:
-        page = new_visitor(url)
-        page.get_by_label("Ankle boot").first.check()
-        assert page.locator("#digit label").all_inner_texts() == ["T-shirt/top", "Ankle boot", "Bag"]
-        page.get_by_label("Candidates").fill("3")
-        page.get_by_role("button", name="Draw", exact=True).click()
-        wait_for_status(page, "draw", "Done: 3 candidates")
-        page.get_by_role("tab", name="Complete").click()
-        page.locator("#pad canvas").focus()
-        for key in ("ArrowUp", "Space"):
-            page.keyboard.press(key)
-        # the cursor begins in the middle of the upper 6 of 12 rows
-        page.get_by_text("Row 3, column 7: ink").wait_for()
-        page.get_by_role("tab", name="Draw").click()
-        # symbol 4, at 2 per row: row 2, columns 7 to 12
-        page.locator("#drawn-text input").nth(3).check()
-        picture, frame = (page.locator(f"#drawn-text {name}").bounding_box() for name in (".picture", ".frame"))
-        assert frame["width"] == pytest.approx(picture["width"] / 2, rel=0.05)
-        assert frame["x"] - picture["x"] == pytest.approx(picture["width"] / 2, rel=0.05)
-    finally:
-        served.close()
-
-
-@marked
 def test_completing_and_reading_errors(visit, tmp_path):
     page = visit()
     page.get_by_role("tab", name="Complete").click()
