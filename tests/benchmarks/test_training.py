@@ -49,7 +49,7 @@ def test_both_recipes_are_measured_and_nothing_twice(measure_nats, tiny_training
 
     monkeypatch.setattr(train_hf, "train", None)
     assert measure_nats() == runs
-    with pytest.raises(ValueError, match="`num_eval_samples` must be 8, .*, got 9; remove"):
+    with pytest.raises(ValueError, match=r"`num_eval_samples` must be 8, .*, got 9; remove"):
         measure_nats(num_eval_samples=9)
 
 
