@@ -36,7 +36,7 @@ from .weights import check_finite, check_own_weights
 TASK = "mnist-text-gen"
 
 
-# mypy: `Pipeline` is annotated with another tokenizer class, and its methods take arguments of any kind
+# `Pipeline` is annotated with another tokenizer class, and its methods take arguments of any kind
 class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[misc]
     """Draw handwritten digits: generate candidates, let a classifier judge their images, return the best.
 
@@ -73,7 +73,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
     ```
     """
 
-    # mypy: `Pipeline` sets them to None
+    # `Pipeline` sets them to None
     _load_tokenizer = True  # type: ignore[assignment]
     _load_processor = _load_image_processor = False  # type: ignore[assignment]
     _load_video_processor = _load_feature_extractor = False  # type: ignore[assignment]

@@ -149,7 +149,7 @@ def draw_digits(model: GPT2LMHeadModel, tokenizer: MnistTextTokenizer) -> Image.
     was_training = model.training
     model.eval()
     try:
-        # mypy: annotated for another class, and for all kinds of results
+        # annotated for another class, and for all kinds of results
         ids: torch.Tensor = model.generate(  # type: ignore[misc, assignment]
             prompts,
             attention_mask=torch.ones_like(prompts),
