@@ -277,9 +277,9 @@ BASELINES = {
 
 
 def fit_baseline(baseline: Baseline, examples: Examples, seed: int = 0) -> tuple[nn.Module, dict[str, Any]]:
-    """Choose what is not learned on the last tenth of `examples`, then fit to all of them.
+    """Choose the hyperparameter on the last tenth of `examples`, then fit to all of them.
 
-    The record has the choice, the held-out nats per image of all choices if there were several, and the seconds of
+    The record has the choice, the held-out nats per image of all choices if there are several, and the seconds of
     choosing and of the last fit.
     """
     num_images = len(examples.labels)

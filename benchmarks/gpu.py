@@ -1,11 +1,11 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """Measure a GPU with one command: `python benchmarks/gpu.py --source MNIST --output_dir runs/gpu-figures`
 
-About eight minutes of an H100. The figures of a part enter `gpu.json` when it ends, and a part that is there is not
-repeated: the command may be cut off and started again, and the specification's run goes on from its last checkpoint.
+It takes about eight minutes on an H100. Each part writes its figures to `gpu.json` when it ends, and is not repeated.
+So the command can be interrupted and started again; the specification's run continues from its last checkpoint.
 
-- `decoding`: seconds for 64 judged candidates, by way of decoding, and for ten digits in one call.
-- `tests`: what `pytest -m gpu` says.
+- `decoding`: seconds for 64 judged candidates per kind of decoding, and for ten digits in one call.
+- `tests`: the result of `pytest -m gpu`.
 - `training`: tokens per second of `recipes/gpu.yaml`, with batches of 32 and 256.
 - `specification`: the specification's run to its end in bfloat16, 231 million tokens.
 """
@@ -37,7 +37,7 @@ from mnist_text_gen.training.run import PACKAGES, describe_device
 PROG = "gpu.py"
 ROOT = Path(__file__).parent.parent
 FIGURES_FILE = "gpu.json"
-# Options of `train_hf.py` by the size of the batch; the larger one has rates that fit it, see docs/distributed.md.
+# Options of `train_hf.py` by batch size; the rates of the larger one are from docs/distributed.md.
 BATCHES = {32: [], 256: ["--muon_learning_rate", "8e-3", "--learning_rate", "4e-3", "--warmup_steps", "20"]}
 CONSTANT = ["--lr_scheduler_type", "constant_with_warmup", "--lr_scheduler_kwargs", "{}"]
 

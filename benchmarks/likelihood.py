@@ -56,15 +56,15 @@ from mnist_text_gen.tokenizer import MnistTextTokenizer, binarize_images
 PROG = "likelihood.py"
 CONFIDENCE = 0.95
 MARGIN = float(stats.norm.ppf((1 + CONFIDENCE) / 2))  # in standard errors
-NUM_BINS = 15  # as many as Guo et al. take, section 5
+NUM_BINS = 15  # as in Guo et al. 2017, section 5
 SEED = 0
 SHARD_SIZE = 500  # images per file in `--work`
 BATCH_SIZE = 100
 TEST_DIGITS, FASHION, BLANK = "test digits", "Fashion-MNIST", "a blank image"
 UPSIDE_DOWN = "digits turned by 180°"
 SYMMETRIC_DIGITS = (0, 1, 8)  # digits that look the same, or nearly, after a turn by 180°
-# Nats per image of 28×28 pixels, binarisation, and who reports it. "pytorch-generative" are the reproductions in the
-# README of github.com/EugenHotaj/pytorch-generative, which draws the pixels anew in each epoch.
+# Nats per image of 28×28 pixels, binarisation, and source. "pytorch-generative" means the reproductions in the README
+# of github.com/EugenHotaj/pytorch-generative, which draws the pixels anew in each epoch.
 PUBLISHED = (
     ("LMConv", 77.56, "dynamic", "Jain et al. 2020, arXiv:2006.12486"),
     ("PixelSNAIL", 78.61, "dynamic", "pytorch-generative"),
@@ -139,10 +139,10 @@ def measure_mean(values: np.ndarray) -> dict[str, Any]:
 
 
 def measure_likelihood(args: LikelihoodArguments, baselines: Mapping[str, Baseline] = BASELINES) -> dict[str, Any]:
-    """Fit the baselines, or take them from `args.work`, and measure them and the language models on test images.
+    """Fit the baselines, or read them from `args.work`, and measure them and the language model on test images.
 
-    A row has nats, bits, number of parameters and seconds of training. A baseline's also has what [`fit_baseline`]
-    returns; the language model's has `None` for what its `run.json` doesn't say.
+    A row has nats, bits, number of parameters and seconds of training. A baseline's row also has the record of
+    [`fit_baseline`]; the language model's row has `None` for values that its `run.json` does not have.
     """
     splits = load_images(args.source)
     train = splits["train"].first(args.num_train_samples, "num_train_samples")

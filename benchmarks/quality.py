@@ -260,7 +260,7 @@ def measure_samples(
 
 
 def measure_best_of_n(m: Measurement, numbers: Sequence[int] = (8, 16, 32, 64)) -> list[dict[str, Any]]:
-    """What reranking gives and costs: the best 8 of the first n candidates, of n = 8, which are raw, to 64."""
+    """The effect of reranking: the best 8 of the first n candidates, from n = 8, which are all, to 64."""
     measured = (measure_samples(m.first_pool.best(number), m.judge, m.real, num_folds=0) for number in numbers)
     return [{"num_candidates": number, **found} for number, found in zip(numbers, measured, strict=True)]
 
@@ -277,18 +277,18 @@ def measure_validity(m: Measurement, block_size: int = 64) -> dict[str, Any]:
             seeds = [m.args.seed * num_texts + start + row for row in range(len(block))]
             how = {"attention_mask": torch.ones_like(block), "seeds": seeds, "temperature": temperature}
             texts += pipe.tokenizer.batch_decode(pipe.model.generate(block, custom_generate=decode, **how))
-        # what stands behind the first `)` fills the row up and is not sampled
+        # characters after the first `)` are padding and not sampled
         texts = [text[: text.index(")") + 1] if ")" in text else text for text in texts]
         results[f"{temperature:g}"] = load_metric("mnist_text_validity").compute(predictions=texts, references=labels)
     return results
 
 
 def measure_calibration(m: Measurement) -> dict[str, Any]:
-    """Whether the reranking classifier's probabilities are shares.
+    """Compare the reranking classifier's probabilities with shares.
 
-    On real test images: the largest probability against the share that is right, with its logits as they are and
-    divided by 0.8. On raw candidates: the score, the probability of the wanted digit, against the share that the judge
-    agrees with.
+    On real test images, the largest probability is compared with the share of right answers, for its plain logits and
+    for logits divided by 0.8. On raw candidates, the probability of the wanted digit is compared with the share that
+    the judge agrees with.
     """
     probabilities, _ = look_at(m.pipe.classifier, m.real.test.images)
     results = {}

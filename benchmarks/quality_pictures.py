@@ -41,7 +41,7 @@ def save_grid(samples: Samples, num_columns: int, path: Path) -> None:
 
 
 def draw_temperatures(samples: dict[str, Any]) -> Figure:
-    """Five figures against temperature, of raw images and each selection, with real test images beside."""
+    """Five figures by temperature, for raw images, each selection and real test images."""
     figure, axes = _make_panels(2, 3, (10, 6))
     measured = [name for name in STYLES if all(name in each for each in samples.values())]
     for name in measured:
@@ -87,7 +87,7 @@ def _list_figures(found: dict[str, Any]) -> list[tuple[float, Sequence[float] | 
 
 
 def draw_best_of_n(results: Sequence[dict[str, Any]]) -> Figure:
-    """Agreement and pairwise distance against the number of candidates."""
+    """Agreement and pairwise distance by number of candidates."""
     figure, (left, right) = _make_panels(1, 2, (8, 3.6))
     numbers = [each["num_candidates"] for each in results]
     agreement, _, _, _, pairwise = zip(*map(_list_figures, results), strict=True)
@@ -104,7 +104,7 @@ def draw_best_of_n(results: Sequence[dict[str, Any]]) -> Figure:
 
 
 def draw_reliability(calibration: dict[str, Any]) -> Figure:
-    """Share of right against mean confidence, a line each; the size of a bin stands below."""
+    """Share of right answers by mean confidence, with the sizes of the bins below."""
     figure, (upper, lower) = _make_panels(2, 1, (6, 6.4), sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], **TEST_STYLE)
     for style, (name, found) in zip(STYLES.values(), calibration.items(), strict=True):
@@ -119,7 +119,7 @@ def draw_reliability(calibration: dict[str, Any]) -> Figure:
 
 
 def draw_synthetic_data(found: dict[str, Any]) -> Figure:
-    """Accuracy on real images against the number of drawn ones: alone on the left, beside real ones on the right."""
+    """Accuracy on real images by number of drawn ones: alone on the left, together with real ones on the right."""
     figure, panels = _make_panels(1, 2, (9, 4), sharey=True)
     rows, min_scores = found["rows"], sorted({row["min_score"] for row in found["rows"]})
     for panel, way in zip(panels, ("alone", "beside_real"), strict=True):

@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def write_report(model: Path, pool: Samples, real: RealImages, folder: Path) -> None:
-    """Write `quality.md` and `quality/*.png` into `folder`; all files appear, or none."""
+    """Write `quality.md` and `quality/*.png` into `folder`, all files or none."""
     smallest = np.bincount(pool.labels, minlength=NUM_CLASSES).min()
     if smallest < NUM_CANDIDATES:
         raise ValueError(f"`samples` must have {NUM_CANDIDATES} or more candidates of each digit, got {smallest}")

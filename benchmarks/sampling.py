@@ -146,7 +146,7 @@ def sample_stock(pipe: MnistTextGenerationPipeline, label: int, num_candidates: 
 
 
 def show_profile(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
-    """The operators that take the most time in generating 64 candidates, as PyTorch's profiler shows them."""
+    """Print the operators that take the most time to generate 64 candidates, from PyTorch's profiler."""
     seed_keys = [(0, 7, 0, index) for index in range(64)]
     key = "self_cpu_time_total" if pipe.device.type == "cpu" else "self_device_time_total"
     for way in OURS:
@@ -211,7 +211,7 @@ def mean_nats(model, input_ids: torch.LongTensor, dtype: torch.dtype | None) -> 
 
 
 def count_accepted(pipe: MnistTextGenerationPipeline, way: str, num_seeds: int) -> int:
-    """Of 64 raw candidates per digit and seed, those that the classifier takes for their digit."""
+    """How many of 64 raw candidates per digit and seed the classifier takes for their digit."""
     drawn = ((label, pipe.sample(label, seed=seed, decoding=way)) for seed in range(num_seeds) for label in range(10))
     return sum(int((candidates.probabilities.argmax(axis=1) == label).sum()) for label, candidates in drawn)
 

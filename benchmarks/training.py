@@ -1,17 +1,17 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
 """How fast does training learn? `python benchmarks/training.py speed --source MNIST`
 
-- `speed`: tokens per second and memory of the stock `Trainer` with `recipes/specification.yaml` and of `train_hf.py`
-  with our recipe. They take turns; each round is a short training whose first step does not count.
-- `nats`: nats per image of test images against seconds of training, for both recipes. The specification's has a
-  constant rate: it is trained once for `--minutes` and measured at `--marks`. Ours lowers its rate towards the end, so
-  each of the `--shares` of that time is a training of its own, with warm-up and decay shortened in proportion.
-  `--output_dir` gets a JSON file per training, rewritten at each point, and the plot; what is there is not repeated.
-- `search`: nats per image after a training on `--texts` texts with one thing of the recipe changed at a time.
-  `--results` keeps the rows, and a trial that is there is not repeated.
+- `speed`: tokens per second and memory of the stock `Trainer` with `recipes/specification.yaml`, and of `train_hf.py`
+  with our recipe. They take turns. Each round is a short training whose first step does not count.
+- `nats`: nats per image of test images by seconds of training, for both recipes. The specification's recipe has a
+  constant rate, so it is trained once for `--minutes` and measured at `--marks`. Ours lowers its rate towards the end,
+  so each of the `--shares` of that time is a separate training, with warm-up and decay shortened in proportion.
+  `--output_dir` gets one JSON file per training, rewritten at each point, and the plot. Those there stay.
+- `search`: nats per image after a training on `--texts` texts, with one change to the recipe at a time. `--results`
+  keeps the rows, and trials there are not repeated.
 
-Seconds are those of training and of making its rows, without measuring: on a CPU the processor seconds of all threads
-divided by their number, so that other work on the machine does not count; on an accelerator those of the wall clock.
+Seconds include training and making its rows, but not measuring. On a CPU they are processor seconds of all threads
+divided by the number of threads, so that other work on the machine does not count; on an accelerator, wall-clock time.
 """
 
 import argparse
@@ -298,8 +298,8 @@ def fit_schedule(step: StepTimes, num_steps: int) -> list[str]:
 
 
 class Points(TimedCallback):
-    """Measures a training at `marks`, growing seconds, stops it at the last of them, and measures at its end if asked
-    to; `write` gets all that is known, at each point."""
+    """Measures a training at `marks`, seconds in ascending order, and stops it at the last of them. `write` is called
+    with all results at each point."""
 
     def __init__(self, write: Callable[[dict[str, Any]], None], marks: Sequence[float]):
         self.write, self.marks, self.run = write, list(marks), {"finished": False, "points": []}
@@ -365,7 +365,7 @@ def plot(runs: dict[str, dict[str, Any]], folder: Path, num_images: int) -> None
     specification, *ours = (run["points"] for run in runs.values())
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    # told apart by line and marker, so that it can be read in grey
+    # lines differ in style and marker, so that the plot can be read in grey
     for points, style, color, label in (
         (specification, "o-", "black", "the specification's recipe"),
         ([points[-1] for points in ours], "s--", "tab:blue", "ours, one training per point"),
