@@ -211,7 +211,7 @@ def test_rejected_image_is_the_next_attempt_that_passes(pipe):
     blocks = [drawn_rows.draw_block(pipe, settings, [(index, attempt) for index in range(3)]) for attempt in range(4)]
     attempts = list(zip(*blocks, strict=True))
     # each image reaches it, also where the last bits of a score depend on what is judged beside it
-    threshold = min(max(row["score"] for row in rows) for rows in attempts) * (1 - 1e-6)
+    threshold = min(max(row["score"] for row in rows) for rows in attempts) * (1 - 1e-4)
     drawn = draw_dataset.draw_rows(pipe, settings_of(num_images=3, classes=[4], min_score=threshold), range(3), 4)
     assert [row["text"] for row in drawn] == [
         next(row["text"] for row in rows if row["score"] >= threshold) for rows in attempts
