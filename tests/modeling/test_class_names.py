@@ -149,20 +149,6 @@ def test_an_unknown_class_is_refused_by_every_method(pipe):
             call()
 
 
-@pytest.mark.parametrize("size", [6, 24])
-def test_drawing_several_tokens_a_step_is_drawing_one_at_a_time(size):
-    tokenizer = MnistTextTokenizer(image_size=size)
-    model = build_tiny_model(tokenizer, CLASS_NAMES)
-    classifier = build_tiny_classifier(image_size=size, id2label=dict(enumerate(CLASS_NAMES)))
-    pipe = MnistTextGenerationPipeline(model, tokenizer, classifier)
-    seed_keys = [(0, index) for index in range(3)]
-    seen = []
-    exact = pipe.sample_texts([0, 1, 2], seed_keys, callback=lambda start, images: seen.append(images))
-    assert exact.texts == pipe.sample_texts([0, 1, 2], seed_keys, decoding="generate").texts
-    assert {len(text) for text in exact.texts} == {2 + size * size // 6}
-    np.testing.assert_array_equal(seen[-1], exact.images)
-
-
 def test_likelihoods_are_of_the_classes_that_there_are(pipe):
     images = np.random.default_rng(0).integers(0, 2, (2, 12, 12))
     posterior = pipe.classify(images)
