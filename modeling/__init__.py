@@ -1,5 +1,15 @@
 """Models, decoding and reranking.
 
+A good order to read the files:
+
+1. `logits_process`: the grammar, and noise that turns greedy decoding into sampling.
+2. `candidates`: generate texts, decode their images, judge and select them.
+3. `pipeline_mnist_text_generation`: the pipeline. `sample_texts` draws and judges, `__call__` is what users call.
+4. `modeling_mnist_cnn` with its configuration, `selection`, `sampling_arguments`, `class_names`: what it uses.
+5. `given_images`, `completion`, `likelihood`: what the pipeline does with images that it is given.
+6. `predictive_sampling`, `cached_gpt2`: the fast loop. It does the same as Transformers' own, so you can skip it.
+7. `language_model`, `weights`, `streaming`: sizes, checks when loading, and long iterables of classes.
+
 These modules import only their siblings, because they are also uploaded to the Hub as remote code.
 """
 

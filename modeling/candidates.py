@@ -146,9 +146,9 @@ def generate_candidates(
 ) -> torch.Tensor:
     """Generate one text per label, in blocks of 64. A GPU decodes several blocks at the same time.
 
-    The same labels and seed keys give the same texts. A text depends on its label and noise, and through the last
-    bits of matrix products on what is decoded together with it. If a block does not fit in memory, its halves are
-    decoded one after the other.
+    The same labels and seed keys give the same texts. A text depends on its label and its noise. What is decoded
+    together with it can change the last bits of matrix products, and so in rare cases a token. If a block does not fit
+    in memory, its halves are decoded one after the other.
 
     Args:
         model (`GPT2LMHeadModel`): the language model.
@@ -246,7 +246,7 @@ def _decoding_arguments(model, tokenizer, decoding: str, callback: Callable | No
     return {
         "custom_generate": decode_model,
         "num_draft_tokens": NUM_DRAFT_TOKENS,
-        # drafts: a symbol is the one above it, and an image begins with blank rows
+        # first guesses: a symbol equals the one above it, and an image begins with blank rows
         "draft_lookback": tokenizer.num_pixel_symbols // tokenizer.image_size,
         "prefix_draft": [tokenizer.pixel_ids[0]] * int(BLANK_SHARE * tokenizer.num_pixel_symbols),
         "block_size": BLOCK_SIZE,

@@ -30,8 +30,8 @@ def scale_images(images: np.ndarray, image_size: int = IMAGE_SIZE) -> np.ndarray
     """Scale grey images to the size of the text form by bilinear interpolation (`align_corners=False`) in float32.
 
     Larger images are smoothed (`antialias=True`), so that no line is lost between the pixels. Images of the right size
-    keep their values. It always runs on the CPU: a pixel may be so close to 0.5 that another order of additions would
-    round it the other way.
+    keep their values. The scaling always runs on the CPU: a pixel may be so close to 0.5 that another order of
+    additions would round it the other way.
 
     Args:
         images (`np.ndarray`, `[N, S, S]`): integers in [0, 255], or floats in [0, 1].
@@ -148,14 +148,14 @@ def _check_values(images: np.ndarray, allowed: np.ndarray, rule: str) -> None:
 
 
 def pack_pixels(images: np.ndarray) -> np.ndarray:
-    """Pack binary images, uint8 `[N, S, S]` in {0, 1}, into values of symbols, uint8 `[N, S² / 6]` from 0 to 63."""
+    """Pack binary images, uint8 `[N, S, S]` in {0, 1}, into one value per symbol, uint8 `[N, S² / 6]`, 0 to 63."""
     bits = images.reshape(len(images), images.shape[1] * images.shape[2] // PIXELS_PER_SYMBOL, PIXELS_PER_SYMBOL)
     # packbits puts six bits in front, and zeros in the last two
     return np.packbits(bits, axis=-1)[..., 0] >> 2
 
 
 def unpack_pixels(symbols: np.ndarray) -> np.ndarray:
-    """Unpack values of symbols, uint8 `[N, S² / 6]` from 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
+    """Unpack one value per symbol, uint8 `[N, S² / 6]`, 0 to 63, into binary images, uint8 `[N, S, S]` in {0, 1}."""
     bits = np.unpackbits(np.left_shift(symbols, 2)[..., None], axis=-1, count=PIXELS_PER_SYMBOL)
     image_size = math.isqrt(symbols.shape[1] * PIXELS_PER_SYMBOL)
     return bits.reshape(len(symbols), image_size, image_size)

@@ -143,7 +143,7 @@ def test_classes_are_drawn_by_name_into_files_of_their_numbers(draw, named_files
     assert [line.split(" in ")[0] for line in lines[:-1]] == [
         f"{title}: 4 candidates" for title in ("2 (Bag)", "0 (T-shirt/top)", "2-2 (Bag)")
     ]
-    assert all("of them for the wanted class; best: " in line for line in lines[:-1])
+    assert all("of them as the wanted class; best: " in line for line in lines[:-1])
     assert lines[-1].startswith("12 candidates: ") and lines[-1].endswith(f"Contact sheets are in {output_dir}.")
 
 

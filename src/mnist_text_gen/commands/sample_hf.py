@@ -145,7 +145,7 @@ def show_drawing(drawing: Drawing, sheet_args: SheetArguments) -> None:
     show(dots, only_as_it_is=True)
     show(
         f"{drawing.title}: {sheet_args.num_candidates} candidates in {drawing.seconds['generate']:.2f} s, judged in "
-        f"{drawing.seconds['judge']:.2f} s; the classifier takes {drawing.num_agreeing} of them for the wanted "
+        f"{drawing.seconds['judge']:.2f} s; the classifier recognizes {drawing.num_agreeing} of them as the wanted "
         f"{drawing.class_word}; {sheet_args.selection}: {scores}\n"
     )
 
@@ -155,8 +155,8 @@ def show_summary(drawings: Sequence[Drawing], num_candidates: int, output_dir: P
     generation, reranking = (sum(drawing.seconds[step] for drawing in drawings) for step in ("generate", "judge"))
     show(
         f"{num_candidates} candidates: generated in {generation:.2f} s, judged in {reranking:.2f} s; the classifier "
-        f"takes {num_agreeing} ({num_agreeing / num_candidates:.2%}) for the wanted {drawings[0].class_word}. Contact "
-        f"sheets are in {show_text(str(output_dir))}."
+        f"recognizes {num_agreeing} ({num_agreeing / num_candidates:.2%}) as the wanted {drawings[0].class_word}. "
+        f"Contact sheets are in {show_text(str(output_dir))}."
     )
 
 

@@ -59,7 +59,7 @@ class LabelledImages:
             return self
         if not 1 <= num_samples <= len(self.images):
             raise ValueError(
-                f"`{name}` must be from 1 to {len(self.images)}, the images in the source, got {num_samples}"
+                f"`{name}` must be from 1 to {len(self.images)}, the images of this split, got {num_samples}"
             )
         return self.take(slice(num_samples))
 
