@@ -155,8 +155,8 @@ def show_summary(drawings: Sequence[Drawing], num_candidates: int, output_dir: P
     generation, reranking = (sum(drawing.seconds[step] for drawing in drawings) for step in ("generate", "judge"))
     show(
         f"{num_candidates} candidates: generated in {generation:.2f} s, judged in {reranking:.2f} s; the classifier "
-        f"recognizes {num_agreeing} ({num_agreeing / num_candidates:.2%}) as the wanted {drawings[0].class_word}. "
-        f"Contact sheets are in {show_text(str(output_dir))}."
+        f"recognizes {num_agreeing} ({100 * num_agreeing / num_candidates:.2f} %) as the wanted "
+        f"{drawings[0].class_word}. Contact sheets are in {show_text(str(output_dir))}."
     )
 
 
