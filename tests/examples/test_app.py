@@ -430,8 +430,6 @@ def test_named_classes_are_drawn_by_name(named):
     assert {link["download"] for link in found.all("a")} == {"0-best.png", "0-best.txt", "0-all.png", "0-all.txt"}
     assert found.all("img")[0]["alt"].endswith("for T-shirt/top")
     assert pixels_of(found.all("img")[0]["src"]).shape == (12, 12)
-    *_, (status, *_) = named.draw("7", 0.8, 8, 0)
-    assert "the class must be one of T-shirt/top, Ankle boot, Bag, got &#x27;7&#x27;" in status
 
 
 def test_text_of_a_named_class_is_shown_with_its_name_and_its_own_columns(named):
