@@ -131,10 +131,11 @@ def _front_matter(
     if class_names != DIGITS:
         examples = tuple((str(label), name) for label, name in enumerate(class_names[:2]))
     of_mnist = ["mnist"] if class_names == DIGITS else []
-    # at most five results; the tables of the card have all of them
+    # at most five results, and of the selections only the specification's; the tables of the card have all of them
     own = [name for name in _METRICS if name in results and (name in _MAIN_METRICS or not quality)]
     eval_results = [_eval_result(name, results[name]) for name in own]
-    eval_results += map(_quality_eval_result, quality[: 5 - len(_MAIN_METRICS)])
+    main_quality = [found for found in quality if not found["name"].startswith("diverse")]
+    eval_results += map(_quality_eval_result, main_quality[: 5 - len(_MAIN_METRICS)])
     names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
     return ModelCardData(
         license="apache-2.0",
