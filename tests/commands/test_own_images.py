@@ -96,7 +96,7 @@ def test_a_checkpoint_of_other_images_is_not_gone_on_from(language_model, folder
 def test_weights_of_another_size_are_refused(language_model, classifier, folder, refusal_of, tmp_path):
     for command, weights in ((train_hf, language_model), (train_classifier, classifier)):
         line = refusal_of(command, *options(folder, tmp_path, model_name_or_path=weights, image_size=30))
-        assert f"{str(weights)!r}" in line and "24×24" in line and "30" in line
+        assert f"{str(weights)!r}" in line and "24" in line and "30" in line
     assert not list(tmp_path.iterdir())
 
 

@@ -305,8 +305,8 @@ def check_model(hub, folder):
 @pytest.mark.parametrize(
     ("who", "repo_id", "found"),
     [
-        (None, "ada/x", "needs a token that the Hub knows: `hf auth login`"),
-        ("unknown", "ada/x", "needs a token that the Hub knows: `hf auth login`"),
+        (None, "ada/x", "needs a token that the Hub knows; run `hf auth login`"),
+        ("unknown", "ada/x", "needs a token that the Hub knows; run `hf auth login`"),
         ("reader", "eve/x", "must have write access to 'eve/x'"),
         ("eve", "ada/digits", "must have write access to 'ada/digits'"),
         ("eve", "ada/new", "must have write access to 'ada/new'"),
@@ -331,7 +331,7 @@ def test_model_whose_classifier_does_not_fit_is_refused_before_its_training(
     assert "must have 2 to 10 labels, 1 channel and an image size of 24, got 10, 1 and 30" in line
     options += ["--classifier_name_or_path", tiny_files, "--class_names", *"abcdefghij"]
     line = refusal_of(train_hf, ROOT / "recipes/smoke.yaml", *options)
-    assert "language model and classifier must have the same classes, got 'a', 'b'" in line
+    assert "language model and the classifier must have the same classes, got 'a', 'b'" in line
     assert not (tmp_path / "run").exists() and not [key for key in hub.repositories if "ada/never" in key]
 
 
