@@ -31,8 +31,7 @@ TEST_STYLE = {"color": "0.45", "linestyle": ":", "linewidth": 1.6}
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    # without the version of matplotlib, which would change the file of the same picture
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path)  # with the version of matplotlib: another one places letters differently
 
 
 def save_grid(samples: Samples, num_columns: int, path: Path) -> None:

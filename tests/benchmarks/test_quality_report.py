@@ -56,9 +56,10 @@ def test_report_of_the_shipped_figures_is_the_shipped_report(write, tmp_path):
         assert np.asarray(Image.open(tmp_path / "report" / path).convert("L")).std() > 5
         if Path(path).name in ("temperatures.png", "best_of_n.png", "calibration.png", "likelihood.png"):
             with Image.open(DOCS / path) as drawn, Image.open(tmp_path / "report" / path) as again:
-                # versions of matplotlib place letters differently
-                patches = (np.asarray(plot.convert("L").reduce(20), np.int64) for plot in (drawn, again))
-                assert abs(np.subtract(*patches)).max() < 50, path
+                # other versions of matplotlib place letters differently
+                size, limit = (1, 0) if drawn.info["Software"] == again.info["Software"] else (20, 50)
+                patches = (np.asarray(plot.convert("L").reduce(size), np.int64) for plot in (drawn, again))
+                assert abs(np.subtract(*patches)).max() <= limit, path
 
 
 def test_section_that_is_missing_is_left_out_with_its_pictures_and_other_files_stay(write, tmp_path):

@@ -20,9 +20,16 @@ from transformers import HfArgumentParser
 from mnist_text_gen.drawing import show_text
 
 
-# The paths among `TrainingArguments`. Fields of this package have `{"path": True}` in their metadata instead.
-_PATHS = {"--output_dir", "--resume_from_checkpoint", "--deepspeed", "--fsdp_config", "--accelerator_config"}
-_PATHS |= {"--logging_dir"}  # before Transformers 5.11
+# The paths among `TrainingArguments`, of which Transformers 5.15 has no `logging_dir`. Fields of this package have
+# `{"path": True}` in their metadata instead.
+_PATHS = {
+    "--output_dir",
+    "--logging_dir",
+    "--resume_from_checkpoint",
+    "--deepspeed",
+    "--fsdp_config",
+    "--accelerator_config",
+}
 
 
 class CommandParser(HfArgumentParser):

@@ -134,7 +134,7 @@ def _front_matter(
     # at most five results, and of the selections only the specification's; the tables of the card have all of them
     own = [name for name in _METRICS if name in results and (name in _MAIN_METRICS or not quality)]
     eval_results = [_eval_result(name, results[name]) for name in own]
-    main_quality = [found for found in quality if not found["name"].startswith("diverse")]
+    main_quality = [found for found in quality if found.get("kind") != "diverse"]
     eval_results += map(_quality_eval_result, main_quality[: 5 - len(_MAIN_METRICS)])
     names = [stage.get("dataset") for stage in [*run.get("training", []), *judge.get("training", [])]]
     return ModelCardData(
@@ -173,9 +173,8 @@ def _find_quality(sections: dict[str, Any]) -> list[dict[str, Any]]:
             agreement = figures["class_agreement"]
             name = "raw candidates" if kind == "raw" else f"{kind} 8 of 64"
             title = f"{name} at temperature {temperature} that an independent classifier takes for the wanted digit"
-            found.append(
-                {**agreement, "metric": "class_agreement", "name": title, "value": agreement["class_agreement"]}
-            )
+            value = agreement["class_agreement"]
+            found.append({**agreement, "metric": "class_agreement", "kind": kind, "name": title, "value": value})
         distance = samples["raw"]["frechet_distance"]
         beside = "" if distance["floor"] is None else f", real against real {distance['floor']:.4g}"
         title = f"Fréchet distance of raw images at temperature {temperature}{beside}"
