@@ -7,6 +7,7 @@ files.
 
 import argparse
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -27,17 +28,17 @@ EXAMPLE = (
     "=v:::Yj::;yZ::;v::::::::::::::::::)"
 )
 MAX_REQUEST_BYTES = 10**6
-# where the source code is, for a link on the page; without it there is none
+# the address of the source code; the page links to it if it is set
 REPOSITORY_URL = os.environ.get("REPOSITORY_URL", "")
-# Turns at the model are in `turns.py`, so that only who has to wait is told so; each who waits takes a thread.
+# `turns.py` lets one run at a time use the model, and tells only those who have to wait. A waiting run holds a thread.
 IN_TURN = {"concurrency_id": "model", "concurrency_limit": 16, "show_progress": "hidden"}
 AT_ONCE = {"queue": False, "show_progress": "hidden"}
-# in the browser, before anything comes from the server
+# runs in the browser, before the server answers
 SAY_BEGIN = "() => '<p>One moment.</p>'"
-# the address says what is drawn
+# puts the fields into the address, under the names that `follow_link` reads
 WRITE_LINK = """(...fields) => {
   const link = new URLSearchParams(location.search);
-  ["class", "temperature", "candidates", "seed", "selection"].forEach((name, index) => link.set(name, fields[index]));
+  NAMES.forEach((name, index) => link.set(name, fields[index]));
   history.replaceState(null, "", `?${link}`);
   return fields;
 }"""
@@ -156,8 +157,9 @@ def add_drawing(page: gr.Blocks, handlers: Handlers) -> None:
     fields, outputs = [digit, temperature, num_candidates, seed, selection], [status, pictures, reading, stop]
     button.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
     random.click(None, None, status, js=SAY_BEGIN, show_progress="hidden")
+    write_link = WRITE_LINK.replace("NAMES", json.dumps(list(defaults)))
     for begin in (button.click, random.click(handlers.draw_seed, None, seed, **AT_ONCE).then):
-        begin(handlers.draw, fields, outputs, js=WRITE_LINK, **IN_TURN)
+        begin(handlers.draw, fields, outputs, js=write_link, **IN_TURN)
     page.load(handlers.follow_link, None, [*fields, *outputs], **IN_TURN)
     stop.click(handlers.stop_drawing, None, [status, stop], **AT_ONCE)
 
@@ -212,7 +214,7 @@ def add_text(handlers: Handlers) -> None:
 
 
 def add_status(elem_id: str) -> gr.HTML:
-    """A line that a screen reader says when it changes."""
+    """A line that a screen reader reads out when it changes."""
     return gr.HTML("", elem_id=elem_id, js_on_load="element.setAttribute('role', 'status')")
 
 
@@ -221,7 +223,7 @@ def add_stop() -> gr.Button:
 
 
 def add_results(handlers: Handlers, status: gr.HTML, elem_id: str) -> tuple[gr.HTML, gr.HTML]:
-    """Pictures, and below them the text of the one that is clicked."""
+    """The pictures, and below them the text of the picture that was clicked last."""
     pictures = gr.HTML("", elem_id=elem_id, js_on_load=_read("figures.js"))
     reading = add_reading(f"{elem_id}-text")
     pictures.choose(handlers.read_chosen, None, [status, reading], show_progress="hidden")
@@ -229,7 +231,7 @@ def add_results(handlers: Handlers, status: gr.HTML, elem_id: str) -> tuple[gr.H
 
 
 def add_reading(elem_id: str) -> gr.HTML:
-    # a form of its own: its radio buttons are no group with those of another text
+    # each text has its own form, so that its radio buttons are a separate group
     return gr.HTML(
         "",
         html_template="<form onsubmit='return false'>${value}</form>",

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""What the page does: from the values of its fields to HTML. What is not allowed is said in the status line."""
+"""The handlers of the page: they turn the values of its fields into HTML, and report errors in the status line."""
 
 import contextlib
 import functools
@@ -23,10 +23,10 @@ NUM_PARTICLES = 64
 MAX_SEED = 2**53 - 1  # a browser's numbers are whole up to there
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 10
 NUM_SHOWN = 8
-UNKNOWN = 2  # for a pixel, on the pad and while it is drawn
-SELECTIONS = {"best": "the best", "diverse": "those that differ most"}  # as the pipeline and the page call them
+UNKNOWN = 2  # the value of a pixel that is not known, or not drawn yet
+SELECTIONS = {"best": "the best", "diverse": "those that differ most"}  # names in the pipeline and on the page
 MAX_SHOWN = 60  # characters of a wrong value that an error repeats
-NUM_ROWS_PER_MESSAGE = 5  # a screen reader says each
+NUM_ROWS_PER_MESSAGE = 5  # fewer would be too many messages for a screen reader
 RUNNING, RESTING = gr.update(interactive=True), gr.update(interactive=False)  # the Stop button
 
 
@@ -57,7 +57,7 @@ def says_errors(*blank: Any) -> Callable:
 
 
 class Handlers:
-    """The functions behind the buttons. Nothing of a visitor is kept here but the turn at the model.
+    """The functions behind the buttons. They keep nothing of a visitor except a turn at the model.
 
     Args:
         pipe (`MnistTextGenerationPipeline`): draws, completes and scores.
@@ -66,9 +66,9 @@ class Handlers:
     def __init__(self, pipe: Pipeline):
         self.pipe, self.turns = pipe, Turns()
         names = pipe.class_names
-        # a class may be called anything
+        # a class may be called "any"
         self.any_class = ANY if ANY not in names else f"({ANY})"
-        # what `draw` takes, by the names that a link has for it
+        # the arguments of `draw`, in its order, by their names in a link
         self.defaults = {
             "class": "7" if "7" in names else names[0],
             "temperature": 0.8,
@@ -135,13 +135,13 @@ class Handlers:
         return say(done), render_results(shown, others, selection), self._read(shown[0]["generated_text"]), RESTING
 
     def _wait(self, turn: Turn, begin: str) -> Iterator[tuple]:
-        """Wait for a turn, and clear what a former run has left."""
+        """Wait for a turn, and clear the results of an earlier run."""
         for num_before in self.turns.wait(turn):
             yield say(f"Waiting for a turn: {num_before} before you, one picture at a time."), "", "", RUNNING
         yield say(begin), "", "", RUNNING
 
     def follow_link(self, request: gr.Request) -> Iterator[tuple]:
-        """Fill the form with what the address says, `?class=7&seed=0&...`, and draw that.
+        """Fill the form with the fields of the address, `?class=7&seed=0&...`, and draw.
 
         Yields:
             `tuple`: the five fields of `draw`, and its four outputs.
@@ -161,11 +161,11 @@ class Handlers:
     def _read_link(self, link: Mapping[str, str]) -> dict[str, Any]:
         fields = {name: link.get(name, default) for name, default in self.defaults.items()}
         for name in ("temperature", "candidates", "seed"):
-            with contextlib.suppress(ValueError):  # what is no number is named below
+            with contextlib.suppress(ValueError):  # `_check` refuses what is no number
                 value = float(fields[name])
                 fields[name] = int(value) if value.is_integer() else value
         names, number = self.pipe.class_names, fields["class"]
-        # the number of a class, or its name
+        # a link may have the number of a class instead of its name
         if number not in names and number in map(str, range(len(names))):
             fields["class"] = names[int(number)]
         return fields
@@ -185,12 +185,12 @@ class Handlers:
         return say("Stopping." if is_running else "Nothing is being drawn."), RESTING
 
     def leave(self, request: gr.Request) -> None:
-        """Stop what is drawn for a visitor who is gone."""
+        """Stop the runs of a visitor who has left."""
         self.turns.stop(_session_of(request))
 
     @says_errors(gr.skip(), "", "")
     def read_upload(self, path: str, pad: str) -> Iterator[tuple]:
-        """Take a picture to the pad; what is known there, and what is not, stays."""
+        """Put a picture on the pad. It does not change which pixels are known."""
         codes = self._read_codes(pad)
         pixels = read_picture(path, self.pipe.tokenizer)
         yield say("The picture is on the pad."), "".join(map(str, (codes & UNKNOWN | pixels).ravel())), "", ""
@@ -199,7 +199,7 @@ class Handlers:
     def complete(
         self, pad: str, digit: str, num_completions: float, seed: float, request: gr.Request | None = None
     ) -> Iterator[tuple]:
-        """Complete what is on the pad, see `_read_pad`; yields what `draw` yields."""
+        """Complete the image on the pad, see `_read_pad`. It yields the same outputs as `draw`."""
         seed, (image, known) = check_seed(seed), self._read_pad(pad)
         label = None if digit == self.any_class else self._find_label(digit)
         num_completions = check_count(num_completions, "completions", MAX_COMPLETIONS)
@@ -221,7 +221,7 @@ class Handlers:
             yield from self._wait(turn, f"Completing: {num_completions} pictures of {digit} {self.pipe.class_word}.")
             results = yield from turn.follow(run, show)
             images = np.stack([np.asarray(result["image"]) for result in results]) // 255
-            # by number: a name may be the number of another class
+            # labels are numbers, because a name may be the number of another class
             nats = -self.pipe.log_likelihood(images, [int(result["generated_text"][0]) for result in results])
             pictures, symbols = render_completions(results, nats, known), self._read(results[0]["generated_text"])
             yield say(f"Done: {len(results)} completions."), pictures, symbols, RESTING
@@ -234,7 +234,7 @@ class Handlers:
         return names.index(name)
 
     def _read_codes(self, pad: str) -> np.ndarray:
-        """The pixels of the pad, uint8 `[30, 30]` in {0, 1, 2, 3}: 1 is ink, and 2 more say that it is not known."""
+        """The pixels of the pad, uint8 `[30, 30]` in {0, 1, 2, 3}: 1 for ink, plus 2 if the pixel is not known."""
         size = self.pipe.tokenizer.image_size
         _check_text(pad, "pad", size * size)
         if len(pad) != size * size or not set(pad) <= set("0123"):
@@ -260,19 +260,19 @@ class Handlers:
 
     @says_errors("")
     def read_chosen(self, event: gr.EventData) -> Iterator[tuple[Any, str]]:
-        """The same of a picture that is clicked, below which the status of the drawing stays."""
+        """Show the text of a picture that was clicked. The status line of the drawing stays."""
         yield gr.skip(), self._read(event.text)
 
     def _read(self, text: str) -> str:
         _check_text(text, "text", 2 * self.pipe.tokenizer.model_max_length)
-        text = text.strip()  # blanks and line breaks around it are forgiven
+        text = text.strip()  # a pasted text may have blanks and line breaks around it
         (image,) = self.pipe.tokenizer.decode_images([text])
         label = int(text[0])
         return render_symbols(text, image, self.pipe.surprise(image, label), self.pipe.class_names[label])
 
 
 def choose_num_particles(known: np.ndarray, label: int | None, num_completions: int) -> int:
-    """How many texts `complete` chooses from: few, where what is known comes first, which saves most of the time.
+    """The number of particles for `complete`: few if all known pixels come first, which saves most of the time.
 
     There all texts of a label agree with it equally well. So each is a draw by itself, and a given label needs no more
     than are shown. Of several labels each keeps some, so that there are four times as many, and none is shown twice.
@@ -318,7 +318,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_text(value: Any, name: str, most: int) -> None:
-    """Before anything is done with it, for it may be as long as a visitor likes."""
+    """Check the length before any other use, because a visitor may send a text of any length."""
     if not isinstance(value, str):
         raise ValueError(f"the {name} must be a text, got {_name(value)}")
     if len(value) > most:

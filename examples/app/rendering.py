@@ -28,11 +28,11 @@ def say_error(error: Exception, beginning: str = "Not possible:") -> str:
 
 
 def render_growing(images: np.ndarray, alternative: str) -> str:
-    """All candidates as they are by now, in one picture.
+    """One picture of all candidates as far as they are drawn.
 
     Args:
-        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1, 2}): what is drawn; 2 where nothing is as yet.
-        alternative (`str`): says it in words.
+        images (`np.ndarray`, uint8 `[N, 30, 30]` in {0, 1, 2}): the pixels; 2 for those that are not drawn yet.
+        alternative (`str`): the alternative text of the picture.
     """
     num_images, size, _ = images.shape
     columns = min(num_images, max(8, math.isqrt(num_images)))
@@ -44,7 +44,7 @@ def render_growing(images: np.ndarray, alternative: str) -> str:
 
 
 def render_results(shown: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], selection: str) -> str:
-    """The candidates that are shown first, and, when it is opened, the list of those that were passed over.
+    """The candidates that are shown first, and a folded list of those that were passed over.
 
     Args:
         shown, others (`Sequence[dict]`): all candidates, as the pipeline gives them.
@@ -141,7 +141,7 @@ def _symbol(index: int, symbol: str, bits: str, surprise: float, row: int, group
 
 
 def _figure(result: dict[str, Any], name: str, caption: str, is_read: bool, over: str = "") -> str:
-    """A picture to be clicked, which takes its text along, and whether that is shown; `over` it lies what else is."""
+    """A button with a picture and its text. `is_read` says whether the text is shown; `over` is HTML above it."""
     about = escape(f"{name}: the classifier gives {_format_score(result['score'])} for {result['label']}")
     return (
         f'<button type="button" data-text="{escape(result["generated_text"])}" aria-pressed="{str(is_read).lower()}">'
@@ -191,7 +191,7 @@ def _format_score(score: float) -> str:
 
 
 def _shorten_score(score: float) -> str:
-    """With two decimals, for below a small picture."""
+    """The percentage with two decimals, which fit below a small picture."""
     whole, _, decimals = _format_score(score).removesuffix(" %").partition(".")
     return f"{whole}.{decimals[:2]} %"
 
@@ -205,13 +205,13 @@ def _article(label: str) -> str:
 
 
 def _caption(result: dict[str, Any]) -> str:
-    # where a long name is cut, the score is not
+    # the score comes first, so that only a long name is cut
     label, score = result["label"], _format_score(result["score"])
     return f"{label}: {score}" if _is_digit(label) else f"{score} {label}"
 
 
 def _caption_of_drawn(result: dict[str, Any]) -> str:
-    # who sees a 7 need not read that it is one
+    # the picture of a digit needs no name
     return _format_score(result["score"]) if _is_digit(result["label"]) else _caption(result)
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The mnist-text-gen authors. Licensed under the Apache License, Version 2.0.
-"""Turns at the model: one run at a time, in the order of the clicks, and each can be stopped."""
+"""Turns at the model: one run at a time, in the order of the clicks. Each run can be stopped."""
 
 import queue
 import threading
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """The visitor wants no more of a run.
+    """A run was stopped by its visitor.
 
     Args:
-        by_next (`bool`): whether it is stopped by the next run of the same place on the page, which takes that over.
+        by_next (`bool`): whether a newer run in the same place of the page replaced it.
     """
 
     def __init__(self, by_next: bool = False):
@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 
 class Turn:
-    """A run of a visitor, who is known by the session, in one place on the page."""
+    """One run of a visitor (a session) in one place of the page."""
 
     def __init__(self, session: str | None, place: str):
         self.session, self.place = session, place
@@ -33,7 +33,7 @@ class Turn:
             raise self.stopped
 
     def follow(self, function: Callable, show: Callable) -> Generator[Any, None, Any]:
-        """Call `function(callback)` in a thread; meanwhile yield `show(...)` of what it called back with last.
+        """Call `function(callback)` in a thread, and yield `show(...)` of its latest callback meanwhile.
 
         Returns:
             What the function returns. An error in it is raised here.
@@ -50,16 +50,16 @@ class Turn:
         executor = ThreadPoolExecutor(max_workers=1)
         future = executor.submit(function, report)
         future.add_done_callback(lambda _: updates.put(None))
-        executor.shutdown(wait=False)  # once it has done this
+        executor.shutdown(wait=False)  # the thread ends with the function
         while (update := updates.get()) is not None:
-            # a slow visitor sees fewer pictures, not old ones
+            # a slow connection gets fewer pictures, but never old ones
             if updates.empty() and self.stopped is None:
                 yield show(*update)
         return future.result()
 
 
 class Turns:
-    """The line in front of the model."""
+    """The queue of runs for the model."""
 
     def __init__(self):
         self._line: list[Turn] = []
@@ -67,7 +67,7 @@ class Turns:
 
     @contextmanager
     def take(self, session: str | None, place: str) -> Iterator[Turn]:
-        """Stand in line; a former run of the same visitor in the same place is stopped."""
+        """Join the queue. An earlier run of the same visitor in the same place is stopped."""
         turn = Turn(session, place)
         with self._changed:
             for former in self._find(session, place) if session else ():
@@ -77,20 +77,20 @@ class Turns:
         try:
             yield turn
         finally:
-            turn.stopped = turn.stopped or Stopped()  # where the visitor has left in the middle
+            turn.stopped = turn.stopped or Stopped()  # ends the thread if the visitor has left
             with self._changed:
                 self._line.remove(turn)
                 self._changed.notify_all()
 
     def wait(self, turn: Turn) -> Iterator[int]:
-        """Yield how many are in front, whenever that changes, until there is none."""
+        """Yield the number of runs before this one whenever it changes, until there are none."""
         told = 0
         while told := self._wait_for_change(turn, told):
             yield told
 
     def _wait_for_change(self, turn: Turn, told: int) -> int:
         with self._changed:
-            # the first time, when nothing was told yet, it need not change
+            # the first call returns at once
             self._changed.wait_for(lambda: turn.stopped or not told or self._line.index(turn) != told)
             turn.check()
             return self._line.index(turn)
