@@ -114,8 +114,7 @@ def test_every_kind_of_file_gives_what_a_viewer_shows(digit, uploads, tokenizer,
     assert abs(pixels.astype(int) - wanted).max() <= (24 if kind in NEAR else 0)
     # and the page makes the same pixels of it that the corpus makes of the same grey values
     (text,) = tokenizer.encode_images(pixels[None], [0])
-    picture = uploads.read_picture(str(path), tokenizer)
-    np.testing.assert_array_equal(picture, tokenizer.decode_images([text])[0])
+    np.testing.assert_array_equal(uploads.read_picture(str(path), tokenizer), tokenizer.decode_images([text])[0])
 
 
 def test_the_page_and_the_package_have_the_same_reader(uploads):

@@ -55,8 +55,7 @@ def load(folder):
 
 def test_record_comes_back_as_it_was_written(recorded, tmp_path):
     write_run(tmp_path, {}, [{"description": "a  [ 1,  2 ]", "curve": [0.5, None], "sizes": []}], {})
-    (stage,) = read_run(tmp_path)["training"]
-    assert stage == {"description": "a  [ 1,  2 ]", "curve": [0.5, None], "sizes": []}
+    assert read_run(tmp_path)["training"] == [{"description": "a  [ 1,  2 ]", "curve": [0.5, None], "sizes": []}]
     shutil.copytree(recorded / "classifier", recorded / "checkpoint-4")  # whose weights are not published
     run = read_run(recorded)
     assert run == {"weights": hash_weights(recorded), "training": [STAGE], "results": RESULTS}
@@ -64,10 +63,11 @@ def test_record_comes_back_as_it_was_written(recorded, tmp_path):
 
 
 def test_card_says_how_the_training_went_where_it_is_recorded(recorded):
-    course = {"num_tokens": 3040, "tokens_per_second": 1234.5, "train_nats_per_image": 45.678}
+    course = {"num_tokens": 3040, "tokens_per_second": 1234.5, "train_nats_per_image": 45.678, "dropout": 0.0}
     write_run(recorded, hash_weights(recorded), [{**STAGE, **course}], RESULTS)
     expected = "20 images, somehow; 3,040 tokens, 1,234 per second, 45.68 nats per training image at the end"
-    assert f"- Language model: {expected}\n" in build_model_card(recorded)
+    card = build_model_card(recorded)
+    assert f"- Language model: {expected}\n" in card and "dropout 0.1 (0 in training) |" in card
 
 
 def test_record_of_other_weights_is_none(recorded):

@@ -241,11 +241,13 @@ def _pictures(folder: Path, class_names: Sequence[str]) -> str:
 
 
 def _tables(config: dict[str, Any], run: dict, results: dict, word: str) -> str:
+    # the configuration keeps the specification's dropout for further training, and a recipe may train with another
+    trained = _of_stages(run, "dropout", lambda values: f" ({', '.join(map('{:g}'.format, values))} in training)")
     model = {
         "architecture": (
             "GPT-2, d_model 256, 8 heads, 8 layers, context 152, dropout 0.1",
             f"GPT-2, d_model {config['n_embd']}, {config['n_head']} heads, {config['n_layer']} layers, context "
-            f"{config['n_positions']}, dropout {config['resid_pdrop']}",
+            f"{config['n_positions']}, dropout {config['resid_pdrop']}{trained or ''}",
         ),
         "training images": ("10,000", _of_stages(run, "num_train_samples", lambda values: f"{max(values):,}")),
         "recipe": ("Adam, 1e-4, batch 128, 1 epoch", _of_stages(run, "recipe", ", then ".join)),
