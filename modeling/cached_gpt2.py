@@ -6,7 +6,7 @@ This file imports none of its siblings, because a published model also has a cop
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -22,10 +22,12 @@ from transformers.utils import logging
 logger = logging.get_logger(__name__)
 
 GRAPHED_DEVICES = {"cuda"}
-# For each model, the CUDA graphs that no call uses at the moment, by shape. Each of them holds a cache.
-_GRAPHS: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
-_GRAPHS_LOCK = threading.Lock()
-MAX_GRAPH_SHAPES = 2
+# For each model, the networks that no call uses at the moment, by shape. On a GPU they are CUDA graphs, which are slow
+# to capture. On a CPU they save the first touch of the cache's memory, which can take a tenth of a call. There, only
+# one network of a shape is kept, and none whose cache is larger than `MAX_IDLE_BYTES`.
+_IDLE: WeakKeyDictionary[PreTrainedModel, dict[tuple, list]] = WeakKeyDictionary()
+_IDLE_LOCK = threading.Lock()
+MAX_IDLE_SHAPES, MAX_IDLE_BYTES = 2, 2**28
 _Model = TypeVar("_Model")
 
 
@@ -61,10 +63,7 @@ class Network:
         sizes = (batch_size // block_size) * [block_size] + [batch_size % block_size]
         self.sizes = [size for size in sizes if size]
         dtype = _find_dtype(model, dtype)
-        if model.device.type in GRAPHED_DEVICES:
-            self.blocks = [_take_graph(model, size, max_length, dtype, num_tokens) for size in self.sizes]
-        else:
-            self.blocks = [CachedGPT2(model, size, max_length, dtype) for size in self.sizes]
+        self.blocks = [_take_network(model, size, max_length, dtype, num_tokens) for size in self.sizes]
 
     def read(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits `[B, P, V]` after the first tokens `[B, P]` of the texts. Equal rows of a block are run once."""
@@ -90,18 +89,17 @@ class Network:
 
 @contextmanager
 def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
-    """A network. Its CUDA graphs, if any, are kept for the next call unless this one fails."""
+    """A network, whose parts are kept for the next call unless this one fails."""
     try:
         network = Network(model, *how)
         yield network
     except BaseException as error:
         if isinstance(error, torch.OutOfMemoryError):
-            _GRAPHS.pop(model, None)
+            _IDLE.pop(model, None)
         if model.device.type == "cuda":
             torch.cuda.synchronize(model.device)  # a graph that is still running writes to memory that is freed here
         raise
-    if model.device.type in GRAPHED_DEVICES:
-        _give_back(model, network.blocks)
+    _give_back(model, network.blocks)
 
 
 class CachedGPT2:
@@ -111,7 +109,7 @@ class CachedGPT2:
     positions, with those after a token masked, and finished texts stay in the batch.
     """
 
-    key: tuple  # its key in `_GRAPHS`
+    key: tuple  # its key in `_IDLE`
 
     def __init__(self, model: GPT2LMHeadModel, batch_size: int, max_length: int, dtype=None, static: bool = False):
         config, self.lm_head = model.config, model.lm_head
@@ -120,7 +118,10 @@ class CachedGPT2:
         dtype = _find_dtype(model, dtype)
         self.blocks = [_Block(block, config, index, dtype) for index, block in enumerate(model.transformer.h)]
         self.texts = torch.arange(batch_size, device=model.device)  # indices of the texts in the cache
-        self.cache = _zeros((config.n_layer, batch_size, max_length, 2 * config.n_embd), dtype, model.device)
+        # keys and values of a head lie side by side, as attention reads them
+        head = (2, config.n_head, max_length, config.n_embd // config.n_head)
+        self.whole_cache = _zeros((config.n_layer, batch_size, *head), dtype, model.device)
+        self.cache = self.whole_cache  # less the places of finished texts
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits `[N, T, V]` of what follows tokens `[N, T]` at positions `[N, T]`; 0 for texts that were dropped."""
@@ -140,12 +141,12 @@ class CachedGPT2:
             hidden = self.wte(ids) + self.wpe(positions)  # [N, T, E]
             masked = torch.arange(num_keys, device=ids.device) > positions[:, None, :, None]  # [N, 1, T, keys]
             bias = torch.zeros(masked.shape, device=ids.device, dtype=self.cache.dtype).masked_fill_(masked, -math.inf)
-            slots = torch.arange(num_texts, device=ids.device)[:, None] * self.max_length + positions  # [N, T]
-            for block, cache in zip(self.blocks, self.cache, strict=True):  # cache: [B, positions, 2·E]
+            texts = torch.arange(num_texts, device=ids.device)[:, None].expand_as(positions)  # [N, T]
+            for block, cache in zip(self.blocks, self.cache, strict=True):  # [B, 2, heads, positions, head_dim]
                 held = cache[:num_texts] if owners is None else torch.empty_like(cache[:num_texts])
-                hidden = block(hidden, held, slots.flatten(), bias)
+                hidden = block(hidden, held, (texts, positions), bias)
                 if owners is not None:
-                    cache[:, :num_keys] = held[owners, :num_keys]
+                    cache[:, :, :, :num_keys] = held[owners, :, :, :num_keys]
             return self.lm_head(self.ln_f(hidden))  # [N, T, V]
 
     def join(self) -> None:
@@ -166,11 +167,12 @@ class CachedGPT2:
     def reorder(self, rows: torch.Tensor, num_keys: int) -> None:
         """Copy the first `num_keys` positions of text `rows[b]`, `[B]`, to text b."""
         for cache in self.cache:  # layer by layer, which needs no second copy of the whole cache
-            cache[:, :num_keys] = cache[rows, :num_keys]
+            cache[:, :, :, :num_keys] = cache[rows, :, :, :num_keys]
 
     def reset(self) -> None:
         """Clear the cache and convert the weights again, in case they have changed."""
-        self.cache.zero_()
+        self.texts = torch.arange(self.batch_size, device=self.whole_cache.device)
+        self.cache = self.whole_cache.zero_()
         for block in self.blocks:
             for linear in (block.qkv, block.attention_projection, block.expand, block.project):
                 linear.refresh()
@@ -213,19 +215,24 @@ class _GraphedGPT2:
         self.network.reset()
 
 
-def _take_graph(model, batch_size: int, max_length: int, dtype: torch.dtype, num_tokens: int):
-    """An idle graph of these shapes and weights, or a new one, or the plain network if capturing fails."""
+def _take_network(model, batch_size: int, max_length: int, dtype: torch.dtype, num_tokens: int):
+    """An idle network of these shapes and weights, or a new one; on a GPU as a graph, if capturing succeeds."""
     weights = tuple(weight.data_ptr() for weight in model.parameters())
     key = (batch_size, max_length, dtype, num_tokens, torch.backends.cuda.matmul.fp32_precision, weights)
-    with _GRAPHS_LOCK:
-        graphs = _GRAPHS.setdefault(model, {})
-        idle = graphs.setdefault(key, [])
-        while len(graphs) > MAX_GRAPH_SHAPES:
-            del graphs[next(iter(graphs))]
-        graph = idle.pop() if idle else _capture(CachedGPT2(model, batch_size, max_length, dtype, True), num_tokens)
-    graph.reset()
-    graph.key = key
-    return graph
+    is_graphed = model.device.type in GRAPHED_DEVICES
+    with _IDLE_LOCK:
+        shapes = _IDLE.setdefault(model, {})
+        idle = shapes.setdefault(key, [])
+        while len(shapes) > MAX_IDLE_SHAPES:
+            del shapes[next(iter(shapes))]
+        if idle:
+            network = idle.pop()
+            network.reset()
+        else:
+            network = CachedGPT2(model, batch_size, max_length, dtype, is_graphed)
+            network = _capture(network, num_tokens) if is_graphed else network
+    network.key = key
+    return network
 
 
 def _capture(network: CachedGPT2, num_tokens: int) -> "_GraphedGPT2 | CachedGPT2":
@@ -238,11 +245,14 @@ def _capture(network: CachedGPT2, num_tokens: int) -> "_GraphedGPT2 | CachedGPT2
         return network
 
 
-def _give_back(model, graphs: list) -> None:
-    """Keep graphs for the next call, unless newer shapes have displaced theirs."""
-    with _GRAPHS_LOCK:
-        for graph in graphs:
-            _GRAPHS.get(model, {}).get(graph.key, []).append(graph)
+def _give_back(model, networks: list) -> None:
+    """Keep networks for the next call, unless newer shapes have displaced theirs."""
+    is_graphed = model.device.type in GRAPHED_DEVICES
+    with _IDLE_LOCK:
+        for network in networks:
+            idle = _IDLE.get(model, {}).get(network.key)
+            if idle is not None and (is_graphed or (not idle and network.whole_cache.nbytes <= MAX_IDLE_BYTES)):
+                idle.append(network)
 
 
 class _Block:
@@ -251,8 +261,8 @@ class _Block:
     def __init__(self, block, config: GPT2Config, index: int, dtype: torch.dtype):
         self.ln_1, self.ln_2, self.dtype = block.ln_1, block.ln_2, dtype
         self.qkv, self.attention_projection = _Linear(block.attn.c_attn, dtype), _Linear(block.attn.c_proj, dtype)
-        self.expand, self.project = _Linear(block.mlp.c_fc, dtype), _Linear(block.mlp.c_proj, dtype)
-        self.activation = _gelu if config.activation_function in ("gelu_new", "gelu_pytorch_tanh") else block.mlp.act
+        activation = _gelu if config.activation_function in ("gelu_new", "gelu_pytorch_tanh") else block.mlp.act
+        self.expand, self.project = _Linear(block.mlp.c_fc, dtype, activation), _Linear(block.mlp.c_proj, dtype)
         self.num_heads, self.head_dim = config.n_head, config.n_embd // config.n_head
         self.scale = self.head_dim**-0.5 if config.scale_attn_weights else 1.0
         if config.scale_attn_by_inverse_layer_idx:
@@ -261,31 +271,35 @@ class _Block:
     def __call__(self, hidden, cache, slots, bias) -> torch.Tensor:
         # [N, T, E]; in place, so that the residual sum stays in the model's dtype
         hidden += self.attention(self.ln_1(hidden).to(self.dtype), cache, slots, bias)
-        hidden += self.project(self.activation(self.expand(self.ln_2(hidden).to(self.dtype))))
+        hidden += self.project(self.expand(self.ln_2(hidden).to(self.dtype)))
         return hidden
 
     def attention(self, hidden, cache, slots, bias) -> torch.Tensor:
-        """Attention of `[N, T, E]` over a cache `[N, positions, 2·E]`, after writing its keys and values there."""
+        """Attention of `[N, T, E]` over a cache `[N, 2, heads, positions, head_dim]`, after writing to its slots."""
         num_texts, num_tokens, width = hidden.shape
-        heads = (self.num_heads, self.head_dim)
-        qkv = self.qkv(hidden)  # [N, T, 3·E]
-        cache.view(-1, 2 * width).index_copy_(0, slots, qkv[..., width:].reshape(-1, 2 * width))
-        queries = qkv[..., :width].view(num_texts, num_tokens, *heads).transpose(1, 2)  # [N, heads, T, head_dim]
-        held = cache[:, : bias.shape[-1]].view(num_texts, -1, 2, *heads)
-        keys, values = held.permute(2, 0, 3, 1, 4)  # [N, heads, keys, head_dim] each
+        qkv = self.qkv(hidden).view(num_texts, num_tokens, 3, self.num_heads, self.head_dim)
+        cache.permute(0, 3, 1, 2, 4)[slots] = qkv[:, :, 1:]  # [N, T, 2, heads, head_dim]
+        queries = qkv[:, :, 0].transpose(1, 2)  # [N, heads, T, head_dim]
+        keys, values = cache[:, :, :, : bias.shape[-1]].unbind(1)  # [N, heads, keys, head_dim] each
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=self.scale)
         return self.attention_projection(mixed.transpose(1, 2).reshape(num_texts, num_tokens, width))
 
 
 class _Linear:
-    """A `Conv1D` of GPT-2 in a dtype. Its weight is `[in, out]`; a converted one is `[out, in]`, which is faster."""
+    """A `Conv1D` of GPT-2 in a dtype, and the activation after it.
 
-    def __init__(self, layer: Conv1D, dtype: torch.dtype):
-        self.layer, self.converted = layer, dtype != layer.weight.dtype
+    The weight is `[in, out]`; a converted one is `[out, in]`, which is faster.
+    """
+
+    def __init__(self, layer: Conv1D, dtype: torch.dtype, activation: Callable | None = None):
+        self.layer, self.converted, self.activation = layer, dtype != layer.weight.dtype, activation
         self.weight: torch.Tensor = layer.weight
         self.bias: torch.Tensor = layer.bias
         if self.converted:
             self.weight, self.bias = layer.weight.t().to(dtype).contiguous(), layer.bias.to(dtype)
+        on_cpu = self.weight.device.type == "cpu"
+        is_bfloat16 = self.converted and dtype == torch.bfloat16 and multiplies_bfloat16(self.weight.device)
+        self.is_fused = activation is _gelu and on_cpu and is_bfloat16
 
     def refresh(self) -> None:
         if self.converted:
@@ -293,9 +307,13 @@ class _Linear:
             self.bias.copy_(self.layer.bias)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.is_fused:  # oneDNN's product and GELU in one call, as `torch.compile` calls it
+            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "tanh")
         if self.converted:
-            return F.linear(x, self.weight, self.bias)
-        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
+            x = F.linear(x, self.weight, self.bias)
+        else:
+            x = torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
+        return x if self.activation is None else self.activation(x)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

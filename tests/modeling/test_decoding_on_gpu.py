@@ -37,16 +37,16 @@ def test_exact_texts_are_those_of_the_stock_loop(pipe):
 @pytest.mark.parametrize("size", [1, 8, 64, 100, 640])
 def test_texts_with_and_without_a_graph_are_equal(pipe, monkeypatch, size):
     labels, seed_keys = [index % 10 for index in range(size)], [(0, index) for index in range(size)]
-    cached_gpt2._GRAPHS.clear()
+    cached_gpt2._IDLE.clear()
     generate = partial(generate_candidates, pipe.model, pipe.tokenizer, labels, seed_keys)
     graphed = generate()
-    idle = [graph for graphs in cached_gpt2._GRAPHS[pipe.model].values() for graph in graphs]
+    idle = [graph for graphs in cached_gpt2._IDLE[pipe.model].values() for graph in graphs]
     assert idle and all(isinstance(graph, cached_gpt2._GraphedGPT2) for graph in idle)
     assert torch.equal(generate(), graphed)
-    cached_gpt2._GRAPHS.clear()
+    cached_gpt2._IDLE.clear()
     monkeypatch.setattr(cached_gpt2, "_capture", lambda network, num_tokens: network)
     assert torch.equal(generate(), graphed)
-    cached_gpt2._GRAPHS.clear()
+    cached_gpt2._IDLE.clear()
 
 
 def test_a_list_is_drawn_like_its_items(pipe):

@@ -5,8 +5,6 @@ Sums in another order differ in the last bits. Where the two best scores lie wit
 there, another token may be chosen; such a text is compared up to that token.
 """
 
-from functools import partial
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -411,7 +409,8 @@ def test_blocks_static_shapes_and_rare_checks_change_nothing(many, monkeypatch, 
     arguments = {"seeds": list(range(40)), **SAMPLED}
     expected = continue_with(*many, **arguments)
     assert torch.equal(continue_with(*many, block_size=block_size, **arguments), expected)
-    monkeypatch.setattr(cached_gpt2, "CachedGPT2", partial(CachedGPT2, static=True))
+    cached_gpt2._IDLE.clear()
+    monkeypatch.setattr(cached_gpt2, "CachedGPT2", lambda *args: CachedGPT2(*args[:4], static=True))
     monkeypatch.setattr(predictive_sampling, "STEPS_PER_CHECK", {"cpu": 4})
     assert torch.equal(continue_with(*many, block_size=block_size, **arguments), expected)
 
@@ -419,10 +418,7 @@ def test_blocks_static_shapes_and_rare_checks_change_nothing(many, monkeypatch, 
 class Graph:
     """A CUDA graph as a CPU can have it: it reads and writes its own memory."""
 
-    made = 0
-
     def __init__(self, network, num_tokens):
-        type(self).made += 1
         self.network, self.read, self.drop, self.reset = network, network.read, network.drop, network.reset
         self.inputs = torch.zeros(2, network.batch_size, num_tokens, dtype=torch.int64)
         self.logits = network(*self.inputs)
@@ -439,28 +435,38 @@ class Graph:
 def graphs(monkeypatch):
     monkeypatch.setattr(cached_gpt2, "GRAPHED_DEVICES", {"cpu"})
     monkeypatch.setattr(cached_gpt2, "_GraphedGPT2", Graph)
-    monkeypatch.setattr(Graph, "made", 0)
-    return Graph
 
 
 @pytest.mark.parametrize("linear_dtype", [None, torch.float64])
-def test_graphs_are_used_again_with_the_weights_of_now(many, graphs, linear_dtype):
+@pytest.mark.parametrize("device", ["cpu", "graphs"])
+def test_networks_are_used_again_with_the_weights_of_now(many, request, monkeypatch, device, linear_dtype):
+    if device == "graphs":
+        request.getfixturevalue("graphs")
+    made = []
+    monkeypatch.setattr(cached_gpt2, "CachedGPT2", lambda *args: made.append(args) or CachedGPT2(*args))
     model, prompts = many
-    arguments = {"seeds": list(range(40)), "block_size": 16, "linear_dtype": linear_dtype, **SAMPLED}
+    arguments = {"seeds": list(range(40)), "block_size": 24, "linear_dtype": linear_dtype, **SAMPLED}
     first = continue_with(model, prompts, **arguments)
-    assert graphs.made == 3  # blocks of 16, 16 and 8
+    assert len(made) == 2  # blocks of 24 and 16
     assert torch.equal(continue_with(model, prompts, **arguments), first)
-    assert graphs.made == 3
     for weight in model.parameters():
         weight.data.mul_(0.5)
     second = continue_with(model, prompts, **arguments)
-    assert graphs.made == 3 and not torch.equal(second, first)
-    cached_gpt2._GRAPHS.clear()
+    assert len(made) == 2 and not torch.equal(second, first)
+    cached_gpt2._IDLE.clear()
     assert torch.equal(continue_with(model, prompts, **arguments), second)
     model.load_state_dict({name: value.clone() for name, value in model.state_dict().items()}, assign=True)
-    graphs.made = 0
     continue_with(model, prompts, **arguments)
-    assert graphs.made == 3  # a graph would have read the old memory
+    assert len(made) == 6  # the old ones would have read the old memory
+
+
+def test_a_cpu_keeps_one_cache_of_a_shape_and_no_large_one(many, monkeypatch):
+    arguments = {"seeds": list(range(40)), "block_size": 10, **SAMPLED}
+    continue_with(*many, **arguments)
+    assert [len(idle) for idle in cached_gpt2._IDLE[many[0]].values()] == [1]
+    monkeypatch.setattr(cached_gpt2, "MAX_IDLE_BYTES", 1000)
+    continue_with(*many, **arguments)
+    assert not any(cached_gpt2._IDLE[many[0]].values())
 
 
 def test_where_capturing_fails_a_warning_says_so_once(many, graphs, monkeypatch):
@@ -472,7 +478,7 @@ def test_where_capturing_fails_a_warning_says_so_once(many, graphs, monkeypatch)
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(cached_gpt2, "_GraphedGPT2", fail)
-    cached_gpt2._GRAPHS.clear()
+    cached_gpt2._IDLE.clear()
     warnings = []
     monkeypatch.setattr(cached_gpt2.logger, "warning", warnings.append)
     for _ in range(2):
