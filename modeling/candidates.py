@@ -163,7 +163,16 @@ def generate_candidates(
 
     Returns:
         `torch.LongTensor`: `[N, 152]`, ids of valid texts, on the model's device.
+
+    Raises:
+        ValueError: if a label is not the number of a class, or there is not one seed key per label.
     """
+    last = len(tokenizer.class_ids) - 1
+    for label in labels:
+        if not 0 <= label <= last:
+            raise ValueError(f"a label must be an integer from 0 to {last}, got {label!r}")
+    if len(seed_keys) != len(labels):
+        raise ValueError(f"there must be one seed key per label ({len(labels)}), got {len(seed_keys)}")
     alone = decoding == "generate" or callback is not None
     step = BLOCK_SIZE * (1 if alone else BLOCKS_TOGETHER.get(model.device.type, 1))
     blocks = []

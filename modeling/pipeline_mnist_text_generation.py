@@ -16,7 +16,7 @@ from transformers.pipelines.pt_utils import PipelineIterator
 
 from .cached_gpt2 import CachedGPT2, unwrap_model
 from .candidates import BLOCK_SIZE, Candidates, generate_candidates, judge_images
-from .class_names import class_word, read_classes
+from .class_names import class_word, find_class, read_classes
 from .given_images import GivenImagesMixin
 from .language_model import check_language_model_config
 from .modeling_mnist_cnn import CLASSIFIER_FOLDER, MnistCnnForImageClassification, load_classifier
@@ -220,11 +220,11 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
 
     def sample(
         self,
-        label: int,
+        label: str | int,
         num_candidates: int = 64,
         temperature: float = 0.8,
         classifier_temperature: float = 0.8,
-        seed: int = 0,
+        seed: int | None = 0,
         occurrence: int = 0,
         decoding: str = "exact",
         callback: Callable[[int, int, np.ndarray], None] | None = None,
@@ -232,16 +232,27 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
         """Generate candidates of a digit, decode them and judge their images. `__call__` ranks these candidates.
 
         Args:
-            label (`int`): the number of the class, 0 to 9 for digits.
+            label (`str` or `int`): the class by its name or number, `"0"` to `"9"` or 0 to 9 for digits.
             occurrence (`int`, defaults to 0): distinguishes draws of the same label with the same seed.
             num_candidates, temperature, classifier_temperature, seed, decoding, callback: see `__call__`.
 
         Returns:
             [`Candidates`]: `num_candidates` of them, in the order of their indices.
+
+        Raises:
+            ValueError: if a label or an argument is not allowed; the error names its value.
         """
-        items = [{"label": label, "occurrence": occurrence}]
-        how = (num_candidates, temperature, classifier_temperature, seed, decoding, callback)
-        return self.sample_items(items, *how)[0]
+        how = {
+            "num_candidates": num_candidates,
+            "temperature": temperature,
+            "classifier_temperature": classifier_temperature,
+            "seed": draw_seed() if seed is None else seed,
+            "decoding": decoding,
+            "callback": callback,
+        }
+        check_sampling_arguments(fill=False, **how)
+        item = {"label": find_class(label, self.class_names), "occurrence": occurrence}
+        return self.sample_items([item], **how)[0]
 
     def sample_items(
         self, items, num_candidates, temperature, classifier_temperature, seed, decoding, callback
