@@ -251,7 +251,7 @@ class MnistTextGenerationPipeline(GivenImagesMixin, Pipeline):  # type: ignore[m
             "callback": callback,
         }
         check_sampling_arguments(fill=False, **how)
-        item = {"label": find_class(label, self.class_names), "occurrence": occurrence}
+        item = {"label": find_class(to_python(label), self.class_names), "occurrence": occurrence}
         return self.sample_items([item], **how)[0]
 
     def sample_items(

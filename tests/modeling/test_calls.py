@@ -50,9 +50,9 @@ def test_an_array_of_digits_is_a_list_of_them(pipe, digits):
 )
 def test_what_is_no_digit_is_named_and_refused(pipe, digit):
     value = digit.item() if hasattr(digit, "item") else digit
-    for digits in (digit, ["1", digit]):
+    for draw in (lambda: pipe(digit, **FEW), lambda: pipe(["1", digit], **FEW), lambda: pipe.sample(digit)):
         with pytest.raises(ValueError, match=f"^digit must be '0' to '9' or 0 to 9, got {re.escape(repr(value))}$"):
-            pipe(digits, **FEW)
+            draw()
 
 
 def test_a_data_set_gives_an_iterator_with_its_length(pipe):
