@@ -5,11 +5,7 @@ import pytest
 import torch
 from transformers import GPT2Config, PreTrainedConfig
 
-from mnist_text_gen.modeling import (
-    build_language_model_config,
-    check_language_model_config,
-    token_losses,
-)
+from mnist_text_gen.modeling import build_language_model_config, check_language_model_config, token_losses
 
 
 SPECIFICATION = {"vocab_size": 75, "n_positions": 152, "n_embd": 256, "n_head": 8, "n_layer": 8}
