@@ -198,6 +198,7 @@ class _GraphedGPT2:
             finally:
                 self.graph.capture_end()
         self.join()
+        self.reset()  # the first run has written to the cache
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Logits `[N, T, V]`, valid after `join` and until the next call."""
