@@ -22,10 +22,11 @@ from transformers import (
 from transformers.utils import logging
 
 from .cached_gpt2 import multiplies_bfloat16, unwrap_model
+from .class_names import find_class
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import UnknownArgumentError, decode
-from .sampling_arguments import DEFAULTS
+from .sampling_arguments import DEFAULTS, check_sampling_arguments
 from .selection import select_best, select_diverse
 
 
@@ -85,7 +86,7 @@ class Candidates:
 
     def choose(
         self,
-        label: int,
+        label: str | int,
         class_names: Sequence[str],
         num_return_sequences: int = DEFAULTS["num_return_sequences"],
         selection: str = DEFAULTS["selection"],
@@ -94,9 +95,16 @@ class Candidates:
         """The results that the pipeline's `__call__` returns for one class. Warns where too few candidates passed.
 
         Args:
-            label (`int`), class_names (`Sequence[str]`): the number of the class, and the names of all classes.
+            label (`str` or `int`), class_names (`Sequence[str]`):
+                The class by its name or number, and the names of all classes.
             num_return_sequences, selection, min_score: see the pipeline's `__call__`.
+
+        Raises:
+            ValueError: if a label or an argument is not allowed; the error names its value.
         """
+        label = find_class(label, class_names)
+        how = {"num_return_sequences": num_return_sequences, "selection": selection, "min_score": min_score}
+        check_sampling_arguments(num_candidates=len(self.texts), **how)
         chosen = self.select(label, num_return_sequences, selection, min_score)
         passed = self.passed(label, min_score)
         if selection != "best" and not passed[chosen].all():

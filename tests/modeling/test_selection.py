@@ -4,7 +4,6 @@
 import numpy as np
 import pytest
 
-from mnist_text_gen import MnistTextGenerationPipeline
 from mnist_text_gen.modeling import Candidates, select_diverse
 
 
@@ -85,6 +84,8 @@ def test_the_pipeline_gives_what_is_selected_of_its_candidates(small_pipe):
         ({"selection": "diverse", "num_return_sequences": 65}, "`num_return_sequences` must be from 1 to .*, got 65"),
     ],
 )
-def test_wrong_choices_are_refused(tiny_model, tokenizer, tiny_classifier, options, message):
+def test_wrong_choices_are_refused(small_pipe, candidates, options, message):
     with pytest.raises(ValueError, match=message):
-        MnistTextGenerationPipeline(tiny_model, tokenizer, tiny_classifier)("7", **options)
+        small_pipe("7", **options)
+    with pytest.raises(ValueError, match=message):
+        candidates.choose(7, small_pipe.class_names, **options)
