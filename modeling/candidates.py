@@ -103,7 +103,11 @@ class Candidates:
             ValueError: if a label or an argument is not allowed; the error names its value.
         """
         label = find_class(label, class_names)
-        how = {"num_return_sequences": num_return_sequences, "selection": selection, "min_score": min_score}
+        how: dict[str, Any] = {
+            "num_return_sequences": num_return_sequences,
+            "selection": selection,
+            "min_score": min_score,
+        }
         check_sampling_arguments(num_candidates=len(self.texts), **how)
         chosen = self.select(label, num_return_sequences, selection, min_score)
         passed = self.passed(label, min_score)
