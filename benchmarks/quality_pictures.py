@@ -121,14 +121,15 @@ def draw_synthetic_data(found: dict[str, Any]) -> Figure:
     """Accuracy on real images by number of drawn ones: alone on the left, together with real ones on the right."""
     figure, panels = _make_panels(1, 2, (9, 4), sharey=True)
     rows, min_scores = found["rows"], sorted({row["min_score"] for row in found["rows"]})
-    for panel, way in zip(panels, ("alone", "beside_real"), strict=True):
+    titles = {"alone": "drawn images alone", "beside_real": "drawn and real images"}
+    for panel, (way, title) in zip(panels, titles.items(), strict=True):
         for min_score, style in zip(min_scores, STYLES.values(), strict=False):
             kept = [row for row in rows if row["min_score"] == min_score]
             column = [(100 * row[way]["accuracy"], _scale(row[way]["interval"], 100)) for row in kept]
             label = f"score of {min_score:g} or more"
             _draw_line(panel, [row["num_images"] for row in kept], column, {**style, "label": label})
         panel.axhline(100 * found["real"]["accuracy"], label="real images alone", **TEST_STYLE)
-        panel.set(title=f"drawn images {way.replace('_', ' ')}", xlabel="drawn images")
+        panel.set(title=title, xlabel="drawn images")
     panels[0].set_ylabel("real test images that are right, %")
     panels[1].legend(frameon=False)
     return figure

@@ -110,7 +110,7 @@ def show_speed(pipe: MnistTextGenerationPipeline, args: Arguments) -> None:
             median, of_stock = statistics.median(values), statistics.median(seconds[STOCK])
             figures = (median, min(values), max(values), of_stock / median)
             rows.append([way, *(f"{figure:.2f}" for figure in figures)])
-        print(f"\n{64 * len(digits)} candidates of {len(digits)} digits, judged and reranked, {args.rounds} rounds")
+        print(f"\n{64 * len(digits)} candidates of {', '.join(digits)}, judged and reranked, {args.rounds} rounds")
         show_table(["way", "median s", "min s", "max s", "times as fast as stock"], rows)
 
 
