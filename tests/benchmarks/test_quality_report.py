@@ -51,7 +51,7 @@ def test_report_of_the_shipped_figures_is_the_shipped_report(write, tmp_path):
     assert "the nearest of 500 training images" in text and "among 640 raw images" in text
     pictures = re.findall(r"!\[([^\]]+)\]\((quality/\w+\.png)\)", text)
     assert {path.name for path in (tmp_path / "report/quality").iterdir()} == {Path(path).name for _, path in pictures}
-    assert all(alternative.strip() for alternative, _ in pictures) and len(pictures) == 11
+    assert all(alternative.strip() for alternative, _ in pictures) and len(pictures) == 12
     for _, path in pictures:
         assert np.asarray(Image.open(tmp_path / "report" / path).convert("L")).std() > 5
         if Path(path).name in ("temperatures.png", "best_of_n.png", "calibration.png", "likelihood.png"):

@@ -25,7 +25,7 @@ def test_every_part_prints_its_table(tiny_files, source, monkeypatch, capsys):
     monkeypatch.setattr(sampling, "timed", lambda step: [step(), next(times)][1])
     sampling.main(["--model", str(tiny_files), "--source", source, "--rounds", "2"])
     printed = capsys.readouterr().out
-    assert "64 candidates of 1 digits, judged and reranked, 2 rounds" in printed
+    assert "64 candidates of 7, judged and reranked, 2 rounds" in printed
     # three ways take turns, and the first round, of 1 to 3 seconds, warms up
     for way, first, last in ((sampling.STOCK, 4, 7), ("exact", 5, 8), ("bf16", 6, 9)):
         median = (first + last) / 2

@@ -4,6 +4,7 @@
 import json
 import math
 import shutil
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -53,7 +54,7 @@ def test_record_says_how_it_was_trained_and_what_came_out(trained):
     (stage,) = run["training"]
     assert stage["arguments"]["optimizer"] == "muon" and stage["arguments"]["attn_implementation"] == "causal"
     assert (stage["seed"], stage["num_tokens"], stage["num_steps"]) == (42, 2 * 2 * 152, 2)
-    assert stage["versions"]["torch"] == torch.__version__
+    assert stage["versions"]["torch"] == version("torch")
     assert stage["train_seconds"] > 0 and stage["tokens_per_second"] > 0
     assert stage["curve"]["step"] == [2] and stage["train_nats_per_image"] == stage["curve"]["nats_per_image"][-1]
     found = run["results"]["image_nats"]
