@@ -93,9 +93,8 @@ def borrow_network(model: GPT2LMHeadModel, *how) -> Iterator[Network]:
     try:
         network = Network(model, *how)
         yield network
-    except BaseException as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            _IDLE.pop(model, None)
+    except BaseException:
+        _IDLE.pop(model, None)  # memory may be short, which a CPU says in several ways
         if model.device.type == "cuda":
             torch.cuda.synchronize(model.device)  # a graph that is still running writes to memory that is freed here
         raise

@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from .cached_gpt2 import multiplies_bfloat16, unwrap_model
-from .class_names import find_class
+from .class_names import DIGITS, find_class
 from .logits_process import GumbelNoiseLogitsProcessor, MnistTextLogitsProcessor, gumbel_noise
 from .modeling_mnist_cnn import MnistCnnForImageClassification
 from .predictive_sampling import UnknownArgumentError, decode
@@ -177,12 +177,9 @@ def generate_candidates(
         `torch.LongTensor`: `[N, 152]`, ids of valid texts, on the model's device.
 
     Raises:
-        ValueError: if a label is not the number of a class, or there is not one seed key per label.
+        ValueError: if a label is not that of a class, or there is not one seed key per label.
     """
-    last = len(tokenizer.class_ids) - 1
-    for label in labels:
-        if not 0 <= label <= last:
-            raise ValueError(f"a label must be an integer from 0 to {last}, got {label!r}")
+    labels = [find_class(label, DIGITS[: len(tokenizer.class_ids)]) for label in labels]
     if len(seed_keys) != len(labels):
         raise ValueError(f"there must be one seed key per label ({len(labels)}), got {len(seed_keys)}")
     alone = decoding == "generate" or callback is not None

@@ -161,7 +161,7 @@ def test_bad_arguments_are_refused_in_a_call_and_at_the_start(pipe, name, value)
 @pytest.mark.parametrize(("labels", "seed_keys"), [([-1], [(0,)]), ([10], [(0,)]), ([7, 7], [(0,)])])
 def test_labels_and_seed_keys_that_do_not_fit_are_refused(small_pipe, labels, seed_keys):
     """-1 would be the last digit, and one seed key would give all texts the same noise."""
-    with pytest.raises(ValueError, match=r"a label must be .* 0 to 9|one seed key per label \(2\), got 1"):
+    with pytest.raises(ValueError, match=r"digit must be .* 0 to 9, got|one seed key per label \(2\), got 1"):
         generate_candidates(small_pipe.model, small_pipe.tokenizer, labels, seed_keys)
 
 

@@ -5,6 +5,8 @@ Sums in another order differ in the last bits. Where the two best scores lie wit
 there, another token may be chosen; such a text is compared up to that token.
 """
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -464,6 +466,9 @@ def test_a_cpu_keeps_one_cache_of_a_shape_and_no_large_one(many, monkeypatch):
     arguments = {"seeds": list(range(40)), "block_size": 10, **SAMPLED}
     continue_with(*many, **arguments)
     assert [len(idle) for idle in cached_gpt2._IDLE[many[0]].values()] == [1]
+    with pytest.raises(MemoryError):  # a call that fails for lack of memory must find more at its next try
+        continue_with(many[0], many[1][:10], callback=Mock(side_effect=MemoryError), seeds=list(range(10)), **SAMPLED)
+    assert many[0] not in cached_gpt2._IDLE
     monkeypatch.setattr(cached_gpt2, "MAX_IDLE_BYTES", 1000)
     continue_with(*many, **arguments)
     assert not any(cached_gpt2._IDLE[many[0]].values())
