@@ -5,6 +5,7 @@ Sums in another order differ in the last bits. Where the two best scores lie wit
 there, another token may be chosen; such a text is compared up to that token.
 """
 
+import math
 from unittest.mock import Mock
 
 import pytest
@@ -450,6 +451,8 @@ def test_networks_are_used_again_with_the_weights_of_now(many, request, monkeypa
     arguments = {"seeds": list(range(40)), "block_size": 24, "linear_dtype": linear_dtype, **SAMPLED}
     first = continue_with(model, prompts, **arguments)
     assert len(made) == 2  # blocks of 24 and 16
+    for (network,) in cached_gpt2._IDLE[model].values():
+        getattr(network, "network", network).whole_cache.fill_(math.nan)  # what an overflow would leave
     assert torch.equal(continue_with(model, prompts, **arguments), first)
     for weight in model.parameters():
         weight.data.mul_(0.5)
@@ -460,6 +463,15 @@ def test_networks_are_used_again_with_the_weights_of_now(many, request, monkeypa
     model.load_state_dict({name: value.clone() for name, value in model.state_dict().items()}, assign=True)
     continue_with(model, prompts, **arguments)
     assert len(made) == 6  # the old ones would have read the old memory
+
+
+def test_product_and_activation_in_one_call_are_both(many):
+    layer = many[0].transformer.h[0].mlp.c_fc
+    layer.weight.data.normal_()
+    inputs = (torch.randn(50, len(layer.weight)) / len(layer.weight) ** 0.5).bfloat16()
+    found = cached_gpt2._Linear(layer, torch.bfloat16, cached_gpt2._gelu)(inputs)
+    expected = torch.nn.functional.gelu(layer(inputs.float()), approximate="tanh")
+    torch.testing.assert_close(found.float(), expected, atol=0.03, rtol=0.03)
 
 
 def test_a_cpu_keeps_one_cache_of_a_shape_and_no_large_one(many, monkeypatch):
